@@ -1,0 +1,50 @@
+# make run [PICTURE=photo.jpg] [METHOD=small]   separate a picture into out/
+# make test                                      the tests
+# Both make .venv first. A fresh machine needs Python 3.11 to 3.13 and make, nothing else.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do command -v $$p >/dev/null && \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+PICTURE ?= tests/pictures/astronaut.jpg
+METHOD ?= small
+DATA ?= data
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --constraint constraints.txt
+
+.PHONY: run test check fix bench docs clean
+
+run: .venv/.base
+	@$(BIN)/figureground remove '$(PICTURE)' --method '$(METHOD)' --view cutout,foreground,background,mask,overlay --out-dir out --overwrite
+
+test: .venv/.test
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95
+
+check: .venv/.test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) test
+
+fix: .venv/.test
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/.test
+	for script in benchmarks/*.py; do echo "## $$script" && $(BIN)/python $$script || exit 1; done
+
+docs: .venv/.test
+	$(BIN)/python docs/make_pictures.py
+
+clean:
+	rm -rf .venv out dist build
+
+.venv/.base: pyproject.toml constraints.txt
+	@test -n '$(PYTHON)' || { echo 'figureground wants Python 3.11, 3.12 or 3.13, and found none; name one: make PYTHON=/path/to/python3.12' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(PIP) --editable .
+	@touch $@
+
+.venv/.test: .venv/.base tests/requirements.txt
+	$(PIP) --editable '.[formats,train]' --requirement tests/requirements.txt
+	$(PIP) --no-deps pysodmetrics
+	@touch $@

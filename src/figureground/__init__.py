@@ -1,0 +1,40 @@
+"""figureground tells foreground from background in a still picture."""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from figureground.errors import FigureGroundError as FigureGroundError
+    from figureground.methods import METHODS as METHODS
+    from figureground.methods import Method as Method
+    from figureground.picture import Picture as Picture
+    from figureground.pipeline import Separator as Separator
+    from figureground.pipeline import separate as separate
+    from figureground.separation import Separation as Separation
+    from figureground.settings import Settings as Settings
+
+_HOME = {
+    "FigureGroundError": "errors",
+    "METHODS": "methods",
+    "Method": "methods",
+    "Picture": "picture",
+    "Separation": "separation",
+    "Separator": "pipeline",
+    "Settings": "settings",
+    "separate": "pipeline",
+}
+__all__ = ["METHODS", "FigureGroundError", "Method", "Picture", "Separation", "Separator", "Settings", "separate"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that `import figureground` costs nothing."""
+    if name in _HOME:
+        from importlib import import_module
+
+        return getattr(import_module(f"figureground.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'figureground' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

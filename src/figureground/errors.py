@@ -1,0 +1,148 @@
+"""Everything that can go wrong and is worth telling the user; anything else is our bug.
+
+FigureGroundError          what the user should be told
+├── InputError             a picture or an address is at fault; exit 1
+│   ├── UnreadablePicture      empty_file, unsupported_format, decode_error, truncated, not_a_regular_file, permission_denied
+│   ├── PictureTooLarge        too_large
+│   ├── RefusedAddress         url_not_allowed
+│   ├── DownloadFailed         upstream_error, upstream_timeout
+│   ├── OutputExists           output_exists
+│   └── WriteFailed            write_error
+├── UsageError             the call is at fault; exit 2
+│   ├── UnknownName            unknown_name; names the known ones and the nearest
+│   ├── UnknownOption          unknown_option
+│   ├── NameCollision          name_collision; two pictures would be written to one file
+│   └── Mismatch               mismatch; a rule reads another kind of map than the model gives
+├── BadData                a data set cannot be used: bad_data; exit 3
+├── MissingExtra           a part is not installed: missing_extra; exit 3
+├── NoForeground           only where asked for (--require-subject): no_foreground; exit 1
+└── WeightsError           weights cannot be had or used: model_missing, model_corrupt, licence_refused; exit 3
+
+To add an error: a class here, its code and exit status in it, and a test that raises it.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FigureGroundError(Exception):
+    """What the user should be told: `code` names the kind of fault, `exit_code` is what the command ends with."""
+
+    code = "internal"
+    exit_code = 3
+
+    def __init__(self, message: str, *, code: str | None = None, picture: str | None = None) -> None:
+        super().__init__(" ".join(message.split()))
+        self.code = code or type(self).code
+        self.picture = picture
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The error as plain data, the form that `--json` prints."""
+        return {"code": self.code, "message": str(self), "picture": self.picture}
+
+
+class InputError(FigureGroundError):
+    """A picture or an address is at fault; the next one may be well."""
+
+    exit_code = 1
+
+
+class UnreadablePicture(InputError):
+    """The bytes are no picture that we read."""
+
+    code = "decode_error"
+
+
+class PictureTooLarge(InputError):
+    """More pixels, frames or bytes than the limits allow."""
+
+    code = "too_large"
+
+
+class RefusedAddress(InputError):
+    """A URL that we do not fetch from."""
+
+    code = "url_not_allowed"
+
+
+class DownloadFailed(InputError):
+    """The other side did not deliver."""
+
+    code = "upstream_error"
+
+
+class OutputExists(InputError):
+    """A file would be replaced without having been named or `--overwrite`."""
+
+    code = "output_exists"
+
+
+class WriteFailed(InputError):
+    """The result could not be written."""
+
+    code = "write_error"
+
+
+class UsageError(FigureGroundError):
+    """The call is at fault, whatever the picture."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class UnknownName(UsageError):
+    """A name that stands in no table."""
+
+    code = "unknown_name"
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = get_close_matches(name, names, 1)
+        hint = f"; did you mean '{near[0]}'?" if near else "."
+        super().__init__(f"no {kind} is called '{name}'{hint} Known: {', '.join(names)}")
+
+
+class UnknownOption(UsageError):
+    """An option that the chosen model, rule and refiner do not have, or a value that it does not take."""
+
+    code = "unknown_option"
+
+
+class NameCollision(UsageError):
+    """Two pictures would be written to one file."""
+
+    code = "name_collision"
+
+
+class Mismatch(UsageError):
+    """A rule reads another kind of map than the model gives."""
+
+    code = "mismatch"
+
+
+class BadData(FigureGroundError):
+    """A data set, or a file of it, cannot be used."""
+
+    code = "bad_data"
+
+
+class MissingExtra(FigureGroundError):
+    """A part of the program is not installed."""
+
+    code = "missing_extra"
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs a part that is not installed: pip install 'figureground[{extra}]'")
+
+
+class NoForeground(FigureGroundError):
+    """Nothing was found, and the caller asked for an error then."""
+
+    code = "no_foreground"
+    exit_code = 1
+
+
+class WeightsError(FigureGroundError):
+    """Weights cannot be had or used."""
+
+    code = "model_missing"

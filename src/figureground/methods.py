@@ -1,0 +1,113 @@
+"""The recipes: which model looks, which rule decides, which refiner finishes. To add a method, add a row to `METHODS`."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from figureground import models
+from figureground.errors import Mismatch, UnknownName, UnknownOption
+from figureground.maps import Map
+from figureground.refine import REFINERS
+from figureground.rules import RULES
+
+Plain = str | int | float | bool | tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """Three names and their options: all that travels. Compare it, print it, pickle it."""
+
+    model: str
+    rule: str
+    refiner: str = "none"
+    options: Mapping[str, Plain] = field(default_factory=dict)
+    """Keyword-only parameters of model, rule and refiner, by name."""
+    about: str = ""
+
+    def with_options(self, **options: Plain) -> "Method":
+        """The same method with these options set beside its own."""
+        return replace(self, options={**self.options, **options})
+
+
+METHODS: dict[str, Method] = {
+    "small": Method("small", "salient", "clean", about="the subject that catches the eye; in the package, offline"),
+}
+DEFAULT = "small"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One keyword-only parameter of a model, a rule or a refiner."""
+
+    name: str
+    kind: Any
+    """Its type without Annotated: bool, int, float, str, a Literal, or tuple[str, ...]."""
+    default: Plain
+    help: str
+
+
+def find(name: str) -> Method:
+    """The method of that name; raises UnknownName."""
+    if name not in METHODS:
+        raise UnknownName("method", name, METHODS)
+    return METHODS[name]
+
+
+def options_of(part: Callable[..., Any]) -> Iterator[Option]:
+    """The options of a model's `load`, a rule or a refiner: its keyword-only parameters."""
+    hints = get_type_hints(part, include_extras=True)
+    for name, parameter in inspect.signature(part).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            kind, about = hints[name], ""
+            if get_origin(kind) is Annotated:
+                kind, about = get_args(kind)[:2]
+            yield Option(name, kind, parameter.default, about)
+
+
+def all_options() -> dict[str, Option]:
+    """Every option of every model, rule and refiner, by name."""
+    parts = [*(models.module(name).load for name in models.names()), *RULES.values(), *REFINERS.values()]
+    return {option.name: option for part in parts for option in options_of(part)}
+
+
+def reads(rule: str) -> type[Map]:
+    """The kind of map that a rule reads: the annotation of its first argument."""
+    function = RULES[rule]
+    kind: type[Map] = get_type_hints(function)[next(iter(inspect.signature(function).parameters))]
+    return kind
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A checked method, taken apart: each part's options beside it. Nothing is loaded yet."""
+
+    model: Mapping[str, Plain]
+    rule: Mapping[str, Plain]
+    refiner: Mapping[str, Plain]
+
+
+def check(method: Method) -> Parts:
+    """Sort a method's options to its three parts, before anything is loaded.
+
+    Raises UnknownName, UnknownOption, and Mismatch where the rule cannot read what the model gives.
+    """
+    for kind, name, table in (("rule", method.rule, RULES), ("refiner", method.refiner, REFINERS)):
+        if name not in table:
+            raise UnknownName(kind, name, table)
+    gives, wants = models.card(method.model).gives, reads(method.rule)
+    if gives is not wants:
+        raise Mismatch(
+            f"rule '{method.rule}' reads a {wants.__name__}, but model '{method.model}' gives a {gives.__name__};"
+            f" rules for it: {', '.join(name for name in RULES if reads(name) is gives)}"
+        )
+    functions = (models.module(method.model).load, RULES[method.rule], REFINERS[method.refiner])
+    known = [{option.name for option in options_of(function)} for function in functions]
+    for name in method.options:
+        if not any(name in names for names in known):
+            takes = ", ".join(sorted(set().union(*known))) or "none"
+            raise UnknownOption(
+                f"'{name}' is no option of model '{method.model}', rule '{method.rule}' and refiner '{method.refiner}';"
+                f" their options: {takes}"
+            )
+    return Parts(*({k: v for k, v in method.options.items() if k in names} for names in known))

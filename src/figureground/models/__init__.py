@@ -1,0 +1,71 @@
+"""The folder is the registry: each file `NAME.py` beside this one is a model, unless its name starts with an underscore.
+
+A model file holds `CARD` (a `Card`) and `load(settings, *, …) -> Model`; the keyword-only parameters of `load` are the
+model's options and become the command's flags. Importing a model file must be cheap: heavy imports belong in `load`.
+"""
+
+import pkgutil
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Protocol
+
+from figureground.errors import UnknownName, WeightsError
+from figureground.maps import Map, Rgb
+from figureground.settings import Settings
+
+
+class Model(Protocol):
+    """A loaded network: safe to call from several threads."""
+
+    def __call__(self, rgb: Rgb, /) -> Map:
+        """What the network says of a picture, (H, W, 3) uint8 sRGB, as a map of the same H and W."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What stands on a model's label."""
+
+    gives: type[Map]
+    about: str
+    weights: str
+    """Where the weights come from: `in the package`, or a hub id."""
+    licence: str
+    """Of the weights."""
+    data: str
+    """What they were trained on, and under which terms that stands."""
+    permissive: bool
+    """Whether the licence of the weights allows commercial use."""
+    source: str
+    """The paper."""
+
+
+def names() -> list[str]:
+    """The names of all models, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def module(name: str) -> ModuleType:
+    """The file of a model; raises UnknownName."""
+    if name not in names():
+        raise UnknownName("model", name, names())
+    return import_module(f"{__name__}.{name}")
+
+
+def card(name: str) -> Card:
+    """The label of a model, without loading it; raises UnknownName."""
+    label: Card = module(name).CARD
+    return label
+
+
+def load(name: str, settings: Settings, **options: Any) -> Model:
+    """A model made ready; raises UnknownName, MissingExtra, WeightsError."""
+    if settings.licences == "permissive" and not card(name).permissive:
+        raise WeightsError(
+            f"the weights of model '{name}' are under '{card(name).licence}', but only permissive licences are allowed here"
+            " (FIGUREGROUND_LICENCES=permissive); use --method small, or allow them with FIGUREGROUND_LICENCES=any",
+            code="licence_refused",
+        )
+    model: Model = module(name).load(settings, **options)
+    return model

@@ -1,0 +1,73 @@
+"""What a machine or an administrator decides: limits, the cache folder, threads. Read once, at the edge, from FIGUREGROUND_*.
+
+To add a setting: a field here with its default, unit and meaning; `from_environment` reads it under its name in capitals.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, get_args
+
+from figureground.errors import UsageError
+
+Licences = Literal["any", "permissive"]
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME")
+    return Path(home) / "figureground" if home else Path.home() / ".cache" / "figureground"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Limits and places; every field can be set by an environment variable, e.g. FIGUREGROUND_MAX_PIXELS."""
+
+    max_pixels: int = 100_000_000
+    """Pictures of more pixels are refused before they are decoded."""
+    max_bytes: int = 200_000_000
+    """Files and downloads of more bytes are refused."""
+    max_redirects: int = 5
+    """A URL that leads on more often than this is given up."""
+    timeout: float = 30.0
+    """Seconds that a download may take in all."""
+    lenient: bool = False
+    """Take what can be read of truncated pictures instead of refusing them."""
+    threads: int = 0
+    """Threads of the network's runtime; 0: as many as this process may use cores."""
+    licences: Licences = "any"
+    """`permissive` refuses weights whose licence does not allow commercial use."""
+    cache: Path = Path()
+    """Folder for converted networks; empty: figureground in the user's cache folder."""
+
+    def __post_init__(self) -> None:
+        if self.cache == Path():
+            object.__setattr__(self, "cache", _cache())
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Settings from FIGUREGROUND_* variables; raises UsageError where one has a value of the wrong form."""
+        given = {}
+        for field in fields(cls):
+            key = f"FIGUREGROUND_{field.name.upper()}"
+            if text := environment.get(key, "").strip():
+                given[field.name] = _parse(key, text, field.type)
+        return cls(**given)  # type: ignore[arg-type]
+
+
+def _parse(key: str, text: str, kind: object) -> object:
+    """`text` as `kind`, one of the field types above."""
+    try:
+        if kind is bool:
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        if kind in (int, float):
+            number = kind(text)
+            if not 0 <= number < float("inf"):
+                raise ValueError(text)
+            return number
+    except (ValueError, KeyError):
+        wanted = {bool: "yes or no", int: "a whole number ≥ 0", float: "a number ≥ 0"}[kind]  # type: ignore[index]
+        raise UsageError(f"{key} wants {wanted}, but is '{text}'") from None
+    if kind is Licences and text not in get_args(Licences):
+        raise UsageError(f"{key} wants one of {', '.join(get_args(Licences))}, but is '{text}'")
+    return Path(text) if kind is Path else text

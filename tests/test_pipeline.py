@@ -1,0 +1,144 @@
+import io
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import figureground
+from figureground import Separator, Settings, separate
+from figureground.errors import UnreadablePicture, WeightsError
+from figureground.metrics import Counts, mean_absolute_error
+from figureground.models import _runtime, small
+from pictures.draw import SCENES, draw
+
+PICTURES = Path(__file__).parent / "pictures"
+
+
+@pytest.fixture(scope="module")
+def separator():
+    return Separator()
+
+
+# what the network reaches on photographs that it has not seen, with room for another processor's rounding
+LEAST_IOU = {"astronaut": 0.80, "chelsea": 0.75, "coffee": 0.80, "rocket": 0.30}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_photographs_are_separated(separator, name):
+    truth = draw(name)[0] > 0
+    done = separator(PICTURES / f"{name}.jpg")
+    assert done.mask.shape == truth.shape
+    assert done.mask.dtype == np.float32
+    assert Counts.of(done.mask, truth).iou >= LEAST_IOU[name]
+    assert mean_absolute_error(done.mask, truth) <= 0.15
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_drawn_masks_are_the_scripts(name):
+    mask, labels = draw(name)
+    for folder, drawn in (("masks", mask), ("labels", labels)):
+        with Image.open(PICTURES / folder / f"{name}.png") as image:
+            assert np.array_equal(np.asarray(image), drawn)
+
+
+def test_the_same_picture_however_it_comes(separator):
+    path = PICTURES / "coffee.jpg"
+    mask = separator(path).mask
+    with Image.open(path) as image:
+        image.load()
+        array = np.asarray(image)
+        for source in (str(path), path.read_bytes(), io.BytesIO(path.read_bytes()), array, image):
+            assert np.abs(separator(source).mask - mask).max() <= 1 / 255
+
+
+def test_a_mirrored_picture_has_nearly_the_mirrored_mask(separator):
+    with Image.open(PICTURES / "chelsea.jpg") as image:
+        rgb = np.asarray(image)
+    apart = np.abs(separator(rgb).mask - separator(rgb[:, ::-1]).mask[:, ::-1])
+    assert apart.mean() < 0.05
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4096), (2000, 3), (37, 41)])
+@pytest.mark.parametrize("value", [0, 255])
+def test_tiny_thin_and_plain_pictures(separator, shape, value):
+    mask = separator(np.full((*shape, 3), value, np.uint8)).mask
+    assert mask.shape == shape
+    assert np.isfinite(mask).all()
+    assert 0 <= mask.min() and mask.max() <= 1
+
+
+def test_one_separator_serves_many_threads(separator):
+    wanted = separator(PICTURES / "astronaut.jpg").mask
+    masks = [None] * 6
+
+    def work(place):
+        masks[place] = separator(PICTURES / "astronaut.jpg").mask
+
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(mask, wanted) for mask in masks)
+
+
+def test_the_function_and_the_class_agree(separator):
+    once = separate(PICTURES / "rocket.jpg")
+    assert np.array_equal(once.mask, separator(PICTURES / "rocket.jpg").mask)
+    assert set(once.seconds) == {"decode", "network", "rule", "refine"}
+
+
+def test_an_unreadable_picture_raises(separator):
+    with pytest.raises(UnreadablePicture):
+        separator(b"not a picture")
+
+
+def test_a_damaged_graph_is_named(tmp_path):
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"\x08\x09broken")
+    with pytest.raises(WeightsError, match=r"broken\.onnx") as error:
+        _runtime.session(broken)
+    assert error.value.code == "model_corrupt"
+
+
+def test_the_network_keeps_its_contract():
+    run = _runtime.session(Path(figureground.__file__).parent / "assets" / "small.onnx")
+    one, three, height, width = run.shape
+    assert (one, three) == (1, 3) and height == width and height % 32 == 0
+    answer = run(np.random.default_rng(0).random(run.shape, np.float32))
+    assert answer.shape == (1, 1, height, width)
+    assert answer.dtype == np.float32
+    assert 0 <= answer.min() and answer.max() <= 1
+    assert small.load(Settings(threads=1))(np.zeros((20, 30, 3), np.uint8)).values.shape == (20, 30)
+
+
+QUIET = """
+import sys, os
+events = []
+sys.addaudithook(lambda name, args: events.append((name, args)) if name in ("socket.connect", "subprocess.Popen") else None)
+before = dict(os.environ)
+import figureground
+heavy = {"torch", "onnxruntime", "onnx", "cv2", "fastapi", "ray", "click", "transformers", "huggingface_hub"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+assert os.environ == before
+figureground.separate(sys.argv[1])
+assert not {"torch", "onnx", "transformers", "huggingface_hub"} & set(sys.modules)
+assert not events, events
+"""
+
+
+def test_import_is_light_and_the_default_needs_neither_torch_nor_network():
+    end = subprocess.run([sys.executable, "-c", QUIET, PICTURES / "rocket.jpg"], capture_output=True, text=True, check=False)
+    assert (end.returncode, end.stderr) == (0, "")
+
+
+def test_public_names():
+    assert set(figureground.__all__) <= set(dir(figureground))
+    for name in figureground.__all__:
+        assert getattr(figureground, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = figureground.nothing

@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+from figureground.picture import Picture
+
+from figureground.colours import foreground_colours
+from figureground.errors import Mismatch, UnknownName
+from figureground.maps import LabelMap, SaliencyMap
+from figureground.methods import Method
+from figureground.separation import VIEWS, Separation, check_views, class_colour
+
+METHOD = Method("small", "salient")
+
+
+def separation(pixels, mask, seen=None):
+    mask = np.asarray(mask, np.float32)
+    return Separation(Picture.read(np.asarray(pixels, np.uint8)), mask, seen or SaliencyMap(mask), METHOD)
+
+
+@pytest.fixture
+def square():
+    """A white square on black, its mask exact: foreground in rows 2 to 4 and columns 3 to 6."""
+    mask = np.zeros((8, 10), np.float32)
+    mask[2:5, 3:7] = 1
+    return separation(np.repeat((mask * 255)[..., None], 3, 2), mask)
+
+
+def test_found_box_and_area(square):
+    assert square.found()
+    assert square.box() == (3, 2, 7, 5)
+    info = square.info()
+    assert (info["area"], info["coverage"], info["box"]) == (12, 0.15, [3, 2, 7, 5])
+    assert info["warnings"] == []
+
+
+def test_nothing_found_stays_nothing():
+    faint = separation(np.zeros((5, 5, 3)), np.full((5, 5), 0.3))
+    assert not faint.found()
+    assert faint.box() is None
+    assert faint.info()["coverage"] == 0
+
+
+def test_foreground_and_background_add_up_to_the_picture():
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (20, 30, 3), np.uint8)
+    done = separation(pixels, generator.random((20, 30)))
+    total = done.foreground().astype(int) + done.background()
+    assert np.abs(total - pixels).max() <= 1
+
+
+def test_mask_view_rounds():
+    assert separation(np.zeros((1, 3, 3)), [[0, 0.5, 1]]).view("mask").tolist() == [[0, 128, 255]]
+
+
+def test_cutout_is_the_picture_with_the_mask_as_alpha(square):
+    cutout = square.cutout()
+    assert cutout.shape == (8, 10, 4)
+    assert np.array_equal(cutout[..., 3], square.mask8())
+    assert (cutout[2:5, 3:7, :3] == 255).all()
+    assert not cutout[:2].any()  # nothing of the background is left behind
+
+
+def test_cutout_colours_are_free_of_the_background():
+    """A red subject before green, half mixed along its edge: the edge of the cut-out is red too."""
+    alpha = np.clip((np.arange(60) - 20) / 20, 0, 1)[None].repeat(40, 0).astype(np.float32)
+    red, green = np.array([200, 20, 20]), np.array([20, 200, 20])
+    mixed = alpha[..., None] * red + (1 - alpha[..., None]) * green
+    colours = foreground_colours(np.rint(mixed).astype(np.uint8), alpha)
+    edge = colours[:, 24:40].astype(int)
+    assert np.abs(edge - red).max() < 40
+    assert np.abs(mixed[:, 24:40] - red).max() > 140  # what a plain copy would have kept
+
+
+def test_edge_colours_do_not_depend_on_the_tiles():
+    from figureground import colours
+
+    generator = np.random.default_rng(1)
+    picture = generator.integers(0, 256, (90, 110, 3), np.uint8)
+    mask = np.clip(np.add.outer(np.arange(90), np.arange(110)) / 200, 0, 1).astype(np.float32)
+    whole = foreground_colours(picture, mask)
+    old, colours.TILE = colours.TILE, 32
+    try:
+        tiled = foreground_colours(picture, mask)
+    finally:
+        colours.TILE = old
+    assert np.abs(whole.astype(int) - tiled).max() <= 2
+
+
+def test_transparent_parts_of_the_picture_stay_transparent():
+    pixels = np.zeros((4, 4, 4), np.uint8)
+    pixels[:2, :, 3] = 255
+    done = separation(pixels, np.ones((4, 4)))
+    assert done.cutout()[..., 3].tolist() == [[255] * 4] * 2 + [[0] * 4] * 2
+
+
+def test_sixteen_bits_are_scaled_not_cut():
+    deep = np.full((2, 2, 3), 40000, np.uint16)
+    done = Separation(Picture.read(deep), np.ones((2, 2), np.float32), SaliencyMap(np.ones((2, 2), np.float32)), METHOD)
+    assert done.cutout()[0, 0].tolist() == [155, 155, 155, 255]
+
+
+def test_overlay_dims_only_the_background():
+    pixels = np.full((60, 60, 3), 200, np.uint8)
+    mask = np.zeros((60, 60), np.float32)
+    mask[20:40, 20:40] = 1
+    view = separation(pixels, mask).overlay()
+    assert (view[28:32, 28:32] == 200).all()
+    assert (view[2:8, 2:8] < 100).all()
+    assert not (view[20, 20] == 200).all()  # the line around the subject
+
+
+@pytest.fixture
+def labelled():
+    labels = np.zeros((40, 200), np.uint8)
+    labels[:, 120:] = 2
+    seen = LabelMap(labels, ("sky", "tree", "cat"), (True, False, False))
+    return separation(np.zeros((40, 200, 3)), labels == 2, seen)
+
+
+def test_labels_shows_each_class_and_a_legend(labelled):
+    view = labelled.labels()
+    assert view.shape[0] > 40 and view.shape[1:] == (200, 3)
+    assert tuple(view[10, 10]) == class_colour(0)
+    assert tuple(view[10, 150]) == class_colour(2)
+    assert (view[40:] < 100).any()  # text
+
+
+def test_json_lists_the_classes_found(labelled):
+    assert labelled.info()["labels"] == [
+        {"name": "sky", "share": 0.6, "stuff": True, "foreground": 0.0},
+        {"name": "cat", "share": 0.4, "stuff": False, "foreground": 1.0},
+    ]
+
+
+def test_labels_need_a_label_map(square):
+    with pytest.raises(Mismatch, match="SaliencyMap"):
+        square.labels()
+    with pytest.raises(Mismatch, match="view 'labels'"):
+        check_views(("labels",), METHOD)
+
+
+def test_unknown_view(square):
+    with pytest.raises(UnknownName, match="did you mean 'mask'"):
+        square.view("maks")
+
+
+@pytest.mark.parametrize("name", [name for name in VIEWS if name != "labels"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 70), (70, 1)])
+def test_every_view_of_tiny_pictures(name, shape):
+    view = separation(np.full((*shape, 3), 9), np.full(shape, 0.7)).view(name)
+    assert view.shape[:2] == shape
+    assert view.dtype == np.uint8
+
+
+def test_class_colours_differ():
+    assert len({class_colour(index) for index in range(150)}) == 150
