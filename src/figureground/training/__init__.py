@@ -1,0 +1,1 @@
+"""Training the embedded network: data and recipe in, weights and an ONNX file out."""

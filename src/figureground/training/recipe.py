@@ -1,0 +1,39 @@
+"""All that decides a training run besides its data. A field here is an option of `figureground train`."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from figureground.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The recipe of one run; it is written beside the weights and into them."""
+
+    network: Annotated[str, "a name in training/networks.py"] = "small"
+    epochs: Annotated[int, "passes over the pictures"] = 60
+    minutes: Annotated[float | None, "fit the schedule to this time instead of counting epochs"] = None
+    size: Annotated[int, "pixels of a side, a multiple of 32"] = 256
+    last_size: Annotated[int | None, "pixels of a side in the last fifth of the run, and of the exported network"] = None
+    batch: Annotated[int, "pictures in a step"] = 16
+    rate: Annotated[float, "peak learning rate of AdamW"] = 1.5e-3
+    decay: Annotated[float, "weight decay of kernels and matrices"] = 1e-2
+    warm_up: Annotated[float, "share of the run in which the rate rises"] = 0.03
+    ema: Annotated[float, "how much of the averaged weights each step keeps"] = 0.999
+    seed: Annotated[int, "of the first weights, the order and the augmentation"] = 0
+    threads: Annotated[int | None, "processor threads; as many as torch chooses without it"] = None
+    device: Annotated[str, "cpu, cuda, or auto: a GPU if there is one"] = "auto"
+    precision: Annotated[Literal["auto", "fp32", "bf16"], "auto: bf16 where the hardware has it"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("size", "last_size"):
+            side = getattr(self, name)
+            if side is not None and (side < 64 or side % 32):
+                raise UsageError(f"{name} must be a multiple of 32 and at least 64, but is {side}")
+        for name in ("epochs", "minutes", "batch", "rate", "threads"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"{name} must be above 0, but is {value}")
+        for name in ("warm_up", "ema"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 0 and below 1, but is {getattr(self, name)}")

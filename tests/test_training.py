@@ -1,0 +1,242 @@
+import csv
+import io
+import json
+import zipfile
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from commandline import command
+from drawn import archive, pair
+
+torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
+
+from figureground.dataset import pairs  # noqa: E402
+from figureground.errors import BadData, WeightsError  # noqa: E402
+from figureground.models._runtime import session  # noqa: E402
+from figureground.training import augment, loop  # noqa: E402
+from figureground.training.export import export, metadata  # noqa: E402
+from figureground.training.networks import NETWORKS  # noqa: E402
+from figureground.training.recipe import Recipe  # noqa: E402
+
+TINY = Recipe(epochs=2, size=64, batch=4, threads=1, precision="fp32", warm_up=0.1, ema=0.9, rate=2e-3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return archive(tmp_path_factory.mktemp("data") / "train.zip", 12)
+
+
+@pytest.fixture(scope="module")
+def val(tmp_path_factory):
+    return archive(tmp_path_factory.mktemp("data") / "val.zip", 3, 100)
+
+
+def losses(folder):
+    with (folder / "log.csv").open(newline="") as file:
+        return [(row["epoch"], row["loss"], row["max_f"], row["mae"]) for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def trained(data, val, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    loop.train(pairs([data]), pairs([val]), folder, TINY, quiet=True)
+    return folder
+
+
+def test_a_run_leaves_weights_log_plot_and_recipe(trained):
+    assert {path.name for path in trained.iterdir()} == {
+        "best.safetensors", "checkpoint.pt", "log.csv", "loss.png", "recipe.json",
+    }  # fmt: skip
+    assert [row[0] for row in losses(trained)] == ["1", "2"]
+    assert json.loads(metadata(trained / "best.safetensors")["recipe"])["size"] == 64
+    with Image.open(trained / "loss.png") as image:
+        assert image.size[0] > 500
+
+
+def test_the_same_seed_gives_the_same_weights(trained, data, val, tmp_path):
+    loop.train(pairs([data]), pairs([val]), tmp_path, TINY, quiet=True)
+    assert losses(tmp_path) == losses(trained)
+    assert (tmp_path / "best.safetensors").read_bytes() == (trained / "best.safetensors").read_bytes()
+
+
+def test_a_stopped_run_goes_on_as_if_unbroken(trained, data, val, tmp_path, monkeypatch):
+    save = loop._Run.save
+
+    def stop(run):
+        save(run)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Run, "save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(pairs([data]), pairs([val]), tmp_path, TINY, quiet=True)
+    assert len(losses(tmp_path)) == 1
+    loop.train(pairs([data]), pairs([val]), tmp_path, TINY, quiet=True)
+    assert losses(tmp_path) == losses(trained)
+
+
+def test_training_learns_drawn_ellipses(tmp_path):
+    drawn = archive(tmp_path / "train.zip", 48)
+    held = archive(tmp_path / "val.zip", 6, 200)
+    recipe = Recipe(epochs=12, size=64, batch=8, precision="fp32", ema=0.9, rate=2e-3)
+    loop.train(pairs([drawn]), pairs([held]), tmp_path / "run", recipe, quiet=True)
+    with (tmp_path / "run" / "log.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    assert float(last["iou"]) > 0.8
+
+
+def test_weights_can_be_trained_further(trained, data, val, tmp_path):
+    loop.train(pairs([data]), pairs([val]), tmp_path, TINY, start=trained / "best.safetensors", quiet=True)
+    assert float(losses(tmp_path)[0][1]) < float(losses(trained)[0][1])
+
+
+def test_minutes_end_a_run(data, val, tmp_path):
+    recipe = Recipe(minutes=0.02, size=64, batch=4, precision="fp32")
+    loop.train(pairs([data]), pairs([val]), tmp_path, recipe, quiet=True)
+    assert (tmp_path / "best.safetensors").exists()
+
+
+def test_nothing_to_learn_from(val, tmp_path):
+    with pytest.raises(BadData, match="at least one picture"):
+        loop.train([], pairs([val]), tmp_path, TINY)
+
+
+def test_the_rate_rises_and_falls(tmp_path):
+    run = loop._Run(Recipe(size=64, warm_up=0.1, rate=1.0), tmp_path, None)
+    rates = [run.rate(progress) for progress in np.linspace(0, 1, 101)]
+    assert np.argmax(rates) == 10
+    assert rates[0] < 0.01 and rates[-1] == pytest.approx(0.01)
+    assert all(a >= b for a, b in pairwise(rates[10:]))
+
+
+def test_the_loss_prefers_the_truth():
+    truth = torch.zeros(1, 2, 64, 64)
+    truth[:, 1] = 1
+    truth[:, 0, 16:48, 16:48] = 1
+    right, wrong = (sign * (truth[:, :1] - 0.5) * 20 for sign in (1, -1))
+    unsure = torch.zeros(1, 1, 64, 64)
+    values = [float(loop.total_loss([logits], truth)) for logits in (right, unsure, wrong)]
+    assert values[0] < 0.01
+    assert values[0] < values[1] < values[2]
+
+
+@pytest.mark.parametrize("size", [64, 96])
+def test_network_shapes(size):
+    network = NETWORKS["small"]()
+    assert sum(parameter.numel() for parameter in network.parameters()) <= 3_900_000
+    outputs = network.train()(torch.rand(2, 3, size, size))
+    assert [tuple(part.shape) for part in outputs] == [(2, 1, s, s) for s in (size, size // 4, size // 8, size // 16)]
+    assert len(network.eval()(torch.rand(1, 3, size, size))) == 1
+
+
+def test_samples_keep_picture_and_mask_together():
+    """Wherever a sample was cropped, turned, mirrored or recoloured: the bright ellipse is where its mask is."""
+    drawn = [pair(number, 96) for number in range(8)]
+    for number in range(60):
+        random = np.random.default_rng(number)
+        picture, mask = augment.sample(drawn, number % 8, 64, random)
+        assert picture.shape == (64, 64, 3) and mask.shape == (64, 64)
+        inside, outside = mask > 200, mask < 50
+        if inside.sum() > 50:
+            assert picture[inside].mean() > picture[outside].mean() + 20
+
+
+def test_samples_are_the_generators(tmp_path):
+    drawn = [pair(number) for number in range(3)]
+    one, two = (augment.sample(drawn, 1, 64, np.random.default_rng(5)) for _ in range(2))
+    assert np.array_equal(one[0], two[0]) and np.array_equal(one[1], two[1])
+
+
+@pytest.fixture(scope="module")
+def graph(trained, tmp_path_factory):
+    target = tmp_path_factory.mktemp("graph") / "tiny.onnx"
+    apart = export(trained / "best.safetensors", target)
+    return target, apart
+
+
+def test_the_graph_equals_torch(graph):
+    _, apart = graph
+    assert apart["before"] <= 1e-4
+    assert apart["after"] <= 2e-3
+
+
+def test_the_graph_takes_and_gives_probabilities(graph):
+    path, _ = graph
+    run = session(path)
+    assert run.shape == (1, 3, 64, 64)  # the size that it was last trained at
+    answer = run(np.zeros((1, 3, 64, 64), np.float32))
+    assert answer.shape == (1, 1, 64, 64)
+    assert 0 <= answer.min() and answer.max() <= 1
+    assert path.stat().st_size < 8 * 2**20
+
+
+def test_the_graph_holds_nothing_of_the_machine(graph):
+    text = graph[0].read_bytes()
+    for word in (str(Path(__file__).parent.parent), str(Path.home()) + "/", ".py"):
+        assert word.encode() not in text
+
+
+def test_weights_that_do_not_fit(tmp_path):
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\xff" * 100)
+    with pytest.raises(WeightsError, match=r"broken\.safetensors"):
+        export(broken, tmp_path / "out.onnx", 64)
+    assert not (tmp_path / "out.onnx").exists()
+
+
+def test_a_graph_too_far_from_torch_is_refused(trained, tmp_path, monkeypatch):
+    import figureground.training.export as exporting
+
+    monkeypatch.setattr(exporting, "AFTER", 0.0)
+    with pytest.raises(WeightsError, match="from torch"):
+        export(trained / "best.safetensors", tmp_path / "out.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_and_export_from_the_command_line(data, val, tmp_path):
+    out = tmp_path / "run"
+    words = ["--val", val, "--out", out, "--epochs", 1, "--size", 64, "--batch", 4, "--precision", "fp32", "--seed", 3]
+    end = command("train", data, *words)
+    assert end.code == 0, end
+    assert "best.safetensors" in end.out
+    recipe = json.loads((out / "recipe.json").read_text())
+    assert (recipe["epochs"], recipe["seed"], recipe["precision"]) == (1, 3, "fp32")
+    end = command("export", out / "best.safetensors", "--out", tmp_path / "net.onnx", "--size", 96)
+    assert end.code == 0, end
+    assert session(tmp_path / "net.onnx").shape == (1, 3, 96, 96)
+
+
+def test_mistakes_in_training(data, tmp_path):
+    command("train", tmp_path / "none", "--val", data, "--out", tmp_path / "x").refused(3, "bad_data", "none")
+    empty = tmp_path / "empty.zip"
+    with zipfile.ZipFile(empty, "w"):
+        pass
+    command("train", empty, "--val", data, "--out", tmp_path / "x").refused(3, "bad_data")
+    words = ["--val", data, "--out", tmp_path / "x"]
+    command("train", data, *words, "--size", "100").refused(2, "multiple of 32")
+    command("train", data, *words, "--epochs", "0").refused(2, "epochs")
+    command("train", data, *words, "--network", "large").refused(2, "large", "small")
+    command("train", data, *words, "--device", "quantum").refused(2, "quantum")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_missing_extra_is_named(monkeypatch, data, tmp_path):
+    import sys
+
+    monkeypatch.delitem(sys.modules, "figureground.training.loop")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    command("train", data, "--val", data, "--out", tmp_path / "x").refused(3, "figureground[train]")
+
+
+def test_pictures_that_cannot_be_read_are_named(tmp_path, data):
+    broken = tmp_path / "broken.zip"
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8)).save(buffer, "PNG")
+    with zipfile.ZipFile(broken, "w") as file:
+        file.writestr("images/a.png", b"no picture")
+        file.writestr("masks/a.png", buffer.getvalue())
+    command("train", broken, "--val", data, "--out", tmp_path / "x", "--size", "64").refused(3, "bad_data", "broken.zip/a")
