@@ -203,6 +203,7 @@ def test_train_and_export_from_the_command_line(data, val, tmp_path):
     end = command("train", data, *words)
     assert end.code == 0, end
     assert "best.safetensors" in end.out
+    assert session(out / "best.onnx").shape == (1, 3, 64, 64)
     recipe = json.loads((out / "recipe.json").read_text())
     assert (recipe["epochs"], recipe["seed"], recipe["precision"]) == (1, 3, "fp32")
     end = command("export", out / "best.safetensors", "--out", tmp_path / "net.onnx", "--size", 96)

@@ -28,9 +28,10 @@ class OneLine(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run a command and end the process: 0 all done, 1 some picture failed, 2 usage, 3 could not run."""
+        words = list(args[0] if args else kwargs.pop("args", None) or sys.argv[1:])
+        logging.getLogger("figureground").handlers[:] = [_Stderr()]
         try:
-            logging.getLogger("figureground").addHandler(_Stderr())
-            code = super().main(*args, **{**kwargs, "standalone_mode": False})
+            code = super().main(words, *args[1:], **{**kwargs, "standalone_mode": False})
             sys.exit(code if isinstance(code, int) else 0)
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.ctx.get_help())
@@ -39,7 +40,7 @@ class OneLine(click.Group):
             _say(UsageError(error.format_message()))
             sys.exit(2)
         except FigureGroundError as error:
-            _say(error, "--json" in sys.argv)
+            _say(error, "--json" in words)
             sys.exit(error.exit_code)
         except (KeyboardInterrupt, click.Abort):
             click.echo("figureground: stopped", err=True)
@@ -87,7 +88,7 @@ def method_options(command: F) -> F:
     for option in sorted(all_options().values(), key=lambda option: option.name, reverse=True):
         command = flag(option.name, option.kind, option.help, option.default)(command)
     for part in ("refiner", "rule", "model"):
-        command = flag(part, str, f"another {part} than the method's own; see `figureground methods`")(command)
+        command = flag(part, str, f"Another {part} than the method's own.")(command)
     return click.option("-m", "--method", default=DEFAULT, show_default=True, metavar="NAME", help=", ".join(METHODS))(command)
 
 
@@ -196,7 +197,7 @@ def train(data: tuple[str, ...], val: tuple[str, ...], out: Path, start: Path | 
 
     training = _part("figureground.training.loop", "training", "train")
     best = training.train(pairs(data), pairs(val), out, Recipe(**given(recipe)), start)
-    click.echo(f"best weights: {best}; next: figureground export {best} --out {best.with_suffix('.onnx')}")
+    _export(best, best.with_suffix(".onnx"), None)
 
 
 @main.command()
@@ -205,9 +206,14 @@ def train(data: tuple[str, ...], val: tuple[str, ...], out: Path, start: Path | 
 @click.option("--size", type=int, default=None, help="Pixels of a side; else what the network was last trained at.")
 def export(weights: Path, out: Path, size: int | None) -> None:
     """Turn trained WEIGHTS (safetensors) into one ONNX file with float16 weights."""
+    _export(weights, out, size)
+
+
+def _export(weights: Path, out: Path, size: int | None) -> None:
     exporting = _part("figureground.training.export", "export", "train")
     apart = exporting.export(weights, out, size)
-    click.echo(f"{out}: {out.stat().st_size / 2**20:.2f} MiB; from torch at most {apart['after']:.1e} in probability")
+    size_now = f"{out.stat().st_size / 2**20:.2f} MiB"
+    click.echo(f"{weights} → {out}: {size_now}, at most {apart['after']:.1e} from torch in probability")
 
 
 def _part(module: str, what: str, extra: str) -> Any:

@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from figureground.errors import FigureGroundError, NoForeground, UsageError, WriteFailed
 from figureground.maps import Image8, Mask
 from figureground.methods import Method, check
@@ -25,7 +23,7 @@ from figureground.output import (
 )
 from figureground.picture import stem
 from figureground.pipeline import Clock, Separator
-from figureground.separation import VIEWS, Separation, check_views
+from figureground.separation import FOUND, VIEWS, Separation, check_views
 from figureground.settings import Settings
 
 Say = Callable[..., None]
@@ -149,6 +147,16 @@ def _look(job: Job, done: Separation, view: str) -> Look:
     return Look(job.background, job.quality, icc, done.picture.dpi)
 
 
+def summary(done: Separation) -> str:
+    """What was found, in a line."""
+    height, width = done.mask.shape
+    box, seconds = done.box(), sum(done.seconds.values())
+    if box is None:
+        return f"no foreground in {width} × {height} ({seconds:.2f} s)"
+    share = float((done.mask >= FOUND).mean())
+    return f"{share:.1%} of {width} × {height} is foreground, within {box[0]},{box[1]} to {box[2]},{box[3]} ({seconds:.2f} s)"
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -163,9 +171,9 @@ def _report(job: Job, each: Plan, done: Separation, echo: Say, note: Say) -> Non
     else:
         for text in done.picture.warnings:
             note(f"'{each.source}': {text}")
-        for path in each.targets.values():
-            if path != STDOUT:
-                echo(str(path))
+        files = [str(path) for path in each.targets.values() if path != STDOUT]
+        if files:
+            echo("\n  ".join([f"{each.source}: {summary(done)}", *files]))
     if not done.found():
         note(f"'{each.source}': no foreground was found")
     if job.timings:

@@ -10,20 +10,20 @@ from figureground.errors import UsageError
 class Recipe:
     """The recipe of one run; it is written beside the weights and into them."""
 
-    network: Annotated[str, "a name in training/networks.py"] = "small"
-    epochs: Annotated[int, "passes over the pictures"] = 60
-    minutes: Annotated[float | None, "fit the schedule to this time instead of counting epochs"] = None
-    size: Annotated[int, "pixels of a side, a multiple of 32"] = 256
-    last_size: Annotated[int | None, "pixels of a side in the last fifth of the run, and of the exported network"] = None
-    batch: Annotated[int, "pictures in a step"] = 16
-    rate: Annotated[float, "peak learning rate of AdamW"] = 1.5e-3
-    decay: Annotated[float, "weight decay of kernels and matrices"] = 1e-2
-    warm_up: Annotated[float, "share of the run in which the rate rises"] = 0.03
-    ema: Annotated[float, "how much of the averaged weights each step keeps"] = 0.999
-    seed: Annotated[int, "of the first weights, the order and the augmentation"] = 0
-    threads: Annotated[int | None, "processor threads; as many as torch chooses without it"] = None
-    device: Annotated[str, "cpu, cuda, or auto: a GPU if there is one"] = "auto"
-    precision: Annotated[Literal["auto", "fp32", "bf16"], "auto: bf16 where the hardware has it"] = "auto"
+    network: Annotated[str, "A name in training/networks.py."] = "small"
+    epochs: Annotated[int, "Passes over the pictures."] = 60
+    minutes: Annotated[float | None, "Fit the schedule to this time instead of counting epochs."] = None
+    size: Annotated[int, "Pixels of a side, a multiple of 32."] = 256
+    last_size: Annotated[int | None, "Pixels of a side in the last fifth of the run, and of the exported network."] = None
+    batch: Annotated[int, "Pictures in a step."] = 16
+    rate: Annotated[float, "Peak learning rate of AdamW."] = 1.5e-3
+    decay: Annotated[float, "Weight decay of kernels and matrices."] = 1e-2
+    warm_up: Annotated[float, "Share of the run in which the rate rises."] = 0.03
+    ema: Annotated[float, "How much of the averaged weights each step keeps."] = 0.999
+    seed: Annotated[int, "Of the first weights, the order and the augmentation."] = 0
+    threads: Annotated[int | None, "Processor threads; as many as torch chooses without it."] = None
+    device: Annotated[str, "cpu, cuda, or auto: a GPU if there is one."] = "auto"
+    precision: Annotated[Literal["auto", "fp32", "bf16"], "auto: bf16 where the hardware has it."] = "auto"
 
     def __post_init__(self) -> None:
         for name in ("size", "last_size"):

@@ -1,0 +1,72 @@
+"""Makes what the docs show: `python docs/make.py` writes commands.md from the help texts and the pictures from photographs.
+
+To add a picture: a function, and its name in `PICTURES`. A test holds commands.md to the help texts.
+"""
+
+from pathlib import Path
+
+import click
+import numpy as np
+from PIL import Image
+
+from figureground import Separator
+from figureground.cli import main as command_line
+
+HERE = Path(__file__).parent
+PHOTOGRAPHS = HERE.parent / "tests" / "pictures"
+
+
+def commands() -> str:
+    """The text of commands.md: every command with its help."""
+    parts = ["# Commands\n\nWritten by `make docs` from the help texts; `figureground COMMAND --help` shows the same.\n"]
+    for name, command in sorted(command_line.commands.items()):
+        above = click.Context(command_line, info_name="figureground", **command_line.context_settings)
+        context = click.Context(command, above, info_name=name, terminal_width=110)
+        parts.append(f"## figureground {name}\n\n```\n{command.get_help(context)}\n```\n")
+    return "\n".join(parts)
+
+
+def checkerboard(height: int, width: int, cell: int = 12) -> np.ndarray:
+    """The usual ground to show what is transparent, (H, W, 3) uint8."""
+    rows, columns = np.indices((height, width)) // cell
+    return np.where(((rows + columns) % 2)[..., None], 255, 220).astype(np.uint8).repeat(3, 2)
+
+
+def shown(cutout: np.ndarray) -> np.ndarray:
+    """A cut-out, (H, W, 4) uint8, over a checkerboard: (H, W, 3) uint8."""
+    alpha = cutout[..., 3:] / 255
+    return np.rint(cutout[..., :3] * alpha + checkerboard(*cutout.shape[:2]) * (1 - alpha)).astype(np.uint8)
+
+
+def before_after() -> Image.Image:
+    """A photograph, its overlay, and its cut-out over a checkerboard."""
+    done = Separator()(PHOTOGRAPHS / "astronaut.jpg")
+    gap = np.full((512, 12, 3), 255, np.uint8)
+    return Image.fromarray(np.hstack([done.picture.rgb, gap, done.overlay(), gap, shown(done.cutout())]))
+
+
+def gallery() -> Image.Image:
+    """The other photographs above their cut-outs."""
+    separate = Separator()
+    columns = []
+    for name in ("chelsea", "coffee", "rocket"):
+        done = separate(PHOTOGRAPHS / f"{name}.jpg")
+        column = Image.fromarray(np.vstack([done.picture.rgb, shown(done.cutout())]))
+        columns.append(np.asarray(column.resize((440, round(column.height * 440 / column.width)), Image.Resampling.LANCZOS)))
+    height = min(column.shape[0] for column in columns)
+    return Image.fromarray(np.hstack([column[:height] for column in columns]))
+
+
+PICTURES = {"before-after.jpg": before_after, "gallery.jpg": gallery}
+
+
+def main() -> None:
+    """Write commands.md and pictures/."""
+    (HERE / "commands.md").write_text(commands(), "utf-8")
+    (HERE / "pictures").mkdir(exist_ok=True)
+    for name, draw in PICTURES.items():
+        draw().save(HERE / "pictures" / name, quality=88)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import figureground
+from commandline import command
+from drawn import archive
+from figureground import remove
+from figureground.cli import main
+from figureground.methods import METHODS
+
+PICTURES = Path(__file__).parent / "pictures"
+
+
+def test_version_and_help():
+    assert figureground.__version__ in command("--version").out
+    for words in ([], ["remove"], ["evaluate"], ["methods"], ["train"], ["export"]):
+        end = command(*words, "--help")
+        assert end.code == 0
+        assert "Usage" in end.out
+    assert command().code == 2
+
+
+def test_methods_are_listed_with_their_terms():
+    end = command("methods")
+    assert end.code == 0
+    for name in METHODS:
+        assert name in end.out
+    assert "Apache-2.0" in end.out
+    assert "research material" in end.out
+    rows = json.loads(command("methods", "--json").out)
+    assert [row["method"] for row in rows] == list(METHODS)
+    assert rows[0]["permissive"] is True
+
+
+def test_evaluate_prints_a_table_and_writes_a_row_for_each_picture(tmp_path):
+    data = archive(tmp_path / "data.zip", 3)
+    end = command("evaluate", data, "--csv", tmp_path / "rows.csv")
+    assert end.code == 0, end
+    for figure in ("IoU", "MAE", "max F"):
+        assert figure.lower() in end.out.lower()
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 4
+    figures = json.loads(command("evaluate", data, "--json").out)
+    assert 0 <= figures["mean"]["iou"] <= 1
+    assert 0 <= figures["max_f"] <= 1
+
+
+def test_evaluate_without_data(tmp_path):
+    command("evaluate", tmp_path / "none.zip").refused(3, "bad_data", "none.zip")
+    command("evaluate").refused(2, "DATA")
+
+
+def test_a_bug_is_not_hidden(monkeypatch, tmp_path):
+    """What is not one of our errors comes through whole: it is a bug, and its traceback is what we want to be sent."""
+    monkeypatch.setattr(remove, "check", lambda method: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["remove", "x.jpg"])
+
+
+def test_interrupting_says_so(monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(remove, "check", interrupt)
+    end = command("remove", "x.jpg")
+    assert (end.code, end.err.strip()) == (130, "figureground: stopped")
+
+
+def test_errors_as_json(tmp_path):
+    end = command("remove", tmp_path / "none.jpg", "--method", "smal", "--json")
+    assert end.code == 2
+    assert json.loads(end.err)["code"] == "unknown_name"
+
+
+def test_a_reader_that_went_away_is_no_traceback(tmp_path):
+    pictures = []
+    for number in range(3):
+        pictures.append(tmp_path / f"{number}.png")
+        Image.fromarray(np.full((8, 8, 3), number, np.uint8)).save(pictures[-1])
+    run = [sys.executable, "-u", "-m", "figureground", "remove", *map(str, pictures), "--json"]
+    read, write = os.pipe()
+    os.close(read)
+    end = subprocess.run(run, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert b"Traceback" not in end.stderr
+    assert end.returncode == 1
+
+
+def test_progress_is_silent_in_a_pipe(tmp_path):
+    run = [sys.executable, "-m", "figureground", "remove", PICTURES / "coffee.jpg", PICTURES / "rocket.jpg"]
+    end = subprocess.run([*run, "--out-dir", tmp_path], capture_output=True, text=True, check=True)
+    assert end.stderr == ""
+    assert len(end.stdout.splitlines()) == 4  # for each picture what was found, and where the result is
+
+
+def test_the_module_runs_as_the_command_does():
+    end = subprocess.run([sys.executable, "-m", "figureground", "--version"], capture_output=True, text=True, check=True)
+    assert figureground.__version__ in end.stdout

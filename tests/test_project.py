@@ -1,0 +1,102 @@
+"""The project keeps its own promises: what the docs say exists, what exists is in the docs."""
+
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+import figureground
+from figureground.cli import main
+from figureground.methods import METHODS, find
+from figureground.models import card
+from figureground.output import ENCODERS
+from figureground.separation import VIEWS
+from figureground.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+DOCS = "\n".join(path.read_text("utf-8") for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_no_file_is_long(path):
+    assert len(path.read_text("utf-8").splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_every_file_begins_with_what_it_is(path):
+    assert path.read_text("utf-8").startswith('"""')
+
+
+def test_commands_md_is_what_the_help_says():
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        from make import commands
+    finally:
+        sys.path.pop(0)
+    assert (ROOT / "docs" / "commands.md").read_text("utf-8") == commands(), "run: make docs"
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_every_command_is_shown_in_the_docs(name):
+    assert f"figureground {name} " in DOCS.replace((ROOT / "docs" / "commands.md").read_text("utf-8"), "")
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_every_option_has_help(name):
+    for parameter in main.commands[name].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_stands_in_the_readme_with_its_licence(name):
+    row = next(line for line in README.splitlines() if line.startswith(f"| `{name}`"))
+    assert card(find(name).model).licence in row
+
+
+@pytest.mark.parametrize("word", [*VIEWS, *ENCODERS, *(f"FIGUREGROUND_{field.name.upper()}" for field in fields(Settings))])
+def test_views_formats_and_settings_are_in_the_docs(word):
+    assert f"`{word}" in DOCS
+
+
+def test_the_readme_says_on_what_the_network_was_trained():
+    assert "DUTS-TR" in README and "no licence" in README and "Clothing Co-Parsing" in README
+
+
+def test_the_python_example_of_the_readme_runs(tmp_path):
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
+    assert len(code.strip().splitlines()) <= 6
+    (tmp_path / "photo.jpg").write_bytes((ROOT / "tests" / "pictures" / "coffee.jpg").read_bytes())
+    end = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (end.returncode, end.stderr) == (0, "")
+    assert (tmp_path / "photo.png").exists()
+
+
+def test_links_in_the_docs_lead_somewhere():
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text("utf-8")):
+            assert (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+def test_the_changelog_begins_with_this_version():
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert re.search(r"^## (\S+)", text, re.MULTILINE).group(1) == figureground.__version__
+
+
+def test_what_is_shipped_is_small():
+    assets = ROOT / "src" / "figureground" / "assets"
+    assert (assets / "small.onnx").stat().st_size <= 8 * 2**20
+    assert (assets / "small.safetensors").exists()
+    for part in ("Command", "Seed", "Data", "Figures"):
+        assert part in (assets / "small.md").read_text("utf-8")
+
+
+def test_makefile_recipes_are_in_the_readme():
+    for target in ("run", "test"):
+        assert f"make {target}" in README
