@@ -33,7 +33,7 @@ bench: .venv/.test
 	for script in benchmarks/*.py; do echo "## $$script" && $(BIN)/python $$script || exit 1; done
 
 docs: .venv/.test
-	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python docs/make.py
 
 clean:
 	rm -rf .venv out dist build

@@ -204,7 +204,6 @@ MISTAKES = [
     (["remove", "photo.jpg", "--rule", "nearest-ish"], 2, ["nearest-ish", "salient"]),
     (["remove", "photo.jpg", "--refiner", "sharp"], 2, ["sharp", "guided"]),
     (["remove", "photo.jpg", "--model", "b5"], 2, ["b5", "small"]),
-    (["remove", "photo.jpg", "-o", "-", "--json"], 2, ["standard output"]),
     (["remove", "photo.jpg", "-o", "a.png", "--format", "webp"], 2, [".png", "webp"]),
     (["remove", "-", "-"], 2, ["standard input"]),
     (["remove", "photo.jpg", "--max-pixels", "1000"], 1, ["too_large", "1"]),
@@ -218,6 +217,12 @@ def test_mistakes_end_in_one_clear_line(words, code, says, photo, monkeypatch):
     monkeypatch.chdir(photo.parent)
     command(*words).refused(code, *says)
     assert [path.name for path in photo.parent.iterdir()] == ["photo.jpg"]
+
+
+def test_one_stream_cannot_hold_both_picture_and_json(photo):
+    end = command("remove", photo, "-o", "-", "--json")
+    assert (end.code, end.out) == (2, "")
+    assert "standard output" in json.loads(end.err)["message"]
 
 
 def test_unwritable_folder(photo, tmp_path):

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from figureground.picture import Picture
 
 from figureground.colours import foreground_colours
 from figureground.errors import Mismatch, UnknownName
 from figureground.maps import LabelMap, SaliencyMap
 from figureground.methods import Method
+from figureground.picture import Picture
 from figureground.separation import VIEWS, Separation, check_views, class_colour
 
 METHOD = Method("small", "salient")

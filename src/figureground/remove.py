@@ -166,8 +166,8 @@ def _make_folder(folder: Path) -> None:
 
 def _report(job: Job, each: Plan, done: Separation, echo: Say, note: Say) -> None:
     if job.as_json:
-        files = {view: str(path) for view, path in each.targets.items()}
-        echo(json.dumps({**done.info(), "files": files}, ensure_ascii=False))
+        written = {view: str(path) for view, path in each.targets.items()}
+        echo(json.dumps({**done.info(), "files": written}, ensure_ascii=False))
     else:
         for text in done.picture.warnings:
             note(f"'{each.source}': {text}")

@@ -8,16 +8,13 @@ import csv
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -25,7 +22,9 @@ from tqdm import tqdm
 from figureground.dataset import Pair
 from figureground.errors import BadData, UnknownName, UsageError, WeightsError
 from figureground.metrics import Counts, Floats, max_f, mean_absolute_error, precision_recall
-from figureground.training.augment import Sample, sample
+from figureground.training.augment import Sample
+from figureground.training.feed import batches, decode
+from figureground.training.loss import total_loss
 from figureground.training.networks import NETWORKS
 from figureground.training.plot import plot_log
 from figureground.training.recipe import Recipe
@@ -53,7 +52,7 @@ def train(
     """
     if not data or not val:
         raise BadData("training wants at least one picture to learn from and one to validate on")
-    pictures, held = _decode(data, quiet), _decode(val, quiet)
+    pictures, held = decode(data, quiet), decode(val, quiet)
     run = _Run(recipe, out, start)
     with tqdm(total=1000, disable=quiet or None, unit="‰", desc="train", bar_format=_BAR) as bar:
         while run.progress(len(pictures)) < 1:
@@ -137,7 +136,8 @@ class _Run:
         size = self.recipe.last_size if self.recipe.last_size and progress > 0.8 else self.recipe.size
         self.model.train()
         began = time.monotonic()
-        for images, masks in _batches(pictures, size, self.recipe, self.state):
+        where = (self.recipe.seed, self.state.epoch)
+        for images, masks in batches(pictures, size, self.recipe.batch, where, self.state.step):
             progress = self.progress(len(pictures))
             if progress >= 1:
                 break
@@ -229,61 +229,6 @@ def _groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
     matrices = [p for p in model.parameters() if p.ndim > 1]
     vectors = [p for p in model.parameters() if p.ndim <= 1]
     return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
-
-
-def total_loss(logits: list[Tensor], masks: Tensor) -> Tensor:
-    """BCE + soft IoU on every output, edges weighted; logits (N, 1, s, s), finest first, masks (N, 2, S, S): truth and weight.
-
-    The edge weight 1 + 4 |mean of the truth around − truth| and the weighted IoU: Wei et al., "F³Net" (AAAI 2020).
-    """
-    total = torch.zeros((), device=masks.device)
-    for level, part in enumerate(logits):
-        wanted = masks if part.shape[-1] == masks.shape[-1] else F.adaptive_avg_pool2d(masks, part.shape[-1])
-        truth, weight = wanted[:, :1], wanted[:, 1:]  # each (N, 1, s, s)
-        bce = (F.binary_cross_entropy_with_logits(part, truth, reduction="none") * weight).sum((1, 2, 3)) / weight.sum(
-            (1, 2, 3)
-        )
-        said = torch.sigmoid(part)
-        both = (said * truth * weight).sum((1, 2, 3))
-        either = ((said + truth) * weight).sum((1, 2, 3)) - both
-        iou = 1 - (both + 1) / (either + 1)
-        total = total + (bce + iou).mean() * (1.0 if level == 0 else 0.4)
-    return total
-
-
-def _batches(pictures: list[Sample], size: int, recipe: Recipe, state: State) -> Iterator[tuple[Tensor, Tensor]]:
-    """The rest of the epoch's batches, made by two threads ahead of the network; the same whatever the threads."""
-    order = np.random.default_rng([recipe.seed, state.epoch]).permutation(len(pictures))
-    whole = max(1, len(pictures) // recipe.batch) * recipe.batch
-    picks = [order[i : i + recipe.batch] for i in range(0, min(whole, len(order)), recipe.batch)][state.step :]
-
-    def make(chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        made = [sample(pictures, int(i), size, np.random.default_rng([recipe.seed, state.epoch, int(i)])) for i in chosen]
-        images = np.stack([rgb for rgb, _ in made]).astype(np.float32) / 255  # (N, S, S, 3)
-        masks = np.stack([_with_weight(mask) for _, mask in made])  # (N, 2, S, S)
-        return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(masks)
-
-    with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(make, pick) for pick in picks[:4]]
-        for ahead in range(4, len(picks) + 4):
-            done = waiting.pop(0).result() if waiting else None
-            if ahead < len(picks):
-                waiting.append(pool.submit(make, picks[ahead]))
-            if done is not None:
-                yield done
-
-
-def _with_weight(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(S, S) uint8 → (2, S, S): truth in [0, 1], and the edge weight of `total_loss`, its field an eighth of the side."""
-    truth = mask.astype(np.float32) / 255
-    field = mask.shape[0] // 8 | 1
-    return np.stack([truth, 1 + 4 * np.abs(cv2.blur(truth, (field, field)) - truth)])
-
-
-def _decode(data: Sequence[Pair], quiet: bool) -> list[Sample]:
-    """Every picture, decoded once into memory."""
-    with ThreadPoolExecutor(2) as pool:
-        return list(tqdm(pool.map(Pair.read, data), "read", len(data), disable=quiet or None, unit="picture"))
 
 
 @torch.no_grad()
