@@ -62,6 +62,7 @@ def test_errors_are_one_line_with_code_and_exit_code():
     assert str(UnknownName("view", "maks", ["mask", "cutout"])) == (
         "no view is called 'maks'; did you mean 'mask'? Known: cutout, mask"
     )
+    assert str(UnknownName("class", "zzz", map(str, range(150)))).endswith(" and 130 more")
     assert str(UnknownName("view", "zzz", ["mask"])) == "no view is called 'zzz'. Known: mask"
 
 

@@ -25,6 +25,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+SHOWN = 20  # names that an error lists at most
+
+
 class FigureGroundError(Exception):
     """What the user should be told: `code` names the kind of fault, `exit_code` is what the command ends with."""
 
@@ -99,7 +102,8 @@ class UnknownName(UsageError):
         names = sorted(known)
         near = get_close_matches(name, names, 1)
         hint = f"; did you mean '{near[0]}'?" if near else "."
-        super().__init__(f"no {kind} is called '{name}'{hint} Known: {', '.join(names)}")
+        listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+        super().__init__(f"no {kind} is called '{name}'{hint} Known: {listed}")
 
 
 class UnknownOption(UsageError):

@@ -1,0 +1,178 @@
+"""What finishes a mask: functions from a picture and a rough mask to a better mask of the same size.
+
+A refiner's keyword-only parameters are its options and become the command's flags. An empty mask stays empty.
+To add a refiner: a function here and a row in `REFINERS`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground.errors import UnknownOption
+from figureground.maps import Mask, Rgb
+
+Floats = NDArray[np.floating]
+Shape = NDArray[np.bool_]
+Numbers = NDArray[np.int32]
+
+FAINT = 0.1  # what is no more than this counts as background where parts are told apart, and 1 − this as foreground
+PINHOLE = 0.001  # share of the subject's area up to which a hole is a fault; the gap between arm and body is larger
+RIM = 0.01  # share of the longer side: how far around a part its faint rim reaches
+EPSILON = np.float32(1e-4)  # regularisation of the guided filter, for colours in [0, 1]: contrast below √ε = 0.01 is no edge
+FLAT = 0.02  # where a mask varies by no more than this there is no edge to finish
+TILE = 512  # pixels of a side that the guided filter works on at once, without margins
+
+MinPart = Annotated[float, "Parts with a smaller share of the largest part's area are removed; 0 to 1."]
+EdgeRadius = Annotated[float, "How far the guided filter looks, as a share of the picture's longer side; up to 0.1."]
+
+
+def none(rgb: Rgb, mask: Mask) -> Mask:
+    """The mask as it came."""
+    return mask
+
+
+def clean(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05) -> Mask:
+    """The mask without islands and pinholes; all else stays as it is, soft edges and true holes included.
+
+    Islands are the 8-connected parts of mask > 0.1 whose area (the sum of their mask) is less than `min_part` of the
+    largest part's; they go to 0 with the fainter rim around them. Pinholes are the 4-connected parts of mask < 0.9 that do
+    not touch the picture's border and have at most a thousandth as many pixels as the parts that stay; they go to 1.
+    Raises UnknownOption where `min_part` is not from 0 to 1.
+    """
+    if not 0 <= min_part <= 1:
+        raise UnknownOption(f"min_part is a share from 0 to 1, not {min_part:g}")
+    kept, islands = _sort_parts(mask, min_part)
+    if islands is not None:
+        mask = np.where(islands | (_grown(islands) & ~_grown(kept)), np.float32(0), mask)
+    holes = _pinholes(mask, PINHOLE * np.count_nonzero(kept))
+    return mask if holes is None else np.where(holes, np.float32(1), mask)
+
+
+def guided(rgb: Rgb, mask: Mask, *, edge_radius: EdgeRadius = 0.0125) -> Mask:
+    """The mask's edge drawn to the picture's edges by the guided filter, at full resolution, clipped to [0, 1].
+
+    He, Sun and Tang, "Guided Image Filtering" (TPAMI 2013), with the colour picture as the guide: within each window the
+    mask is the linear function of the colour that fits it best. It is done tile by tile, with margins of two radii, so
+    that memory does not grow with the picture and the tiles do not show; where the mask is flat in all of that, as far
+    from every edge, it stays untouched. Raises UnknownOption where `edge_radius` is not above 0 and up to 0.1.
+    """
+    if not 0 < edge_radius <= 0.1:
+        raise UnknownOption(f"edge_radius is a share above 0 and up to 0.1, not {edge_radius:g}")
+    radius = max(1, round(edge_radius * max(mask.shape)))
+    result = mask.copy()
+    for tile, window, inner in _tiles(mask.shape, 2 * radius):
+        if np.ptp(mask[window]) > FLAT:
+            result[tile] = _guided(rgb[window], mask[window], radius)[inner]
+    return result
+
+
+def clean_guided(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, edge_radius: EdgeRadius = 0.0125) -> Mask:
+    """First `clean`, then `guided`."""
+    return guided(rgb, clean(rgb, mask, min_part=min_part), edge_radius=edge_radius)
+
+
+REFINERS: Mapping[str, Callable[..., Mask]] = {
+    "none": none,
+    "clean": clean,
+    "guided": guided,
+    "clean+guided": clean_guided,
+}
+
+
+def _sort_parts(mask: Mask, min_part: float) -> tuple[Shape, Shape | None]:
+    """The parts that stay and the islands; None instead of no islands."""
+    solid = mask > FAINT
+    numbers, stats = _parts(solid, 8)
+    if len(stats) <= 2:  # what is no part, and at most one part
+        return solid, None
+    areas = np.bincount(numbers[solid], mask[solid], minlength=len(stats))
+    small = areas < min_part * areas.max()
+    small[0] = False
+    if not small.any():
+        return solid, None
+    islands: Shape = small[numbers]
+    return solid & ~islands, islands
+
+
+def _pinholes(mask: Mask, limit: float) -> Shape | None:
+    """The holes of at most `limit` pixels; None instead of no holes."""
+    numbers, stats = _parts(mask < 1 - FAINT, 4)
+    left, top, width, height, area = stats.T
+    inside = (left > 0) & (top > 0) & (left + width < mask.shape[1]) & (top + height < mask.shape[0])
+    small = inside & (area <= limit)
+    small[0] = False  # what is no hole
+    return small[numbers] if small.any() else None
+
+
+def _parts(shape: Shape, connectivity: int) -> tuple[Numbers, Numbers]:
+    """Connected parts: numbers, (H, W), 0 outside the shape; x, y, width, height, area of each, (parts + 1, 5)."""
+    import cv2
+
+    _, numbers, stats, _ = cv2.connectedComponentsWithStats(shape.view(np.uint8), connectivity=connectivity)
+    return np.asarray(numbers, np.int32), np.asarray(stats, np.int32)
+
+
+def _grown(shape: Shape) -> Shape:
+    """The shape and what is near it."""
+    import cv2
+
+    reach = max(1, round(RIM * max(shape.shape)))
+    grown = cv2.dilate(shape.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    return np.asarray(grown, np.uint8).view(np.bool_)
+
+
+Slices = tuple[slice, slice]
+
+
+def _tiles(shape: tuple[int, ...], margin: int) -> Iterator[tuple[Slices, Slices, Slices]]:
+    """The tiles of a picture; each with its margin, cut at the picture's border; and its place in that window."""
+    for y in range(0, shape[0], TILE):
+        for x in range(0, shape[1], TILE):
+            rows, columns = slice(y, min(y + TILE, shape[0])), slice(x, min(x + TILE, shape[1]))
+            top, left = max(0, y - margin), max(0, x - margin)
+            window = np.s_[top : rows.stop + margin, left : columns.stop + margin]
+            inner = np.s_[y - top : rows.stop - top, x - left : columns.stop - left]
+            yield (rows, columns), window, inner
+
+
+def _guided(rgb: Rgb, mask: Mask, radius: int) -> Floats:
+    """The guided filter of one window in float32, (h, w): each pixel's colour under the mean of its windows' functions."""
+    import cv2
+
+    def mean(plane: Floats) -> Floats:
+        box = cv2.blur(plane, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
+        return np.asarray(box, np.float32)
+
+    # colours around 0 keep the rounding of variances small
+    planes = [plane.astype(np.float32) * np.float32(1 / 255) - np.float32(0.5) for plane in cv2.split(rgb)]
+    slopes, offset = _fit(planes, mask, mean)
+    filtered = mean(offset)
+    for slope, plane in zip(slopes, planes, strict=True):
+        filtered += mean(slope) * plane
+    return np.clip(filtered, 0, 1, out=filtered)
+
+
+def _fit(planes: list[Floats], mask: Mask, mean: Callable[[Floats], Floats]) -> tuple[list[Floats], Floats]:
+    """Slopes and offset of the linear function of the three colours that fits the mask best in each window.
+
+    The 3 × 3 covariance of the colours, with ε on its diagonal, is taken apart as L D Lᵀ, which keeps its accuracy where
+    the colours vary together, as in grey pictures.
+    """
+    red, green, blue = planes
+    r, g, b, m = (mean(plane) for plane in (*planes, mask))
+    d0 = mean(red * red) - r * r + EPSILON
+    rg, rb = mean(red * green) - r * g, mean(red * blue) - r * b
+    l10, l20 = rg / d0, rb / d0
+    d1 = mean(green * green) - g * g + EPSILON - l10 * rg
+    gb = mean(green * blue) - g * b - l20 * rg
+    l21 = gb / d1
+    d2 = mean(blue * blue) - b * b + EPSILON - l20 * rb - l21 * gb
+    y0 = mean(red * mask) - r * m
+    y1 = mean(green * mask) - g * m - l10 * y0
+    y2 = mean(blue * mask) - b * m - l20 * y0 - l21 * y1
+    in_blue = y2 / d2
+    in_green = y1 / d1 - l21 * in_blue
+    in_red = y0 / d0 - l10 * in_green - l20 * in_blue
+    return [in_red, in_green, in_blue], m - in_red * r - in_green * g - in_blue * b

@@ -1,0 +1,196 @@
+"""What of a map is foreground: pure functions from a map to a mask.
+
+A rule's first argument says in its annotation which kind of map it reads; its keyword-only parameters are its options
+and become the command's flags. To add a rule: a function here and a row in `RULES`.
+
+Which classes are things and which are stuff (background by nature) stands in the map. `foreground_classes` makes the
+classes it names things, `background_classes` makes them stuff, for one call. A class is named as the map names it, or
+by a synonym where the map's name lists several ("sofa, couch" or "sofa;couch"); case and outer spaces are ignored.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground.errors import UnknownName, UsageError
+from figureground.maps import LabelMap, Mask, SaliencyMap
+
+Flags = NDArray[np.bool_]
+"""(classes,) bool, one for each class of a map."""
+Shape = NDArray[np.bool_]
+"""(H, W) bool."""
+
+Background = Annotated[tuple[str, ...], "Classes that are background, whatever the model's own list says."]
+Foreground = Annotated[tuple[str, ...], "Classes that are foreground, whatever the model's own list says."]
+CountStuff = Annotated[bool, "Count stuff (sky, wall, floor) too when the commonest class is looked for."]
+HullFill = Annotated[
+    Literal["things", "everything"], "What the hull adds: things that lie mostly inside it, or everything inside it."
+]
+
+LARGE_PART = 10  # a part of the commonest class gets a hull if the largest one has at most this many times its area
+
+
+def salient(seen: SaliencyMap) -> Mask:
+    """The map itself: what catches the eye is foreground."""
+    return seen.values
+
+
+def stuff(seen: LabelMap, *, background_classes: Background = (), foreground_classes: Foreground = ()) -> Mask:
+    """Foreground is every pixel whose class is a thing; stuff is background."""
+    return _pick(seen, _things(seen, background_classes, foreground_classes))
+
+
+def most_common(
+    seen: LabelMap,
+    *,
+    count_stuff: CountStuff = False,
+    background_classes: Background = (),
+    foreground_classes: Foreground = (),
+) -> Mask:
+    """Foreground is the class with the most pixels; of equal ones, that of the lower index.
+
+    Only things are counted; with `count_stuff` all classes but those of `background_classes`. Where none of the counted
+    classes is present nothing is foreground.
+    """
+    things = _things(seen, background_classes, foreground_classes)
+    return _pick(seen, _commonest(seen, things, count_stuff, background_classes))
+
+
+def most_common_hull(
+    seen: LabelMap,
+    *,
+    hull_fill: HullFill = "things",
+    count_stuff: CountStuff = False,
+    background_classes: Background = (),
+    foreground_classes: Foreground = (),
+) -> Mask:
+    """Foreground is the commonest class, as in `most_common`, and what its parts embrace: the dog in the person's arms.
+
+    Each 8-connected part with at least a tenth of the largest part's area has a convex hull, of its pixels' centres.
+    With `hull_fill` "things", every other thing-labelled region (8-connected pixels of one class) with more than half
+    of its area inside the hulls is added as a whole; no pixel of stuff ever is: a hole that shows the background stays.
+    With "everything", the hulls themselves are added: every pixel inside, stuff too, and nothing outside.
+    """
+    things = _things(seen, background_classes, foreground_classes)
+    chosen = _commonest(seen, things, count_stuff, background_classes)
+    mask = _pick(seen, chosen) > 0
+    hulls = _hulls(mask)
+    if hull_fill == "everything":
+        mask |= hulls
+    else:
+        for region in _regions_inside(seen, things & ~chosen, hulls):
+            mask |= region
+    return mask.astype(np.float32)
+
+
+RULES: Mapping[str, Callable[..., Mask]] = {
+    "salient": salient,
+    "stuff": stuff,
+    "most-common": most_common,
+    "most-common-hull": most_common_hull,
+}
+
+
+def _things(seen: LabelMap, background: tuple[str, ...], foreground: tuple[str, ...]) -> Flags:
+    """Which classes are things, after what the user said; raises UnknownName, and UsageError for a class in both."""
+    things = ~np.asarray(seen.stuff, dtype=bool)
+    behind, before = _named(seen, background), _named(seen, foreground)
+    both = np.flatnonzero(behind & before)
+    if both.size:
+        name = seen.names[both[0]].strip()
+        raise UsageError(f"'{name}' stands among the background classes and the foreground classes; name it in one")
+    return (things | before) & ~behind
+
+
+def _named(seen: LabelMap, wanted: tuple[str, ...]) -> Flags:
+    """Which classes are called so: by the whole name, else by a synonym; raises UnknownName."""
+    whole: dict[str, list[int]] = {}
+    synonyms: dict[str, list[int]] = {}
+    for index, name in enumerate(seen.names):
+        whole.setdefault(_plain(name), []).append(index)
+        for synonym in name.replace(";", ",").split(","):
+            synonyms.setdefault(_plain(synonym), []).append(index)
+    flags = np.zeros(len(seen.names), dtype=bool)
+    for name in wanted:
+        indices = whole.get(_plain(name)) or synonyms.get(_plain(name))
+        if not indices:
+            raise UnknownName("class", name, synonyms)
+        flags[indices] = True
+    return flags
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def _commonest(seen: LabelMap, things: Flags, count_stuff: bool, background: tuple[str, ...]) -> Flags:
+    """The one class that is commonest among those that count, as flags; none where none of them is present."""
+    counted = ~_named(seen, background) if count_stuff else things
+    areas = np.bincount(seen.labels.ravel(), minlength=len(seen.names)) * counted
+    chosen = np.zeros(len(seen.names), dtype=bool)
+    chosen[areas.argmax()] = areas.any()  # argmax takes the first of equal ones
+    return chosen
+
+
+def _pick(seen: LabelMap, classes: Flags) -> Mask:
+    """1 where the pixel's class is one of these."""
+    mask: Mask = classes.astype(np.float32)[seen.labels]
+    return mask
+
+
+def _parts(shape: Shape) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """8-connected parts: numbers, (H, W), 0 outside the shape; x, y, width, height, area of each, (parts + 1, 5)."""
+    import cv2
+
+    _, numbers, stats, _ = cv2.connectedComponentsWithStats(shape.astype(np.uint8), connectivity=8)
+    return np.asarray(numbers, np.int32), np.asarray(stats, np.int32)
+
+
+def _hulls(mask: Shape) -> Shape:
+    """The convex hulls of the large parts."""
+    filled = np.zeros_like(mask)
+    numbers, stats = _parts(mask)
+    areas = stats[1:, 4]
+    for part in np.flatnonzero(LARGE_PART * areas >= areas.max(initial=0)) + 1:
+        x, y, width, height, _ = stats[part]
+        window = np.s_[y : y + height, x : x + width]
+        filled[window] |= _hull(numbers[window] == part)
+    return filled
+
+
+def _hull(part: Shape) -> Shape:
+    """The pixels whose centres lie in the closed convex hull of the part's centres, in whole numbers and so exact.
+
+    The part touches all four sides of its window: it has pixels in every row.
+    """
+    import cv2
+
+    height, width = part.shape
+    rows = np.arange(height)
+    ends = np.stack([part.argmax(axis=1), width - 1 - part[:, ::-1].argmax(axis=1)])  # (2, H): first and last column
+    points = np.stack([ends, np.stack([rows, rows])], axis=-1).reshape(-1, 1, 2).astype(np.int32)
+    corners = cv2.convexHull(points)[:, 0].astype(np.int64)  # (corners, 2): x, y
+    first, last = ends.astype(np.int64)
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        low, high = min(y0, y1), max(y0, y1)
+        if low == high:
+            continue
+        across = x0 * (y1 - y0) + (np.arange(low, high + 1) - y0) * (x1 - x0)  # x of the edge in these rows × (y1 − y0)
+        first[low : high + 1] = np.minimum(first[low : high + 1], -(-across // (y1 - y0)))  # rounded up
+        last[low : high + 1] = np.maximum(last[low : high + 1], across // (y1 - y0))  # rounded down
+    columns = np.arange(width)
+    inside: Shape = (first[:, None] <= columns) & (columns <= last[:, None])
+    return inside
+
+
+def _regions_inside(seen: LabelMap, classes: Flags, hulls: Shape) -> Iterator[Shape]:
+    """For each of these classes, its regions with more than half of their area inside the hulls."""
+    present = np.bincount(seen.labels[hulls], minlength=len(seen.names)) > 0
+    for index in np.flatnonzero(present & classes):
+        numbers, stats = _parts(seen.labels == index)
+        inside = np.bincount(numbers[hulls], minlength=len(stats))
+        mostly = 2 * inside > stats[:, 4]
+        mostly[0] = False  # what is not this class
+        yield mostly[numbers]

@@ -1,0 +1,238 @@
+from typing import get_type_hints
+
+import numpy as np
+import pytest
+
+from figureground.errors import UnknownName, UsageError
+from figureground.maps import LabelMap, SaliencyMap
+from figureground.rules import RULES, most_common, most_common_hull, salient, stuff
+
+NAMES = {".": "sky", "#": "wall, partition", "p": "person", "d": "dog", "c": "car;auto", "b": "bed "}
+SIGNS = "".join(NAMES)
+
+
+def drawn(picture):
+    """A label map drawn with the signs of NAMES; sky and wall are stuff."""
+    lines = picture.split()
+    labels = np.array([[SIGNS.index(sign) for sign in line] for line in lines], np.uint8)
+    return LabelMap(labels, tuple(NAMES.values()), tuple(sign in ".#" for sign in SIGNS))
+
+
+def shown(mask):
+    """A mask as drawn lines, o for foreground."""
+    assert mask.dtype == np.float32
+    return ["".join("o" if value else "." for value in line) for line in mask]
+
+
+STREET = """
+    ........
+    .pp...d.
+    .pp..ccc
+    .pp..ccc
+    ########
+"""
+
+
+def test_salient_is_the_map_itself():
+    values = np.array([[0, 0.25, 1]], np.float32)
+    assert salient(SaliencyMap(values)) is values
+
+
+def test_stuff():
+    assert shown(stuff(drawn(STREET))) == [
+        "........",
+        ".oo...o.",
+        ".oo..ooo",
+        ".oo..ooo",
+        "........",
+    ]
+
+
+def test_most_common_is_the_commonest_thing_and_of_equal_ones_the_first():
+    assert shown(most_common(drawn(STREET))) == [
+        "........",
+        ".oo.....",
+        ".oo.....",
+        ".oo.....",
+        "........",
+    ]
+
+
+def test_most_common_of_everything():
+    assert shown(most_common(drawn(STREET), count_stuff=True)) == [
+        "oooooooo",
+        "o..ooo.o",
+        "o..oo...",
+        "o..oo...",
+        "........",
+    ]
+
+
+@pytest.mark.parametrize("rule", [stuff, most_common, most_common_hull])
+def test_no_thing_gives_an_empty_mask(rule):
+    assert not rule(drawn("..## ####")).any()
+
+
+HOLE = """
+    ..........
+    .pppppppp.
+    .p......p.
+    .p.dd...p.
+    .p.dd...p.
+    .p......p.
+    .pppppppp.
+    ..........
+"""
+
+
+def test_hull_adds_the_dog_and_keeps_the_hole():
+    assert shown(most_common_hull(drawn(HOLE))) == [
+        "..........",
+        ".oooooooo.",
+        ".o......o.",
+        ".o.oo...o.",
+        ".o.oo...o.",
+        ".o......o.",
+        ".oooooooo.",
+        "..........",
+    ]
+
+
+def test_hull_filled_with_everything():
+    assert shown(most_common_hull(drawn(HOLE), hull_fill="everything")) == [
+        "..........",
+        ".oooooooo.",
+        ".oooooooo.",
+        ".oooooooo.",
+        ".oooooooo.",
+        ".oooooooo.",
+        ".oooooooo.",
+        "..........",
+    ]
+
+
+def test_hull_of_a_slanted_part():
+    assert shown(most_common_hull(drawn("p.... pp... p.p.. p..p. ppppp"), hull_fill="everything")) == [
+        "o....",
+        "oo...",
+        "ooo..",
+        "oooo.",
+        "ooooo",
+    ]
+
+
+def test_regions_mostly_inside_are_added_whole_and_others_not_at_all():
+    seen = drawn("""
+        ppppp.....
+        p.ddddd...
+        p..cccccc.
+        p.b.......
+        ppppp.....
+    """)
+    # the hull spans columns 0 to 4: 3 of the 5 pixels of the dog lie inside, 2 of the 6 of the car, the bed wholly
+    assert shown(most_common_hull(seen)) == [
+        "ooooo.....",
+        "o.ooooo...",
+        "o.........",
+        "o.o.......",
+        "ooooo.....",
+    ]
+
+
+def test_half_is_not_mostly():
+    assert shown(most_common_hull(drawn("ppp.. p.dd. ppp.."))) == ["ooo..", "o....", "ooo.."]
+
+
+def test_regions_are_parted_by_class_and_by_place():
+    seen = drawn("""
+        pppppppp......
+        p.d.....ddddd.
+        p..cccccbbbbb.
+        pppppppp......
+    """)
+    assert shown(most_common_hull(seen)) == [
+        "oooooooo......",
+        "o.o...........",
+        "o..ooooo......",
+        "oooooooo......",
+    ]
+
+
+def test_each_large_part_has_a_hull_of_its_own_and_small_ones_have_none():
+    filled = most_common_hull(drawn("ppp.pppp p.p.p..p ppp.pppp"), hull_fill="everything")
+    assert shown(filled) == ["ooo.oooo", "ooo.oooo", "ooo.oooo"]
+
+
+@pytest.mark.parametrize(("area", "hollow"), [(30, "o"), (31, ".")])
+def test_small_parts_have_no_hull(area, hollow):
+    block = np.full((3, 16), SIGNS.index("."), np.uint8)
+    block[:, :10] = SIGNS.index("p")
+    block[0, 10] = SIGNS.index("p" if area == 31 else ".")
+    block[[0, 1, 2], [12, 13, 12]] = SIGNS.index("p")  # 3 pixels around a hollow one
+    mask = most_common_hull(LabelMap(block, drawn(".").names, drawn(".").stuff), hull_fill="everything")
+    assert shown(mask[1:2, 12:]) == [hollow + "o.."]
+
+
+def test_count_stuff_in_the_hull():
+    seen = drawn("..... .p.## .....")
+    assert shown(most_common_hull(seen, count_stuff=True)) == ["ooooo", "ooo..", "ooooo"]
+
+
+def test_classes_moved_by_name():
+    seen = drawn(STREET)
+    assert shown(stuff(seen, background_classes=("person", " DOG ")))[1:3] == ["........", ".....ooo"]
+    assert shown(stuff(seen, foreground_classes=("Wall",)))[4] == "oooooooo"
+    assert shown(most_common(seen, background_classes=("person",)))[2] == ".....ooo"
+    assert shown(most_common(seen, foreground_classes=("sky",)))[0] == "oooooooo"
+    assert shown(most_common_hull(drawn(HOLE), background_classes=("dog",)))[3] == ".o......o."
+    assert shown(most_common_hull(drawn(HOLE), foreground_classes=("wall",), background_classes=("sky",)))[3] == (".o.oo...o.")
+
+
+def test_what_is_named_background_is_not_counted_even_with_stuff():
+    mask = most_common(drawn(STREET), count_stuff=True, background_classes=("sky",))
+    assert shown(mask)[4] == "oooooooo"
+
+
+@pytest.mark.parametrize("name", ["wall", "partition", "wall, partition", "Wall,  Partition"])
+def test_any_synonym_names_the_class(name):
+    assert shown(stuff(drawn("#.p"), foreground_classes=(name,))) == ["o.o"]
+
+
+def test_a_whole_name_goes_before_a_synonym():
+    labels = np.arange(3, dtype=np.uint8)[None]
+    seen = LabelMap(labels, ("blind, screen", "screen", "crt;screen door"), (True, True, True))
+    assert shown(stuff(seen, foreground_classes=("screen",))) == [".o."]
+    twice = LabelMap(labels, ("blind, screen", "silver screen", "crt;screen"), (True, True, True))
+    assert shown(stuff(twice, foreground_classes=("screen",))) == ["o.o"]
+
+
+@pytest.mark.parametrize("rule", [stuff, most_common, most_common_hull])
+def test_a_typo_is_answered_with_the_nearest_name(rule):
+    with pytest.raises(UnknownName, match=r"no class is called 'persom'; did you mean 'person'"):
+        rule(drawn(STREET), background_classes=("persom",))
+    with pytest.raises(UnknownName, match="'partitoin'; did you mean 'partition'"):
+        rule(drawn(STREET), foreground_classes=("partitoin",))
+
+
+def test_a_class_in_both_lists():
+    with pytest.raises(UsageError, match="'wall, partition' stands among"):
+        stuff(drawn(STREET), background_classes=("wall",), foreground_classes=("partition",))
+
+
+def test_every_rule_says_what_it_reads_and_describes_its_options():
+    kinds = {name: next(iter(get_type_hints(rule).values())) for name, rule in RULES.items()}
+    assert kinds == {
+        "salient": SaliencyMap,
+        "stuff": LabelMap,
+        "most-common": LabelMap,
+        "most-common-hull": LabelMap,
+    }
+    for rule in RULES.values():
+        hints = get_type_hints(rule, include_extras=True)
+        assert all(hints[option].__metadata__ for option in rule.__kwdefaults__ or {})
+
+
+def test_label_maps_of_16_bits():
+    seen = LabelMap(np.array([[300, 2, 2]], np.uint16), tuple(map(str, range(400))), (False,) * 400)
+    assert shown(most_common(seen)) == [".oo"]
+    assert shown(stuff(seen, background_classes=("300",))) == [".oo"]
