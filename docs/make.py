@@ -3,14 +3,18 @@
 To add a picture: a function, and its name in `PICTURES`. A test holds commands.md to the help texts.
 """
 
+from functools import partial
 from pathlib import Path
 
 import click
 import numpy as np
 from PIL import Image
 
-from figureground import Separator
+from figureground import Method, Picture, Separation, Separator
 from figureground.cli import main as command_line
+from figureground.maps import LabelMap
+from figureground.models._labels import ade20k
+from figureground.rules import RULES
 
 HERE = Path(__file__).parent
 PHOTOGRAPHS = HERE.parent / "tests" / "pictures"
@@ -57,7 +61,28 @@ def gallery() -> Image.Image:
     return Image.fromarray(np.hstack([column[:height] for column in columns]))
 
 
-PICTURES = {"before-after.jpg": before_after, "gallery.jpg": gallery}
+def rules(name: str) -> Image.Image:
+    """A photograph, its label map as drawn by hand, and what the three rules for label maps make of it."""
+    picture = Picture.read(PHOTOGRAPHS / f"{name}.jpg")
+    classes, flags = zip(*ade20k(), strict=True)
+    with Image.open(PHOTOGRAPHS / "labels" / f"{name}.png") as image:
+        seen = LabelMap(np.asarray(image), classes, flags)
+    panels = [picture.rgb]
+    for rule in ("stuff", "most-common", "most-common-hull"):
+        done = Separation(picture, RULES[rule](seen), seen, Method("segformer", rule))
+        if rule == "stuff":
+            panels.append(done.labels())
+        panels.append(done.overlay())
+    height = max(panel.shape[0] for panel in panels)
+    padded = [np.pad(panel, ((0, height - panel.shape[0]), (0, 8), (0, 0)), constant_values=255) for panel in panels]
+    sheet = Image.fromarray(np.hstack(padded))
+    return sheet.resize((1600, round(sheet.height * 1600 / sheet.width)), Image.Resampling.LANCZOS)
+
+
+PICTURES = {f"rules-{name}.jpg": partial(rules, name) for name in ("chelsea", "coffee", "astronaut", "rocket")} | {
+    "before-after.jpg": before_after,
+    "gallery.jpg": gallery,
+}
 
 
 def main() -> None:

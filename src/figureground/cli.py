@@ -156,6 +156,35 @@ def methods(as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("picture", required=False)
+@click.option("-m", "--method", default="stuff", show_default=True, metavar="NAME", help="A method whose model names classes.")
+@click.option("--weights", help="Hub id or local folder of another checkpoint.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def labels(picture: str | None, method: str, weights: str | None, as_json: bool) -> None:
+    """List the classes that PICTURE shows, with their shares; without PICTURE, all that the model knows."""
+    from figureground.labels import found, known
+
+    chosen_method = chosen(method, {"weights": weights})
+    rows = known() if picture is None else found(picture, chosen_method, Settings.from_environment())
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    for row in rows:
+        share = f"{row['share']:7.2%}  " if "share" in row else ""
+        click.echo(f"{share}{'stuff' if row['stuff'] else 'thing'}  {row['name']}")
+
+
+@main.command()
+@click.argument("name")
+def pull(name: str) -> None:
+    """Fetch and convert the weights of NAME beforehand: a method, a model, or weights such as segformer-b5."""
+    from figureground.models import pull as fetch
+
+    kept = fetch(METHODS[name].model if name in METHODS else name, Settings.from_environment())
+    click.echo(f"{name}: " + ("in the package, nothing to fetch" if kept is None else f"ready, kept as {kept}"))
+
+
+@main.command()
 @click.argument("data", nargs=-1, required=True)
 @method_options
 @click.option("--csv", "table", type=click.Path(path_type=Path), help="Write the figures of each picture here.")

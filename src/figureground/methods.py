@@ -32,6 +32,11 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "small": Method("small", "salient", "clean", about="the subject that catches the eye; in the package, offline"),
+    "stuff": Method("segformer", "stuff", "clean", about="everything but sky, wall, floor, grass and their like"),
+    "most-common": Method("segformer", "most-common", "clean", about="the commonest thing: all the people, say"),
+    "most-common-hull": Method(
+        "segformer", "most-common-hull", "clean", about="the commonest thing and what it embraces: the dog in the arms"
+    ),
 }
 DEFAULT = "small"
 

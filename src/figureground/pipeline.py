@@ -31,6 +31,7 @@ class Separator:
         self.method = find(method) if isinstance(method, str) else method
         options = check(self.method)
         self._model = models.load(self.method.model, self.settings, **options.model)
+        self._licence = getattr(self._model, "licence", "")
         self._rule, self._rule_options = RULES[self.method.rule], options.rule
         self._refiner, self._refiner_options = REFINERS[self.method.refiner], options.refiner
 
@@ -41,7 +42,7 @@ class Separator:
         seen = clock("network", self._model, picture.rgb)
         rough = clock("rule", self._rule, seen, **self._rule_options)
         mask = clock("refine", self._refiner, picture.rgb, rough, **self._refiner_options)
-        return Separation(picture, mask, seen, self.method, clock.seconds)
+        return Separation(picture, mask, seen, self.method, clock.seconds, self._licence)
 
 
 class Clock:

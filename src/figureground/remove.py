@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from figureground.errors import FigureGroundError, NoForeground, UsageError, WriteFailed
@@ -135,7 +135,7 @@ def _one(job: Job, each: Plan, separate: Separator) -> Separation:
         if job.out_dir is not None and path != STDOUT:
             _make_folder(path.parent)
         clock("write", write, data, path)
-    return Separation(done.picture, done.mask, done.map, done.method, clock.seconds)
+    return replace(done, seconds=clock.seconds)
 
 
 def _image(done: Separation, view: str, suffix: str) -> Image8 | Mask:

@@ -25,6 +25,8 @@ class Separation:
     map: Map
     method: Method
     seconds: Mapping[str, float] = field(default_factory=dict)
+    licence: str = ""
+    """Of the weights that looked."""
 
     def cutout(self) -> Image8:
         """The subject alone, (H, W, 4) uint8, straight alpha; its colours are free of the old background."""
@@ -91,7 +93,6 @@ class Separation:
         height, width = self.mask.shape
         box = self.box()
         area = int(np.count_nonzero(self.mask >= FOUND))
-        label = models.card(self.method.model)
         facts: dict[str, Any] = {
             "picture": self.picture.source,
             "width": width,
@@ -106,7 +107,7 @@ class Separation:
                 "refiner": self.method.refiner,
                 "options": dict(self.method.options),
             },
-            "licence": label.licence,
+            "licence": self.licence or models.card(self.method.model).licence,
             "seconds": {stage: round(value, 4) for stage, value in self.seconds.items()},
             "warnings": list(self.picture.warnings),
         }
@@ -192,16 +193,16 @@ def _labels_found(seen: LabelMap, mask: Mask) -> list[dict[str, Any]]:
 
 
 def _legend(seen: LabelMap, mask: Mask) -> Image8:
-    """(rows, W, 3) uint8: a swatch, the name and the share of each class; foreground classes are marked."""
+    """(rows, W, 3) uint8: a swatch, the name and the share of each class, and which are foreground."""
     from PIL import Image, ImageDraw, ImageFont
 
     width = seen.labels.shape[1]
-    size = max(11, width // 45)
+    size = max(11, width // 40)
     line, entries = size + size // 2, []
     for entry, index in zip(_labels_found(seen, mask), seen.shares(), strict=True):
-        mark = "● " if entry["foreground"] >= 0.5 else ""
-        entries.append((class_colour(index), f"{mark}{entry['name']} {entry['share']:.1%}"))
-    columns = max(1, width // (size * 14))
+        mark = ", foreground" if entry["foreground"] >= 0.5 else ""
+        entries.append((class_colour(index), f"{entry['name']} {entry['share']:.1%}{mark}"))
+    columns = max(1, width // (size * 18))
     rows = -(-len(entries) // columns)
     image = Image.new("RGB", (width, rows * line + size), "white")
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)

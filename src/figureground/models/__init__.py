@@ -1,12 +1,14 @@
 """The folder is the registry: each file `NAME.py` beside this one is a model, unless its name starts with an underscore.
 
 A model file holds `CARD` (a `Card`) and `load(settings, *, …) -> Model`; the keyword-only parameters of `load` are the
-model's options and become the command's flags. Importing a model file must be cheap: heavy imports belong in `load`.
+model's options and become the command's flags. A model whose weights come from elsewhere also holds `SHORT`, names for
+them, and `pull(settings, weights) -> Path`. Importing a model file must be cheap: heavy imports belong in `load`.
 """
 
 import pkgutil
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -60,8 +62,11 @@ def card(name: str) -> Card:
 
 
 def load(name: str, settings: Settings, **options: Any) -> Model:
-    """A model made ready; raises UnknownName, MissingExtra, WeightsError."""
-    if settings.licences == "permissive" and not card(name).permissive:
+    """A model made ready; raises UnknownName, MissingExtra, WeightsError.
+
+    Weights named by the user have a licence of their own, which the model file looks up and checks.
+    """
+    if settings.licences == "permissive" and not card(name).permissive and "weights" not in options:
         raise WeightsError(
             f"the weights of model '{name}' are under '{card(name).licence}', but only permissive licences are allowed here"
             " (FIGUREGROUND_LICENCES=permissive); use --method small, or allow them with FIGUREGROUND_LICENCES=any",
@@ -69,3 +74,24 @@ def load(name: str, settings: Settings, **options: Any) -> Model:
         )
     model: Model = module(name).load(settings, **options)
     return model
+
+
+def pull(name: str, settings: Settings) -> Path | None:
+    """Fetch and convert the weights of a model, or those of a short name, beforehand; None where there is nothing to fetch.
+
+    Raises UnknownName, WeightsError.
+    """
+    short: dict[str, str] = {}
+    for model in names():
+        if hasattr(module(model), "pull"):
+            short |= dict.fromkeys(module(model).SHORT, model)
+    if name in short:
+        return _pull(short[name], settings, weights=name)
+    if name in names():
+        return _pull(name, settings) if name in short.values() else None
+    raise UnknownName("model or weights", name, [*names(), *short])
+
+
+def _pull(model: str, settings: Settings, **weights: str) -> Path:
+    path: Path = module(model).pull(settings, **weights)
+    return path

@@ -1,0 +1,52 @@
+"""The founding command: python main.py IMAGE_OR_URL False|True
+
+False: foreground is every thing, background all stuff (sky, wall, floor …). True: foreground is the commonest thing alone.
+Writes <stem>.foreground.png and <stem>.background.png to the current folder, prints the commonest thing, and shows both
+where there is a display. FIGUREGROUND_WEIGHTS names another SegFormer checkpoint: a hub id or a folder.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from figureground import FigureGroundError, Method, Separation, Separator
+from figureground.errors import UsageError
+from figureground.output import encode, write
+
+
+def separate(source: str, common: bool) -> Separation:
+    """The picture by the rule `most-common` or `stuff`, its mask as the labels have it."""
+    weights = os.environ.get("FIGUREGROUND_WEIGHTS")
+    method = Method("segformer", "most-common" if common else "stuff", options={"weights": weights} if weights else {})
+    return Separator(method)(source)
+
+
+def main_label(done: Separation) -> str:
+    """The name of the commonest thing in the picture."""
+    things = [row["name"] for row in done.info()["labels"] if not row["stuff"]]
+    return things[0] if things else "nothing but background"
+
+
+def main(words: list[str]) -> int:
+    """Do what the command line asks for; returns the exit code."""
+    try:
+        if len(words) != 2 or words[1] not in ("False", "True"):
+            raise UsageError(f"wanted: python main.py IMAGE_OR_URL False|True, but {' '.join(words) or 'nothing'} came")
+        done = separate(words[0], words[1] == "True")
+        print(main_label(done))
+        for view in ("foreground", "background"):
+            image, path = done.view(view), Path(f"{done.picture.name}.{view}.png")
+            write(encode(image, ".png"), path)
+            print(path)
+            if sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+                Image.fromarray(image).show(title=str(path))
+    except FigureGroundError as error:
+        print(f"figureground: {error.code}: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
