@@ -24,7 +24,6 @@ To add an error: a class here, its code and exit status in it, and a test that r
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-
 SHOWN = 20  # names that an error lists at most
 
 

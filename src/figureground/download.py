@@ -1,0 +1,284 @@
+"""Bytes from an http(s) URL under limits of time, size and redirects; a guard on addresses has its one place in `_addresses`.
+
+The standard library alone: no cookies, no credentials, no proxy from the environment, no Referer.
+"""
+
+import http.client
+import io
+import queue
+import socket
+import ssl
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
+
+from figureground.errors import DownloadFailed, FigureGroundError, PictureTooLarge, RefusedAddress
+from figureground.settings import Settings
+
+CHUNK = 1 << 16
+REDIRECTS = (301, 302, 303, 307, 308)
+HEADERS = {"User-Agent": "figureground", "Accept": "image/*,*/*;q=0.1", "Accept-Encoding": "identity", "Connection": "close"}
+
+Address = tuple[Any, ...]
+"""What getaddrinfo says of one address: family, type, protocol, name, socket address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A URL taken apart, once; `label` is what messages show of it: no query, no credentials."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    label: str
+
+    @property
+    def host_header(self) -> str:
+        """The value of the Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment by which all must be done; `label` is what it is that takes so long."""
+
+    at: float
+    label: str
+
+    def left(self) -> float:
+        """Seconds left; raises DownloadFailed (upstream_timeout) where there are none."""
+        seconds = self.at - time.monotonic()
+        if seconds <= 0:
+            raise self.missed()
+        return seconds
+
+    def missed(self) -> DownloadFailed:
+        """The error that says so."""
+        message = f"{self.label} took longer than is allowed (FIGUREGROUND_TIMEOUT)"
+        return DownloadFailed(message, code="upstream_timeout", picture=self.label)
+
+
+def fetch(url: str, settings: Settings) -> bytes:
+    """What lies at `url`, following at most `settings.max_redirects` redirects, within `settings.timeout` seconds in all.
+
+    Raises RefusedAddress, DownloadFailed (upstream_error, upstream_timeout) or PictureTooLarge, where the body has more
+    than `settings.max_bytes` bytes after decompression. No message holds the query or credentials of a URL.
+    """
+    label = shown(url)
+    deadline = Deadline(time.monotonic() + settings.timeout, label)
+    try:
+        for _ in range(settings.max_redirects + 1):
+            found = _fetch_one(parse(url), settings, deadline)
+            if isinstance(found, bytes):
+                return found
+            url = urljoin(url, found.location)
+    except FigureGroundError:
+        raise
+    except TimeoutError:
+        raise deadline.missed() from None
+    except (OSError, http.client.HTTPException, zlib.error, ValueError) as error:
+        raise DownloadFailed(f"{label} could not be fetched: {_reason(error)}", picture=label) from None
+    raise DownloadFailed(f"{label} redirects more than {settings.max_redirects} times", picture=label)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    return getattr(error, "strerror", None) or f"the answer is no sound HTTP ({type(error).__name__})"
+
+
+def shown(url: str) -> str:
+    """What messages may show of a URL: scheme, host and path."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return "the address"
+    text = f"{parts.scheme}://{host}{parts.path}"
+    return "".join(c if c.isprintable() and c != " " else "_" for c in text)[:200]
+
+
+def parse(url: str) -> Target:
+    """`url` taken apart; raises RefusedAddress where it is not a plain http or https address."""
+    label = shown(url)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        host = host if ":" in host else host.encode("idna").decode()
+    except (ValueError, UnicodeError):
+        raise RefusedAddress(f"{label} is not a well-formed address", picture=label) from None
+    if parts.scheme not in PORTS:
+        raise RefusedAddress(f"{label}: only http and https addresses are fetched", picture=label)
+    if not host or not url.isprintable() or "\\" in parts.netloc or any(c in host for c in " %<>"):
+        raise RefusedAddress(f"{label} is not a well-formed address", picture=label)
+    if "@" in parts.netloc:
+        raise RefusedAddress(f"{label} comes with credentials; none are sent: leave them out", picture=label)
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (f"?{_query(parts.query)}" if parts.query else "")
+    return Target(parts.scheme, host, PORTS[parts.scheme] if port is None else port, path, label)
+
+
+def _query(query: str) -> str:
+    return quote(query, safe="/%:@!$&'()*+,;=~?[]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Redirect:
+    location: str
+
+
+def _fetch_one(target: Target, settings: Settings, deadline: Deadline) -> bytes | _Redirect:
+    """One request: the body, or where it is said to be."""
+    with closing(_connect(target, deadline)) as sock:
+        connection = http.client.HTTPConnection(target.host, target.port)
+        connection.sock = _Timed(sock, deadline)
+        connection.request("GET", target.path, headers={"Host": target.host_header, **HEADERS})
+        with closing(connection.getresponse()) as response:
+            location = response.headers.get("Location")
+            if response.status in REDIRECTS and location:
+                return _Redirect(location)
+            if response.status != 200:
+                reason = f"the server answers {response.status} where a picture is wanted"
+                raise DownloadFailed(f"{target.label}: {reason}", picture=target.label)
+            return _body(response, settings, target.label)
+
+
+def _body(response: http.client.HTTPResponse, settings: Settings, label: str) -> bytes:
+    """The whole body, decompressed, and no more of it than the limit."""
+    declared = _declared(response, label)
+    if declared is not None and declared > settings.max_bytes:
+        raise _too_large(settings, label)
+    parts, count = [], 0
+    for part in _decompressed(_raw(response, declared, label), response.headers.get("Content-Encoding", ""), label):
+        parts.append(part)
+        count += len(part)
+        if count > settings.max_bytes:
+            raise _too_large(settings, label)
+    return b"".join(parts)
+
+
+def _declared(response: http.client.HTTPResponse, label: str) -> int | None:
+    """The length that the server states; None where the body is chunked, or ends with the connection."""
+    lengths = {value.strip() for value in response.headers.get_all("Content-Length", [])}
+    if response.chunked or not lengths:
+        return None
+    length = lengths.pop()
+    if lengths or not (length.isascii() and length.isdigit()):
+        raise DownloadFailed(f"{label}: the server states no sound length", picture=label)
+    return int(length)
+
+
+def _raw(response: http.client.HTTPResponse, declared: int | None, label: str) -> Iterator[bytes]:
+    """The body as it comes over the wire."""
+    count = 0
+    while part := response.read1(CHUNK):
+        count += len(part)
+        yield part
+    if declared is not None and count < declared:
+        raise DownloadFailed(f"{label} broke off: {count:,} of {declared:,} bytes came", picture=label)
+
+
+def _decompressed(parts: Iterator[bytes], encoding: str, label: str) -> Iterator[bytes]:
+    """Never holds more than CHUNK bytes that nobody has counted."""
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        yield from parts
+        return
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise DownloadFailed(f"{label} comes in an encoding that was not asked for", picture=label)
+    unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as its first bytes say
+    for part in parts:
+        while part and not unpack.eof:
+            yield unpack.decompress(part, CHUNK)
+            part = unpack.unconsumed_tail  # noqa: PLW2901 - what is left of it
+    if not unpack.eof or unpack.unused_data:
+        raise DownloadFailed(f"{label} broke off, or has more behind its compressed body", picture=label)
+
+
+def _too_large(settings: Settings, label: str) -> PictureTooLarge:
+    limit = f"at most {settings.max_bytes:,} are fetched (FIGUREGROUND_MAX_BYTES)"
+    return PictureTooLarge(f"{label} has too many bytes; {limit}", picture=label)
+
+
+def _connect(target: Target, deadline: Deadline) -> socket.socket:
+    """A socket to the first of the host's addresses that answers, secured where the scheme says so."""
+    fault: OSError = OSError(0, "the host has no address")
+    for family, kind, protocol, _, address in _addresses(target, deadline):
+        plain = socket.socket(family, kind, protocol)
+        try:
+            plain.settimeout(deadline.left())
+            plain.connect(address)
+            return plain if target.scheme == "http" else _secured(plain, target, deadline)
+        except OSError as error:
+            plain.close()
+            fault = error
+    raise fault
+
+
+def _secured(plain: socket.socket, target: Target, deadline: Deadline) -> socket.socket:
+    plain.settimeout(deadline.left())
+    return ssl.create_default_context().wrap_socket(plain, server_hostname=target.host)
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """As much of a socket as http.client needs; no read or write waits beyond the deadline."""
+
+    sock: socket.socket
+    deadline: Deadline
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """The stream that the answer is read from."""
+        return io.BufferedReader(_Reader(self.sock, self.deadline), CHUNK)
+
+    def sendall(self, data: bytes) -> None:
+        """Sends the request."""
+        self.sock.settimeout(self.deadline.left())
+        self.sock.sendall(data)
+
+    def close(self) -> None:
+        """Leaves it open: http.client closes before the body is read; `_connect`'s caller closes the socket itself."""
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+        self.sock, self.deadline = sock, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self.sock.settimeout(self.deadline.left())
+        return self.sock.recv_into(buffer)
+
+
+def _addresses(target: Target, deadline: Deadline) -> list[Address]:
+    """What the name resolves to. Resolved once: the guard that looks at every address belongs here, before any is used.
+
+    The resolver knows no time limit, so that it is asked in a thread that we can leave behind.
+    """
+    answers: queue.SimpleQueue[list[Address] | OSError] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            answers.put(OSError(0, f"the host is not known ({type(error).__name__})"))
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=deadline.left())
+    except queue.Empty:
+        raise deadline.missed() from None
+    if isinstance(answer, OSError):
+        raise answer
+    return answer

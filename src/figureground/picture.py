@@ -1,0 +1,215 @@
+"""A picture from wherever it comes: `Picture.read`; to read another kind of source, add a case to it."""
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from figureground.decode import Loaded, check_bytes, check_size, decode, quiet, refusals
+from figureground.errors import RefusedAddress, UnreadablePicture
+from figureground.maps import Mask, Rgb
+from figureground.pixels import Pixels, Upright, seen, strips, upright
+from figureground.settings import Settings
+
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | NDArray[Any] | Image.Image
+"""A path, an http(s) URL, '-' for stdin, an encoded picture as bytes or a binary stream, an array, a PIL image."""
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://|(data|file|blob|javascript|mailto):", re.IGNORECASE)
+_UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A picture, upright; both arrays are read-only, and are one where the picture is 8-bit sRGB without alpha.
+
+    rgb : (H, W, 3) uint8, sRGB, over white: what models see.
+    original : (H, W, 3) or (H, W, 4) uint8 or uint16: the picture's own values in its own RGB space, alpha kept.
+    icc : the RGB profile that belongs to `original`; None: sRGB.
+    dpi : dots per inch, across and down, where the file states them.
+    name : what output files are called after.
+    source : what messages call it.
+    warnings : what the user should know of how it was read, one sentence each.
+    """
+
+    rgb: Rgb
+    original: Pixels
+    icc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    name: str = "picture"
+    source: str = "the picture"
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, source: Source, settings: Settings | None = None) -> "Picture":
+        """The picture that `source` names or holds.
+
+        Arrays are (H, W) or (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, of
+        uint8, uint16, bool, or floats in [0, 1], in sRGB. Raises UnreadablePicture, PictureTooLarge, RefusedAddress or
+        DownloadFailed, each in one line.
+        """
+        limits = settings or Settings.from_environment()
+        if isinstance(source, np.ndarray):
+            return cls._made(lambda _: _from_array(source, limits), "array", "the array")
+        if isinstance(source, Image.Image):
+            return cls._made(lambda _: upright(_from_pil(source, limits)), "image", "the image")
+        name, label, data = _encoded(source, limits)
+        return cls._made(lambda label: upright(decode(data(), limits, label)), name, label)
+
+    @classmethod
+    def _made(cls, load: Callable[[str], Upright], name: str, label: str) -> "Picture":
+        with refusals(label), quiet():
+            picture = load(label)
+            rgb = seen(picture.pixels, picture.icc)
+        picture.pixels.flags.writeable = rgb.flags.writeable = False
+        return cls(rgb, picture.pixels, picture.icc, picture.dpi, name, label, picture.warnings)
+
+    @property
+    def alpha(self) -> Mask | None:
+        """The picture's own transparency, (H, W) float32 in [0, 1], 1 is opaque; None where it has none."""
+        if self.original.shape[2] == 3:
+            return None
+        return np.divide(self.original[..., 3], np.iinfo(self.original.dtype).max, dtype=np.float32)
+
+
+def stem(source: str) -> str:
+    """What the outputs of the picture at `source` (a path, a URL, '-') are called after, without reading it."""
+    if source == "-":
+        return "stdin"
+    if _SCHEME.match(source):
+        return _stem_of_url(source)
+    return Path(source).stem or "picture"
+
+
+def _encoded(source: Any, settings: Settings) -> tuple[str, str, Callable[[], bytes]]:
+    """Name, label and a way to the bytes of a source that holds an encoded picture."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return "bytes", "the picture", lambda: bytes(source)
+    if source == "-":
+        return stem("-"), "stdin", lambda: _from_stdin(settings)
+    if isinstance(source, str) and (scheme := _SCHEME.match(source)):
+        return _from_url(source, (scheme[1] or scheme[2]).lower(), settings)
+    if isinstance(source, str | os.PathLike):
+        path = os.fsdecode(source)
+        return stem(path), printable(path), lambda: _from_file(path, settings)
+    if callable(getattr(source, "read", None)):
+        given = getattr(source, "name", None)
+        path = given if isinstance(given, str) and given else "stream"
+        return stem(path), printable(path), lambda: _from_stream(source, settings, printable(path))
+    raise UnreadablePicture(
+        f"a picture is a path, a URL, bytes, a binary stream, an array or a PIL image, not a {type(source).__name__}",
+        code="unsupported_format",
+    )
+
+
+def _from_url(url: str, scheme: str, settings: Settings) -> tuple[str, str, Callable[[], bytes]]:
+    from figureground.download import fetch, shown
+
+    if scheme not in ("http", "https"):
+        raise RefusedAddress(f"a '{scheme}:' address is not read; give http:, https: or a path", picture=f"{scheme}:…")
+    return stem(url), shown(url), lambda: fetch(url, settings)
+
+
+def _stem_of_url(url: str) -> str:
+    """The last segment of a URL's path without its suffix, safe as the name of a file: at most 80 characters, no separators."""
+    try:
+        segment = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2], errors="replace")
+    except ValueError:
+        segment = ""
+    name = Path(_UNSAFE.sub("_", segment)).stem.strip(" .")
+    return "".join(c for c in name if c.isprintable())[:80].strip(" .") or "picture"
+
+
+def printable(path: str) -> str:
+    """`path` as a message may show it: on one line, and without what a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path) or "''"
+
+
+def _from_file(path: str, settings: Settings) -> bytes:
+    """All of a regular file; never waits on a pipe or a device, and never reads a file that is too large."""
+    label = printable(path)
+    try:
+        _check_file(Path(path).stat(), settings, label)
+        # what lies there may have changed since: do not wait for it, and look again
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            _check_file(os.fstat(file.fileno()), settings, label)
+            return file.read(settings.max_bytes + 1)
+    except PermissionError:
+        message = f"{label} may not be read: permission denied"
+        raise UnreadablePicture(message, code="permission_denied", picture=label) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnreadablePicture(f"{label} cannot be read: {reason}", code="not_found", picture=label) from None
+
+
+def _check_file(status: os.stat_result, settings: Settings, label: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+        raise UnreadablePicture(f"{label} is {kind}; name a picture", code="not_a_regular_file", picture=label)
+    check_bytes(status.st_size, settings, label)
+
+
+def _from_stdin(settings: Settings) -> bytes:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UnreadablePicture("stdin is a terminal; pipe a picture into it", code="empty_file", picture="stdin")
+    return _from_stream(sys.stdin.buffer, settings, "stdin")
+
+
+def _from_stream(stream: Any, settings: Settings, label: str) -> bytes:
+    """Reads to the end, but no further than the limit, whatever sizes the stream's reads come in."""
+    parts, count = [], 0
+    with refusals(label):
+        while part := stream.read(min(1 << 20, settings.max_bytes + 1 - count)):
+            if isinstance(part, str):
+                raise UnreadablePicture(f"{label} is a stream of text; open it with mode 'rb'", picture=label)
+            parts.append(part)
+            count += len(part)
+            check_bytes(count, settings, label)
+    return b"".join(parts)
+
+
+def _from_pil(image: Image.Image, settings: Settings) -> Loaded:
+    check_size(*image.size, settings, "the image")
+    image.load()
+    return Loaded(image)
+
+
+def _from_array(array: NDArray[Any], settings: Settings) -> Upright:
+    label, kind = "the array", f"shape {array.shape} and type {array.dtype}"
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)):
+        raise UnreadablePicture(f"an array is wanted as (H, W) or (H, W, 1 to 4), but has {kind}", picture=label)
+    if array.dtype.kind not in "fbu" or (array.dtype.kind == "u" and array.dtype.itemsize > 2):
+        wanted = "uint8, uint16, bool, or floats in [0, 1]"
+        raise UnreadablePicture(f"an array is wanted of {wanted}, but has {kind}", picture=label)
+    check_size(array.shape[1], array.shape[0], settings, label)
+    values = _whole(array[..., None] if array.ndim == 2 else array)
+    grey, has_alpha = values.shape[2] < 3, values.shape[2] in (2, 4)
+    pixels: Pixels = np.empty((*values.shape[:2], 4 if has_alpha else 3), values.dtype)
+    pixels[..., :3] = values[..., :1] if grey else values[..., :3]
+    if has_alpha:
+        pixels[..., 3] = values[..., -1]
+    return Upright(pixels)
+
+
+def _whole(array: NDArray[Any]) -> Pixels:
+    """The array as uint8 or uint16."""
+    if array.dtype.kind == "b":
+        return np.where(array, 255, 0).astype(np.uint8)
+    if array.dtype.kind == "u":
+        return array.astype(np.uint8) if array.dtype.itemsize == 1 else array.astype(np.uint16)
+    low, high = float(array.min()), float(array.max())
+    if not (low >= -1e-6 and high <= 1 + 1e-6):  # also where either is not a number
+        raise UnreadablePicture(f"floats are wanted in [0, 1], but go from {low:g} to {high:g}", picture="the array")
+    pixels = np.empty(array.shape, np.uint16)
+    for rows in strips(*array.shape[:2]):
+        pixels[rows] = np.rint(np.clip(array[rows], 0, 1).astype(np.float64) * 65535)
+    return pixels

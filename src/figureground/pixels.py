@@ -1,0 +1,276 @@
+"""A loaded picture of any mode → arrays: its own colours, upright, and what models see; a mode is a branch of `_reader`.
+
+Work goes in strips, so that beside the picture and the result hardly any memory is needed.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from figureground.decode import Loaded
+from figureground.maps import Rgb
+
+if TYPE_CHECKING:
+    from PIL.ImageCms import ImageCmsTransform
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+"""(H, W, 3) RGB or (H, W, 4) RGB and straight alpha; uint8 or uint16, 255 or 65535 is white and opaque."""
+Reader = Callable[[Image.Image], NDArray[Any]]
+
+STRIP = 1 << 20  # pixels at a time
+WHITES = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}
+"""What counts as white in the modes without a fixed range: the first that no value exceeds; else the largest value."""
+CONVERTED = {"1": "L", "La": "LA", "RGBX": "RGB", "RGBa": "RGBA", "HSV": "RGB", "YCbCr": "RGB"}
+GREY = ("1", "L", "LA", "La", "I", "F")
+SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
+"""The colour space, in the words of ICC.1, of a profile that pictures of these modes may carry."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Upright:
+    """A picture as arrays: `pixels` in their own colour space, which the RGB profile `icc` describes (None: sRGB)."""
+
+    pixels: Pixels
+    icc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def upright(loaded: Loaded) -> Upright:
+    """`loaded` turned as its EXIF orientation says; grey becomes RGB; CMYK, LAB and grey with a profile become sRGB.
+
+    16 bits stay 16 bits; the modes I and F are scaled into them, not clipped: see WHITES. Broken EXIF data and
+    profiles are passed over.
+    """
+    orientation, key = _orientation(loaded.image), _transparent_colour(loaded)
+    transform, icc, remarks = _profile(loaded.image)
+    if loaded.deep is not None and orientation == 1 and key is None:
+        pixels: Pixels = loaded.deep
+    else:
+        pixels = _gathered(loaded, orientation, key, transform)
+    dpi = _dpi(loaded.image.info.get("dpi"), orientation > 4 or loaded.quarter_turned)
+    return Upright(pixels, icc, dpi, (*loaded.warnings, *remarks))
+
+
+def _gathered(loaded: Loaded, orientation: int, key: NDArray[Any] | None, transform: "ImageCmsTransform | None") -> Pixels:
+    """All strips, read, brought to sRGB where they must be, and laid where they belong."""
+    image, read = loaded.image, _reader(loaded.image, transform)
+    deep = loaded.deep is not None or image.mode[0] in "IF"
+    size = (image.width, image.height) if orientation > 4 else (image.height, image.width)
+    channels = 4 if key is not None or _has_alpha(image) else 3
+    pixels = np.empty((*size, channels), np.uint16 if deep else np.uint8)
+    ramp = _ramp(transform, deep) if transform and _is_grey(image.mode) else None
+    stored = _as_stored(pixels, orientation)
+    for rows in strips(image.height, image.width):
+        strip = loaded.deep[rows] if loaded.deep is not None else read(_crop(image, rows))
+        _place(strip, stored[rows], key, ramp)
+    return pixels
+
+
+def seen(pixels: Pixels, icc: bytes | None) -> Rgb:
+    """What models see of `pixels`: 8 bits, sRGB by the perceptual intent of `icc`, over white; itself where it is that."""
+    transform = to_srgb(icc, "RGB") if icc else None
+    if transform and _changes_nothing(transform):
+        transform = None
+    if transform is None and pixels.shape[2] == 3 and pixels.dtype == np.uint8:
+        return pixels  # type: ignore[return-value]
+    rgb = np.empty((*pixels.shape[:2], 3), np.uint8)
+    for rows in strips(*pixels.shape[:2]):
+        strip = eight_bits(pixels[rows])
+        colours = _apply(transform, np.ascontiguousarray(strip[..., :3])) if transform else strip[..., :3]
+        rgb[rows] = colours if pixels.shape[2] == 3 else _over_white(colours, strip[..., 3:])
+    return rgb
+
+
+def eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """uint16 → the nearest uint8, 65535 to 255; uint8 as it is."""
+    return values if values.dtype == np.uint8 else ((values + np.uint32(128)) // 257).astype(np.uint8)
+
+
+def to_srgb(icc: bytes, mode: str) -> "ImageCmsTransform | None":
+    """From the profile `icc` of pictures of `mode` (RGB, L, CMYK) to sRGB; None where it is unsound or of another space."""
+    from PIL import ImageCms
+
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(icc))
+        if profile.profile.xcolor_space != SPACES[mode]:
+            return None
+        return _transform(profile, mode)
+    except (OSError, ValueError, TypeError, ImageCms.PyCMSError):
+        return None
+
+
+def _transform(profile: Any, mode: str) -> "ImageCmsTransform":
+    from PIL import ImageCms
+
+    return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB", ImageCms.Intent.PERCEPTUAL)
+
+
+def _apply(transform: "ImageCmsTransform", values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(transform.apply(Image.fromarray(values)))
+
+
+def _changes_nothing(transform: "ImageCmsTransform") -> bool:
+    """Whether a profile is sRGB itself, by whatever name: it moves no colour by more than 1/255."""
+    levels = np.linspace(0, 255, 16).astype(np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(64, 64, 3)
+    return bool(np.abs(_apply(transform, colours).astype(int) - colours).max() <= 1)
+
+
+def _is_grey(mode: str) -> bool:
+    return mode in GREY or mode.startswith("I;16")
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    if image.mode == "P":
+        return "transparency" in image.info or (image.palette is not None and image.palette.mode.endswith("A"))
+    return image.mode in ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+def _profile(image: Image.Image) -> "tuple[ImageCmsTransform | None, bytes | None, list[str]]":
+    """The way to sRGB that the pixels must go at once, or the RGB profile that they may keep; and a remark on a bad one."""
+    from PIL import ImageCms
+
+    if image.mode == "LAB":
+        return _transform(ImageCms.createProfile("LAB"), "LAB"), None, []
+    icc = image.info.get("icc_profile")
+    if not icc:
+        return None, None, []
+    own = "L" if _is_grey(image.mode) else "CMYK" if image.mode == "CMYK" else "RGB"
+    if own != "CMYK" and to_srgb(icc, "RGB"):
+        return None, icc, []  # a grey picture may carry an RGB profile, and is RGB from here on
+    transform = to_srgb(icc, own) if own != "RGB" else None
+    return transform, None, [] if transform else ["its colour profile is unsound: sRGB is assumed"]
+
+
+def _reader(image: Image.Image, transform: "ImageCmsTransform | None") -> Reader:
+    """How a strip of the picture becomes an array: (h, w) grey, (h, w, 2) grey and alpha, (h, w, 3) RGB, (h, w, 4) RGBA."""
+    mode = image.mode
+    if mode in ("CMYK", "LAB"):
+        return lambda strip: np.asarray(transform.apply(strip) if transform else strip.convert("RGB"))
+    if mode in ("I", "F"):
+        black, white = _range(image)
+        return lambda strip: _spread(np.asarray(strip), black, white)
+    if mode.startswith("I;16"):
+        return _sixteen_reader(image)
+    if mode in ("P", "PA"):
+        if image.palette is None:
+            raise ValueError("it has no palette")
+        return lambda strip: np.asarray(strip.convert("RGBA" if _has_alpha(image) else "RGB"))
+    return lambda strip: np.asarray(strip.convert(CONVERTED.get(mode, mode)))
+
+
+def _sixteen_reader(image: Image.Image) -> Reader:
+    """16-bit grey; a TIFF may hold 12 bits in them, or count from white to black, which Pillow leaves to us."""
+    tags = getattr(image, "tag_v2", {})
+    scale = 65535 / 4095 if tags.get(258) == (12,) else 1
+
+    def read(strip: Image.Image) -> NDArray[np.uint16]:
+        values = np.asarray(strip)
+        grey = values.astype(np.uint16) if scale == 1 else np.rint(values * scale).astype(np.uint16)
+        return 65535 - grey if tags.get(262) == 0 else grey
+
+    return read
+
+
+def _range(image: Image.Image) -> tuple[float, float]:
+    """What is black and what is white in a picture of mode I or F."""
+    low, high = math.inf, -math.inf
+    for rows in strips(image.height, image.width):
+        values = np.asarray(_crop(image, rows))
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    if low < 0:
+        return low, high if high > low else low + 1
+    return 0.0, next((white for white in WHITES[image.mode] if high <= white), high)
+
+
+def _spread(values: NDArray[Any], black: float, white: float) -> NDArray[np.uint16]:
+    """Black to 0 and white to 65535; what is not a number is black."""
+    finite = np.nan_to_num(values.astype(np.float64), nan=black, posinf=white, neginf=black)
+    return np.rint((finite - black) / (white - black) * 65535).astype(np.uint16)
+
+
+def _transparent_colour(loaded: Loaded) -> NDArray[Any] | None:
+    """The one colour that a tRNS chunk declares transparent, in the units of the decoded pixels."""
+    key, mode, rawmode = loaded.image.info.get("transparency"), loaded.image.mode, loaded.rawmode
+    if mode == "RGB" and isinstance(key, tuple) and len(key) == 3:
+        return np.array(key) >> (8 if ";16" in rawmode and loaded.deep is None else 0)
+    if (mode in ("1", "L") or mode.startswith("I;16")) and isinstance(key, int):
+        return np.array([key * {"L;2": 85, "L;4": 17}.get(rawmode, 1)])
+    return None
+
+
+def _ramp(transform: "ImageCmsTransform", deep: bool) -> Pixels:
+    """The sRGB colour of each grey level of a grey profile: (256, 3) uint8 or (65536, 3) uint16."""
+    levels = np.arange(256)
+    eight: NDArray[np.uint8] = _apply(transform, levels.astype(np.uint8)[None])[0]
+    if not deep:
+        return eight
+    ramp = np.empty((65536, 3), np.uint16)
+    for channel in range(3):
+        ramp[:, channel] = np.rint(np.interp(np.arange(65536) / 257, levels, eight[:, channel] * 257.0))
+    return ramp
+
+
+def _place(strip: NDArray[Any], target: Pixels, key: NDArray[Any] | None, ramp: Pixels | None) -> None:
+    """Writes what a Reader gave into `target`, (h, w, 3) or (h, w, 4)."""
+    strip = strip[..., None] if strip.ndim == 2 else strip
+    colours = strip[..., :-1] if strip.shape[2] in (2, 4) else strip
+    target[..., :3] = ramp[colours[..., 0]] if ramp is not None else colours
+    if key is not None:
+        target[..., 3] = np.where((colours == key).all(-1), 0, np.iinfo(target.dtype).max)
+    elif target.shape[2] == 4:
+        target[..., 3] = strip[..., -1]
+
+
+def _over_white(colours: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if alpha.min() == 255:
+        return colours
+    weight = alpha.astype(np.uint16)
+    return ((colours * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
+
+
+def strips(height: int, width: int) -> Iterator[slice]:
+    """Slices of rows, about STRIP pixels each."""
+    step = max(1, STRIP // width)
+    return (slice(top, min(top + step, height)) for top in range(0, height, step))
+
+
+def _crop(image: Image.Image, rows: slice) -> Image.Image:
+    return image.crop((0, rows.start, image.width, rows.stop))
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where there is none, or none that makes sense."""
+    try:
+        value = image.getexif().get(274, 1)
+    except Exception:  # whatever is wrong with the EXIF data, the picture can be seen
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _as_stored(pixels: Pixels, orientation: int) -> Pixels:
+    """A view of upright `pixels` with the rows and columns of a file of that EXIF orientation."""
+    view: Pixels = pixels.swapaxes(0, 1) if orientation > 4 else pixels
+    rows = slice(None, None, -1 if orientation in (3, 4, 6, 7) else 1)
+    columns = slice(None, None, -1 if orientation in (2, 3, 7, 8) else 1)
+    return view[rows, columns]
+
+
+def _dpi(value: Any, turned: bool) -> tuple[float, float] | None:
+    """Dots per inch, across and down, of the upright picture; None where they make no sense."""
+    try:
+        across, down = (float(number) for number in value)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    if not (1 <= across <= 100_000 and 1 <= down <= 100_000):
+        return None
+    return (down, across) if turned else (across, down)
