@@ -176,11 +176,12 @@ def labels(picture: str | None, method: str, weights: str | None, as_json: bool)
 
 @main.command()
 @click.argument("name")
-def pull(name: str) -> None:
+@click.option("--weights", help="Hub id or local folder of another checkpoint for the model NAME.")
+def pull(name: str, weights: str | None) -> None:
     """Fetch and convert the weights of NAME beforehand: a method, a model, or weights such as segformer-b5."""
     from figureground.models import pull as fetch
 
-    kept = fetch(METHODS[name].model if name in METHODS else name, Settings.from_environment())
+    kept = fetch(METHODS[name].model if name in METHODS else name, Settings.from_environment(), weights)
     click.echo(f"{name}: " + ("in the package, nothing to fetch" if kept is None else f"ready, kept as {kept}"))
 
 

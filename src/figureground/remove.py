@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from figureground.errors import FigureGroundError, NoForeground, UsageError, WriteFailed
+from figureground.errors import InputError, NoForeground, UsageError, WriteFailed
 from figureground.maps import Image8, Mask
 from figureground.methods import Method, check
 from figureground.output import (
@@ -70,7 +70,7 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
     for each in tqdm(plans, disable=True if len(plans) < 2 or job.as_json else None, unit="picture"):
         try:
             done = _one(job, each, separate)
-        except FigureGroundError as error:
+        except (InputError, NoForeground) as error:  # this picture is at fault; anything else ends the run
             failed += 1
             error.picture = error.picture or each.source
             say(error, job.as_json)

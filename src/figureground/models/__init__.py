@@ -76,22 +76,18 @@ def load(name: str, settings: Settings, **options: Any) -> Model:
     return model
 
 
-def pull(name: str, settings: Settings) -> Path | None:
-    """Fetch and convert the weights of a model, or those of a short name, beforehand; None where there is nothing to fetch.
+def pull(name: str, settings: Settings, weights: str | None = None) -> Path | None:
+    """Fetch and convert weights beforehand: where they are kept, or None where there is nothing to fetch.
 
+    name : a model, or one of the models' short names for weights. weights : others than the model's own.
     Raises UnknownName, WeightsError.
     """
-    short: dict[str, str] = {}
-    for model in names():
-        if hasattr(module(model), "pull"):
-            short |= dict.fromkeys(module(model).SHORT, model)
-    if name in short:
-        return _pull(short[name], settings, weights=name)
-    if name in names():
-        return _pull(name, settings) if name in short.values() else None
-    raise UnknownName("model or weights", name, [*names(), *short])
-
-
-def _pull(model: str, settings: Settings, **weights: str) -> Path:
-    path: Path = module(model).pull(settings, **weights)
-    return path
+    short = {name: model for model in names() for name in getattr(module(model), "SHORT", ())}
+    if name not in short and name not in names():
+        raise UnknownName("model or weights", name, [*names(), *short])
+    file = module(short.get(name, name))
+    if not hasattr(file, "pull"):
+        return None
+    chosen = weights or (name if name in short else file.CARD.weights)
+    kept: Path = file.pull(settings, chosen)
+    return kept

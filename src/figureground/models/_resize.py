@@ -1,0 +1,161 @@
+"""To a network's size and back: pictures by Pillow, label maps exactly, without ever holding full-size logits.
+
+A bilinearly enlarged value is a convex combination of the four source values around it. Where one class is the largest
+at all four corners of a cell it is the largest everywhere inside, so most of a label map is filled in by repetition;
+only cells between regions are interpolated, and there only the classes that no corner's winner beats at every corner.
+To add another way to or from a network's size: a function here, held against a plain one in tests/test_resize.py.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from figureground.maps import Rgb
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.intp]
+Labels = NDArray[np.unsignedinteger]
+
+_STRIP = 1 << 16  # pixels interpolated at once: the four or so arrays of a strip then stay in a core's own cache
+
+
+def to_size(rgb: Rgb, height: int, width: int, resample: int) -> Rgb:
+    """A picture (H, W, 3) uint8 stretched to (height, width, 3) uint8 by a filter of Pillow's (`Image.Resampling`)."""
+    if rgb.shape[:2] == (height, width):
+        return rgb
+    return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling(resample)))
+
+
+def enlarge_labels(logits: Floats, height: int, width: int) -> Labels:
+    """The commonest class of each pixel: `logits` resized bilinearly to (height, width), then the index of the largest.
+
+    logits : (C, h, w) float32, finite; height, width ≥ 1, larger or smaller than h, w.
+
+    Returns (height, width) uint8, or uint16 where C > 256: what torch's `interpolate(mode="bilinear",
+    align_corners=False)` and `argmax` give, but for ties within float32's rounding; exact ties go to the lower index.
+    Raises ValueError where `logits` is not of that form. No memory but the result grows with height × width.
+    """
+    if logits.ndim != 3 or logits.dtype != np.float32 or 0 in logits.shape or min(height, width) < 1:
+        raise ValueError(
+            f"wanted float32 logits (classes, height, width) and a size of at least 1 × 1,"
+            f" but got {logits.dtype} {logits.shape} and {width} × {height}"
+        )
+    ys, xs = positions(logits.shape[1], height), positions(logits.shape[2], width)
+    winners = _winners(logits)
+    labels = np.empty((height, width), winners.dtype)
+    filled = winners[:, xs.low]
+    starts = np.flatnonzero(np.diff(ys.low, prepend=-1)).tolist()
+    for start, stop in zip(starts, [*starts[1:], height], strict=True):
+        labels[start:stop] = filled[ys.low[start]]
+        _mend(labels[start:stop], logits, winners, ys.part(start, stop), xs)
+    return labels
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Where the n pixels of an axis lie between the network's: each (n,)."""
+
+    low: Indices
+    high: Indices
+    fraction: Floats
+    """In [0, 1): 0 at `low`, 1 would be at `high`."""
+
+    def part(self, start: int, stop: int) -> "Positions":
+        """The pixels from start up to stop."""
+        return Positions(self.low[start:stop], self.high[start:stop], self.fraction[start:stop])
+
+
+def positions(source: int, target: int) -> Positions:
+    """Where torch's `align_corners=False` samples, rounded as its fused multiply-add rounds."""
+    scale = np.float64(np.float32(source) / np.float32(target))
+    exact = (scale * (np.arange(target) + 0.5) - 0.5).astype(np.float32)
+    position = np.maximum(exact, np.float32(0))
+    low = np.minimum(position.astype(np.intp), source - 1)
+    return Positions(low, np.minimum(low + 1, source - 1), position - low.astype(np.float32))
+
+
+def _winners(logits: Floats) -> Labels:
+    """The index of the largest of (C, h, w), as (h, w): one pass over C, quicker than argmax along the slowest axis."""
+    labels = np.zeros(logits.shape[1:], np.uint8 if len(logits) <= 256 else np.uint16)
+    best = logits[0].copy()
+    for index, values in enumerate(logits):
+        higher = values > best
+        np.copyto(labels, labels.dtype.type(index), where=higher)
+        np.maximum(best, values, out=best)
+    return labels
+
+
+def _mend(labels: Labels, logits: Floats, winners: Labels, ys: Positions, xs: Positions) -> None:
+    """Interpolate, in the (n, W) pixels of one row of cells, the columns whose corners do not agree; in place."""
+    top, bottom = winners[ys.low[0]], winners[ys.high[0]]
+    right = np.minimum(np.arange(len(top)) + 1, len(top) - 1)
+    mixed = (top != bottom) | (top != top[right]) | (top != bottom[right])
+    needed = mixed[xs.low]
+    if not needed.any():
+        return
+    used = np.zeros_like(mixed)
+    used[xs.low[needed]] = True
+    cells = np.flatnonzero(used)
+    corners = logits[:, [ys.low[0], ys.high[0]]][:, :, [cells, right[cells]]]
+    classes, first, count = _candidates(corners, winners[[ys.low[0], ys.high[0]]][:, [cells, right[cells]]])
+    columns = np.flatnonzero(needed)
+    cell = (np.cumsum(used) - 1)[xs.low[columns]]
+    order = np.argsort(-count[cell], kind="stable")  # the columns that still have candidates then stand in front
+    columns, cell = columns[order], cell[order]
+    rounds = _Rounds(corners, classes, first[cell], count[cell], cell, xs.fraction[columns])
+    height = max(1, _STRIP // len(columns))
+    for start in range(0, len(labels), height):
+        labels[start : start + height, columns] = rounds.best(ys.fraction[start : start + height], labels.dtype)
+
+
+def _candidates(corners: Floats, winners: Labels) -> tuple[Indices, Indices, Indices]:
+    """The classes that can win somewhere in each cell: all but those that one corner's winner beats at every corner.
+
+    corners : (C, 2, 2, n) logits; winners : (2, 2, n). Returns the classes of all cells in one row, cell by cell and
+    ascending, and for each cell where its own start and how many they are, (n,) each.
+    """
+    n = corners.shape[-1]
+    values = corners.reshape(len(corners), 4, n)
+    beaten = np.zeros((len(corners), n), bool)
+    for winner in winners.reshape(4, n):
+        beaten |= (values <= values[winner, :, np.arange(n)].T).all(axis=1)
+    for winner in winners.reshape(4, n):
+        beaten[winner, np.arange(n)] = False
+    _, classes = np.nonzero(~beaten.T)
+    count = np.count_nonzero(~beaten, axis=0)
+    return classes, np.cumsum(count) - count, count
+
+
+@dataclass(frozen=True, slots=True)
+class _Rounds:
+    """The columns of a strip, most candidates first; in each round they meet the next candidate of their cells."""
+
+    corners: Floats
+    classes: Indices
+    first: Indices
+    count: Indices
+    cell: Indices
+    fraction: Floats
+
+    def best(self, fractions: Floats, dtype: np.dtype[np.unsignedinteger]) -> Labels:
+        """The class that wins at each of the rows' (n,) `fractions` and each column, (n, columns)."""
+        index, best = self._values(0, slice(None), fractions)
+        labels = np.repeat(index.astype(dtype)[None], len(fractions), axis=0)
+        for turn in range(1, int(self.count[0])):
+            some = slice(int(np.searchsorted(-self.count, -turn)))
+            index, values = self._values(turn, some, fractions)
+            higher = values > best[:, some]
+            np.copyto(labels[:, some], index.astype(dtype), where=higher)
+            np.maximum(best[:, some], values, out=best[:, some])
+        return labels
+
+    def _values(self, turn: int, some: slice, fractions: Floats) -> tuple[Indices, Floats]:
+        """The columns' candidates of this turn, (m,), and their interpolated logits, (n, m)."""
+        index = self.classes[self.first[some] + turn]
+        (a, b), (c, d) = self.corners[index, :, :, self.cell[some]].transpose(1, 2, 0)
+        top, bottom = a + (b - a) * self.fraction[some], c + (d - c) * self.fraction[some]
+        values = fractions[:, None] * (bottom - top)
+        values += top
+        return index, values

@@ -1,0 +1,116 @@
+"""SegFormer, which names every pixel: any checkpoint of its family by hub id or folder, without torch.
+
+Paper: Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers", NeurIPS 2021.
+Weights: NVIDIA's, fine-tuned on ADE20K, from the hub (research and evaluation only), or any others named with `weights`.
+To add a short name for a checkpoint: a row in `SHORT`.
+"""
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+
+from figureground.errors import WeightsError
+from figureground.maps import LabelMap, Rgb
+from figureground.models import Card, Model, _hub
+from figureground.models._checkpoint import Architecture, Processor
+from figureground.models._labels import stuff_flags
+from figureground.models._resize import enlarge_labels, to_size
+from figureground.models._runtime import Session, session
+from figureground.models._store import keep, sha256
+from figureground.settings import Settings
+
+DEFAULT = "nvidia/segformer-b5-finetuned-ade-640-640"
+_WRITER = 1  # to be raised with every change of what _segformer_onnx.py writes: kept networks are then made anew
+SHORT = {f"segformer-b{n}": f"nvidia/segformer-b{n}-finetuned-ade-512-512" for n in range(5)} | {"segformer-b5": DEFAULT}
+"""Names for those who do not know the hub's."""
+
+CARD = Card(
+    gives=LabelMap,
+    about="names every pixel, one of 150 classes; slow, downloads 340 MB once",
+    weights=DEFAULT,
+    licence="NVIDIA Source Code License for SegFormer: research and evaluation only",
+    data="ADE20K (research use) after ImageNet-1k (research use)",
+    permissive=False,
+    source="Xie et al., SegFormer, NeurIPS 2021, https://arxiv.org/abs/2105.15203",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SegFormer:
+    """A loaded checkpoint; `weights` and `licence` say which."""
+
+    weights: str
+    licence: str
+    names: tuple[str, ...]
+    stuff: tuple[bool, ...]
+    processor: Processor
+    session: Session
+
+    def __call__(self, rgb: Rgb, /) -> LabelMap:
+        """The class of each pixel of (H, W, 3) uint8 sRGB; raises WeightsError where the network gives no numbers."""
+        p = self.processor
+        logits = self.session(to_size(rgb, p.height, p.width, p.resample).astype(np.float32)[None])[0]
+        if not np.isfinite(logits).all():
+            raise WeightsError(f"the network '{self.weights}' gives no finite numbers; fetch it again", code="model_corrupt")
+        return LabelMap(enlarge_labels(logits, *rgb.shape[:2]), self.names, self.stuff)
+
+
+def load(
+    settings: Settings,
+    *,
+    weights: Annotated[str, "hub id or local folder of a SegFormer checkpoint"] = DEFAULT,
+) -> Model:
+    """The model made ready: fetched and converted unless that is kept; raises WeightsError.
+
+    `weights` may be one of `SHORT` too. On the first fetch the logger `figureground` says under which licence they stand.
+    """
+    checkpoint = _fetch(weights, settings)
+    shape, processor = Architecture.of(checkpoint.config), Processor.of(checkpoint.preprocessor)
+    kept, graph = _graph(checkpoint, shape, processor, settings)
+    made = session(kept if graph is None else graph, settings.threads)
+    return SegFormer(checkpoint.name, checkpoint.licence, shape.names, stuff_flags(shape.names), processor, made)
+
+
+def pull(settings: Settings, weights: str = DEFAULT) -> Path:
+    """Fetch and convert beforehand: the path of the converted network, which `load` will find.
+
+    Raises WeightsError as `load` does, and where the cache folder cannot be written.
+    """
+    checkpoint = _fetch(weights, settings)
+    shape, processor = Architecture.of(checkpoint.config), Processor.of(checkpoint.preprocessor)
+    kept, graph = _graph(checkpoint, shape, processor, settings)
+    if graph is not None:
+        raise WeightsError(f"the converted network cannot be kept in '{kept.parent}'; name another folder: FIGUREGROUND_CACHE")
+    return kept
+
+
+def _fetch(weights: str, settings: Settings) -> _hub.Checkpoint:
+    checkpoint = _hub.fetch(SHORT.get(weights, weights), settings)
+    if checkpoint.fetched:
+        told = "the weights of %s are under this licence: %s"
+        logging.getLogger("figureground").warning(told, checkpoint.name, checkpoint.licence)
+    return checkpoint
+
+
+def _graph(
+    checkpoint: _hub.Checkpoint, shape: Architecture, processor: Processor, settings: Settings
+) -> tuple[Path, bytes | None]:
+    """Where the converted network is kept; with it the network itself where it could not be kept."""
+    made_from = [_WRITER, checkpoint.sha256, asdict(shape), asdict(processor)]
+    key = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+    path = settings.cache / "segformer" / f"{key}.onnx"
+    beside = path.with_suffix(".sha256")
+    if path.is_file() and beside.is_file() and beside.read_text("ascii", "replace") == sha256(path):
+        return path, None
+    from figureground.models._segformer_onnx import write
+    from figureground.models._tensors import read
+
+    graph = write(shape, processor, read(_hub.checked(checkpoint)))
+    if keep(path, graph) and keep(beside, hashlib.sha256(graph).hexdigest().encode()):
+        return path, None
+    return path, graph
