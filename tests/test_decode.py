@@ -221,6 +221,15 @@ def test_of_several_the_first_is_used_and_it_is_said(kind):
     assert np.abs(np.asarray(loaded.image.convert("RGB")).astype(int) - (255, 0, 0)).max() < 12
 
 
+def test_a_broken_second_frame_is_no_fault_of_the_first(monkeypatch):
+    def broken(_):
+        raise ValueError
+
+    data = saved(photo(), "GIF", save_all=True, append_images=[photo()])
+    monkeypatch.setattr(module._opener("GIF")[0], "is_animated", property(broken))
+    assert decode(data, PLAIN).warnings == []
+
+
 def test_a_phones_second_picture_is_not_worth_a_warning():
     data = saved(photo(), "MPO", save_all=True, append_images=[photo()])
     assert decode(data, PLAIN).warnings == []
@@ -234,6 +243,22 @@ def test_sixteen_bits_are_kept():
     assert np.array_equal(decode(tiff(colours), PLAIN).deep, colours)
     grey = np.random.default_rng(0).integers(0, 65536, (9, 7, 2), np.uint16)
     assert np.array_equal(decode(png(grey), PLAIN).deep, grey[..., [0, 0, 0, 1]])
+
+
+def test_sixteen_bits_beyond_their_limit_become_eight(monkeypatch):
+    values = np.random.default_rng(0).integers(0, 65536, (9, 7, 3), np.uint16)
+    monkeypatch.setattr(module, "MAX_DEEP", 9 * 7 * 3 * 2)
+    assert decode(png(values), PLAIN).warnings == []
+    monkeypatch.setattr(module, "MAX_DEEP", 9 * 7 * 3 * 2 - 1)
+    assert decode(png(values), PLAIN).warnings == ["its 16 bits a channel are read as 8"]
+
+
+def test_what_is_left_of_damaged_sixteen_bits_are_eight():
+    values = np.random.default_rng(0).integers(0, 65536, (90, 70, 3), np.uint16)
+    loaded = decode(png(values)[:20_000], LENIENT)
+    assert loaded.deep is None
+    assert np.array_equal(np.asarray(loaded.image)[:40], values[:40] >> 8)
+    assert len(loaded.warnings) == 2
 
 
 @pytest.mark.parametrize("answer", ["none", "error", "eight", "other"])

@@ -39,6 +39,8 @@ FORMATS = {
 """Pillow's name of each format that is read, and the module that reads it; HEIF only where pillow-heif is installed."""
 MAX_SCANS = 100
 """A JPEG of more scans is refused: each costs a pass over all pixels. Encoders write 1 to 20."""
+MAX_DEEP = 500_000_000
+"""Bytes of 16-bit colours; larger pictures are read in 8, since OpenCV takes twice as much, beside Pillow's own copy."""
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")  # those with a length, and the end; 00 is data, not a marker
 _CUT_SHORT = ("truncated", "not enough", "unexpected end", "premature")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -100,7 +102,7 @@ def _decoded(data: bytes, settings: Settings, source: str, lenient: bool = False
     if lenient:
         notes.append("cut short or damaged: what could be read is used")
     deep = None
-    if re.match(r"(RGB|LA).*;16", rawmode) and (deep := _sixteen_bits(data, image)) is None:
+    if re.match(r"(RGB|LA).*;16", rawmode) and (deep := None if lenient else _sixteen_bits(data, image)) is None:
         notes.append("its 16 bits a channel are read as 8")
     return Loaded(image, deep, rawmode, turned, notes)
 
@@ -252,8 +254,6 @@ class _Once:
     def get_next(self) -> Any:
         """The first frame."""
         frame, self.decoder = self.decoder.get_next(), None
-        if frame is None:
-            raise OSError("its picture data are damaged or incomplete")
         return frame
 
 
@@ -277,6 +277,8 @@ def _sixteen_bits(data: bytes, image: Image.Image) -> NDArray[np.uint16] | None:
     """The 16 bits a channel that Pillow cuts to 8, read by OpenCV; None where its picture is not, in the upper 8, Pillow's."""
     import cv2
 
+    if image.width * image.height * len(image.getbands()) * 2 > MAX_DEEP:
+        return None
     if data.startswith(_PNG):
         data = _picture_chunks(data, but=b"tRNS")  # OpenCV would turn it to alpha, and talk about the others on stderr
     level = cv2.utils.logging.setLogLevel(0)

@@ -2,8 +2,9 @@
 
 FigureGroundError          what the user should be told
 ├── InputError             a picture or an address is at fault; exit 1
-│   ├── UnreadablePicture      empty_file, unsupported_format, decode_error, truncated, not_a_regular_file, permission_denied
-│   ├── PictureTooLarge        too_large
+│   ├── UnreadablePicture      not_found, empty_file, unsupported_format, decode_error, truncated,
+│   │                          not_a_regular_file, permission_denied
+│   ├── PictureTooLarge        too_large, resource_limit
 │   ├── RefusedAddress         url_not_allowed
 │   ├── DownloadFailed         upstream_error, upstream_timeout
 │   ├── OutputExists           output_exists
