@@ -52,6 +52,7 @@ def test_a_run_leaves_weights_log_plot_and_recipe(trained):
         "best.safetensors", "checkpoint.pt", "log.csv", "loss.png", "recipe.json",
     }  # fmt: skip
     assert [row[0] for row in losses(trained)] == ["1", "2"]
+    assert (trained / "best.safetensors").stat().st_size < 8 * 2**20
     assert json.loads(metadata(trained / "best.safetensors")["recipe"])["size"] == 64
     with Image.open(trained / "loss.png") as image:
         assert image.size[0] > 500

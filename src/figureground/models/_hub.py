@@ -205,9 +205,10 @@ def _pull_requests(name: str) -> list[str]:
 
     try:
         asked = HfApi().get_repo_discussions(name, author=_BOT, discussion_type="pull_request")
-        return sorted((f"refs/pr/{found.num}" for found in asked if found.author == _BOT), reverse=True)[:5]
-    except HfHubHTTPError:
+        numbers = sorted((found.num for found in asked if found.author == _BOT), reverse=True)
+    except (HfHubHTTPError, ValueError, KeyError):  # a mirror may not have this part of the hub
         return []
+    return [f"refs/pr/{number}" for number in numbers[:5]]
 
 
 def _head(name: str, file: str, revision: str, timeout: float = 10.0) -> str | None:

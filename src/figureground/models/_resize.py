@@ -99,22 +99,23 @@ def _mend(labels: Labels, logits: Floats, winners: Labels, ys: Positions, xs: Po
     used[xs.low[needed]] = True
     cells = np.flatnonzero(used)
     corners = logits[:, [ys.low[0], ys.high[0]]][:, :, [cells, right[cells]]]
-    classes, first, count = _candidates(corners, winners[[ys.low[0], ys.high[0]]][:, [cells, right[cells]]])
+    classes, values, count = _candidates(corners, winners[[ys.low[0], ys.high[0]]][:, [cells, right[cells]]])
+    first = np.cumsum(count) - count
     columns = np.flatnonzero(needed)
     cell = (np.cumsum(used) - 1)[xs.low[columns]]
     order = np.argsort(-count[cell], kind="stable")  # the columns that still have candidates then stand in front
     columns, cell = columns[order], cell[order]
-    rounds = _Rounds(corners, classes, first[cell], count[cell], cell, xs.fraction[columns])
+    rounds = _Rounds(classes.astype(labels.dtype), values, first[cell], count[cell], xs.fraction[columns])
     height = max(1, _STRIP // len(columns))
     for start in range(0, len(labels), height):
-        labels[start : start + height, columns] = rounds.best(ys.fraction[start : start + height], labels.dtype)
+        labels[start : start + height, columns] = rounds.best(ys.fraction[start : start + height])
 
 
-def _candidates(corners: Floats, winners: Labels) -> tuple[Indices, Indices, Indices]:
+def _candidates(corners: Floats, winners: Labels) -> tuple[Indices, Floats, Indices]:
     """The classes that can win somewhere in each cell: all but those that one corner's winner beats at every corner.
 
     corners : (C, 2, 2, n) logits; winners : (2, 2, n). Returns the classes of all cells in one row, cell by cell and
-    ascending, and for each cell where its own start and how many they are, (n,) each.
+    ascending, (p,), their logits at the four corners, (4, p), and how many each cell has, (n,).
     """
     n = corners.shape[-1]
     values = corners.reshape(len(corners), 4, n)
@@ -123,39 +124,36 @@ def _candidates(corners: Floats, winners: Labels) -> tuple[Indices, Indices, Ind
         beaten |= (values <= values[winner, :, np.arange(n)].T).all(axis=1)
     for winner in winners.reshape(4, n):
         beaten[winner, np.arange(n)] = False
-    _, classes = np.nonzero(~beaten.T)
-    count = np.count_nonzero(~beaten, axis=0)
-    return classes, np.cumsum(count) - count, count
+    cell, classes = np.nonzero(~beaten.T)
+    return classes, np.ascontiguousarray(values[classes, :, cell].T), np.count_nonzero(~beaten, axis=0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rounds:
     """The columns of a strip, most candidates first; in each round they meet the next candidate of their cells."""
 
+    classes: Labels
     corners: Floats
-    classes: Indices
     first: Indices
     count: Indices
-    cell: Indices
     fraction: Floats
 
-    def best(self, fractions: Floats, dtype: np.dtype[np.unsignedinteger]) -> Labels:
+    def best(self, fractions: Floats) -> Labels:
         """The class that wins at each of the rows' (n,) `fractions` and each column, (n, columns)."""
-        index, best = self._values(0, slice(None), fractions)
-        labels = np.repeat(index.astype(dtype)[None], len(fractions), axis=0)
-        for turn in range(1, int(self.count[0])):
-            some = slice(int(np.searchsorted(-self.count, -turn)))
-            index, values = self._values(turn, some, fractions)
-            higher = values > best[:, some]
-            np.copyto(labels[:, some], index.astype(dtype), where=higher)
-            np.maximum(best[:, some], values, out=best[:, some])
+        classes, best = self._values(0, len(self.first), fractions)
+        labels = np.repeat(classes[None], len(fractions), axis=0)
+        fewer = np.searchsorted(-self.count, -np.arange(1, self.count[0]))
+        for turn, some in enumerate(fewer.tolist(), 1):
+            classes, values = self._values(turn, some, fractions)
+            np.copyto(labels[:, :some], classes, where=values > best[:, :some])
+            np.maximum(best[:, :some], values, out=best[:, :some])
         return labels
 
-    def _values(self, turn: int, some: slice, fractions: Floats) -> tuple[Indices, Floats]:
-        """The columns' candidates of this turn, (m,), and their interpolated logits, (n, m)."""
-        index = self.classes[self.first[some] + turn]
-        (a, b), (c, d) = self.corners[index, :, :, self.cell[some]].transpose(1, 2, 0)
-        top, bottom = a + (b - a) * self.fraction[some], c + (d - c) * self.fraction[some]
-        values = fractions[:, None] * (bottom - top)
+    def _values(self, turn: int, some: int, fractions: Floats) -> tuple[Labels, Floats]:
+        """The candidates of the first `some` columns, (m,), and their interpolated logits, (n, m)."""
+        at, fraction = self.first[:some] + turn, self.fraction[:some]
+        a, b, c, d = self.corners[:, at]
+        top = a + (b - a) * fraction
+        values = fractions[:, None] * (c + (d - c) * fraction - top)
         values += top
-        return index, values
+        return self.classes[at], values

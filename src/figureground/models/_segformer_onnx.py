@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from figureground.errors import WeightsError
 from figureground.models._checkpoint import Architecture, Processor
@@ -60,11 +60,10 @@ def write(shape: Architecture, processor: Processor, tensors: Tensors) -> bytes:
         stages.append((tokens, height, width))
     _head(writer, shape, stages)
     height, width = stages[0][1:]
-    inputs = [helper.make_tensor_value_info("picture", onnx.TensorProto.FLOAT, [1, processor.height, processor.width, 3])]
-    outputs = [helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, [1, len(shape.names), height, width])]
-    graph = helper.make_graph(writer.nodes, "segformer", inputs, outputs, writer.constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR)
-    written: bytes = model.SerializeToString()
+    value, kind = helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    writer.graph.input.append(value("picture", kind, [1, processor.height, processor.width, 3]))
+    writer.graph.output.append(value("logits", kind, [1, len(shape.names), height, width]))
+    written: bytes = writer.model.SerializeToString()
     return written
 
 
@@ -74,8 +73,9 @@ class _Writer:
     def __init__(self, tensors: Tensors) -> None:
         self.tensors = tensors
         self.stored = {_older(name): name for name in tensors}
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
+        self.model = onnx.ModelProto(ir_version=_IR, opset_import=[helper.make_opsetid("", _OPSET)])
+        self.graph = self.model.graph  # filled in place: a copy of all weights would be as large again
+        self.graph.name = "segformer"
 
     def tensor(self, name: str, *shape: int) -> NDArray[np.float32]:
         """A tensor of the checkpoint; raises WeightsError unless it is there, of this shape, and of finite numbers."""
@@ -89,13 +89,14 @@ class _Writer:
         return tensor.astype(np.float32, copy=False)
 
     def constant(self, values: object, dtype: Any = np.float32) -> str:
-        name = f"c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values, dtype), name))
+        array = np.asarray(values, dtype)
+        kind, name = helper.np_dtype_to_tensor_dtype(array.dtype), f"c{len(self.graph.initializer)}"
+        self.graph.initializer.add(name=name, dims=array.shape, data_type=kind, raw_data=array.tobytes())
         return name
 
     def node(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        output = output or f"n{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        output = output or f"n{len(self.graph.node)}"
+        self.graph.node.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
     def reshape(self, x: str, *shape: int, output: str = "") -> str:
