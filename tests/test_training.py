@@ -14,10 +14,13 @@ from drawn import archive, pair
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
+from safetensors.torch import load_file, save_file  # noqa: E402
+
 from figureground.dataset import pairs  # noqa: E402
 from figureground.errors import BadData, WeightsError  # noqa: E402
 from figureground.models._runtime import session  # noqa: E402
 from figureground.training import augment, loop  # noqa: E402
+from figureground.training.calibrate import BIAS, calibrate, fit  # noqa: E402
 from figureground.training.export import export, metadata  # noqa: E402
 from figureground.training.networks import NETWORKS  # noqa: E402
 from figureground.training.recipe import Recipe  # noqa: E402
@@ -93,6 +96,26 @@ def test_training_learns_drawn_ellipses(tmp_path):
 def test_weights_can_be_trained_further(trained, data, val, tmp_path):
     loop.train(pairs([data]), pairs([val]), tmp_path, TINY, start=trained / "best.safetensors", quiet=True)
     assert float(losses(tmp_path)[0][1]) < float(losses(trained)[0][1])
+
+
+def test_the_fit_finds_the_curve():
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 3, 40000)
+    truth = (random.random(40000) < 1 / (1 + np.exp(-(0.7 * logits - 1.2)))).astype(float)
+    assert fit(logits, truth) == pytest.approx((0.7, -1.2), abs=0.06)
+
+
+def test_half_means_half_afterwards(trained, val, tmp_path):
+    """Weights whose level was moved on purpose are moved back; a second time nothing happens."""
+    moved = load_file(trained / "best.safetensors")
+    moved[BIAS] = moved[BIAS] + 2
+    save_file(moved, tmp_path / "moved.safetensors")
+    held = [pair.read() for pair in pairs([val])]
+    first = calibrate(tmp_path / "moved.safetensors", NETWORKS["small"](), held, 64)
+    assert -4 <= first < -1
+    assert load_file(tmp_path / "moved.safetensors")[BIAS] == pytest.approx(moved[BIAS] + first)
+    assert calibrate(tmp_path / "moved.safetensors", NETWORKS["small"](), held, 64) == 0.0
+    assert "calibrated" in metadata(trained / "best.safetensors")
 
 
 def test_minutes_end_a_run(data, val, tmp_path):

@@ -23,6 +23,7 @@ from figureground.dataset import Pair
 from figureground.errors import BadData, UnknownName, UsageError, WeightsError
 from figureground.metrics import Counts, Floats, max_f, mean_absolute_error, precision_recall
 from figureground.training.augment import Sample
+from figureground.training.calibrate import calibrate
 from figureground.training.feed import batches, decode
 from figureground.training.loss import total_loss
 from figureground.training.networks import NETWORKS
@@ -62,6 +63,7 @@ def train(
             run.validate(held, loss, bar)
             run.save()
         bar.update(1000 - bar.n)
+    calibrate(run.best, run.average.cpu(), held, recipe.last_size or recipe.size)
     return run.best
 
 
