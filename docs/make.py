@@ -44,8 +44,8 @@ def shown(cutout: np.ndarray) -> np.ndarray:
 
 def before_after() -> Image.Image:
     """A photograph, its overlay, and its cut-out over a checkerboard."""
-    done = Separator()(PHOTOGRAPHS / "astronaut.jpg")
-    gap = np.full((512, 12, 3), 255, np.uint8)
+    done = Separator()(PHOTOGRAPHS / "chelsea.jpg")
+    gap = np.full((done.mask.shape[0], 12, 3), 255, np.uint8)
     return Image.fromarray(np.hstack([done.picture.rgb, gap, done.overlay(), gap, shown(done.cutout())]))
 
 
@@ -53,7 +53,7 @@ def gallery() -> Image.Image:
     """The other photographs above their cut-outs."""
     separate = Separator()
     columns = []
-    for name in ("chelsea", "coffee", "rocket"):
+    for name in ("astronaut", "coffee", "rocket"):
         done = separate(PHOTOGRAPHS / f"{name}.jpg")
         column = Image.fromarray(np.vstack([done.picture.rgb, shown(done.cutout())]))
         columns.append(np.asarray(column.resize((440, round(column.height * 440 / column.width)), Image.Resampling.LANCZOS)))
