@@ -6,7 +6,6 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do command 
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 PICTURE ?= tests/pictures/astronaut.jpg
 METHOD ?= small
-DATA ?= data
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --constraint constraints.txt
 
@@ -30,7 +29,8 @@ fix: .venv/.test
 	$(BIN)/ruff format
 
 bench: .venv/.test
-	for script in benchmarks/*.py; do echo "## $$script" && $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/small.py
+	$(BIN)/python benchmarks/segformer.py --shapes b0 b5 --rounds 3
 
 docs: .venv/.test
 	$(BIN)/python docs/make.py
