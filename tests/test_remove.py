@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from commandline import command
+from figureground.separation import VIEWS, View
 
 PICTURES = Path(__file__).parent / "pictures"
 
@@ -223,6 +224,16 @@ def test_one_stream_cannot_hold_both_picture_and_json(photo):
     end = command("remove", photo, "-o", "-", "--json")
     assert (end.code, end.out) == (2, "")
     assert "standard output" in json.loads(end.err)["message"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("OpenCV: Insufficient memory in function 'OutOfMemoryError'")])
+def test_running_out_of_memory_is_the_pictures_fault(photo, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setitem(VIEWS, "cutout", View(fail))
+    command("remove", photo).refused(1, "resource_limit", "photo.jpg")
+    assert [path.name for path in photo.parent.iterdir()] == ["photo.jpg"]
 
 
 def test_unwritable_folder(photo, tmp_path):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from figureground.errors import InputError, NoForeground, UsageError, WriteFailed
+from figureground.errors import InputError, NoForeground, PictureTooLarge, UsageError, WriteFailed
 from figureground.maps import Image8, Mask
 from figureground.methods import Method, check
 from figureground.output import (
@@ -69,7 +69,7 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
     failed = 0
     for each in tqdm(plans, disable=True if len(plans) < 2 or job.as_json else None, unit="picture"):
         try:
-            done = _one(job, each, separate)
+            done = _within_memory(job, each, separate)
         except (InputError, NoForeground) as error:  # this picture is at fault; anything else ends the run
             failed += 1
             error.picture = error.picture or each.source
@@ -111,6 +111,17 @@ def _remark(job: Job, plans: Sequence[Plan], note: Say) -> None:
 
 def _suffix(job: Job, path: Path) -> str:
     return f".{job.suffix or 'png'}" if path == STDOUT else path.suffix.lower()
+
+
+def _within_memory(job: Job, each: Plan, separate: Separator) -> Separation:
+    """`_one`, where running out of memory is the picture's fault and not the end of the run."""
+    try:
+        return _one(job, each, separate)
+    except Exception as error:
+        if isinstance(error, MemoryError) or "Insufficient memory" in str(error):  # OpenCV's own error says it in words
+            message = f"'{each.source}' needs more memory than there is; shrink it, or lower FIGUREGROUND_MAX_PIXELS"
+            raise PictureTooLarge(message, code="resource_limit") from None
+        raise
 
 
 def _one(job: Job, each: Plan, separate: Separator) -> Separation:
