@@ -43,4 +43,47 @@ class LabelMap:
         return {int(index): counts[index] / self.labels.size for index in order if counts[index]}
 
 
-Map = SaliencyMap | LabelMap
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One object, or one stretch of stuff, of an `InstanceMap`: all that a rule may weigh besides its shape."""
+
+    name: str
+    """Its class, as the checkpoint names it."""
+    stuff: bool
+    """Whether it is background by nature (sky, wall, floor …)."""
+    score: float
+    """How sure the model is of it, in [0, 1]."""
+    sharpness: float = 0.0
+    """Mean squared gradient of the picture's luma inside it, ≥ 0, in (grey levels / pixel)²: low where it is out of focus."""
+    nearness: float | None = None
+    """Median nearness of its pixels, as in `DepthMap`; None where no depth is known."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InstanceMap:
+    """Which object each pixel belongs to, this person or that one.
+
+    numbers : (H, W) uint16; 0 is none, k is `objects[k - 1]`.
+    objects : the objects; each has at least one pixel.
+    """
+
+    numbers: NDArray[np.uint16]
+    objects: tuple[Instance, ...]
+
+    def areas(self) -> NDArray[np.int64]:
+        """The number of pixels of each object, (objects,) int64."""
+        return np.bincount(self.numbers.ravel(), minlength=len(self.objects) + 1)[1:]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DepthMap:
+    """How near each pixel is: `nearness`, (H, W) float32, finite; larger is nearer.
+
+    Relative, as a network sees it in one still picture: proportional to 1 / distance up to an unknown scale and shift. A
+    rule may use order and ratios of differences, never the numbers themselves.
+    """
+
+    nearness: NDArray[np.float32]
+
+
+Map = SaliencyMap | LabelMap | InstanceMap | DepthMap

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from figureground.errors import UnknownName, WeightsError
 from figureground.maps import Map, Rgb
+from figureground.prompt import Kind
 from figureground.settings import Settings
 
 
@@ -21,7 +22,10 @@ class Model(Protocol):
     """A loaded network: safe to call from several threads."""
 
     def __call__(self, rgb: Rgb, /) -> Map:
-        """What the network says of a picture, (H, W, 3) uint8 sRGB, as a map of the same H and W."""
+        """What the network says of a picture, (H, W, 3) uint8 sRGB, as a map of the same H and W.
+
+        A model whose card says that it takes prompts is called as `model(rgb, prompt)`, with a `Prompt` or None.
+        """
         ...
 
 
@@ -41,6 +45,12 @@ class Card:
     """Whether the licence of the weights allows commercial use."""
     source: str
     """The paper."""
+    takes: frozenset[Kind] = frozenset()
+    """The kinds of prompt that it takes."""
+    needs_prompt: bool = False
+    """Whether it says nothing without one."""
+    extra: str = ""
+    """The extra of the package that it needs, if any."""
 
 
 def names() -> list[str]:

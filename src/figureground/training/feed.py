@@ -52,4 +52,4 @@ def _with_weight(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(S, S) uint8 → (2, S, S): truth in [0, 1], and the edge weight of `total_loss`, its field an eighth of the side."""
     truth = mask.astype(np.float32) / 255
     field = mask.shape[0] // 8 | 1
-    return np.stack([truth, 1 + 4 * np.abs(cv2.blur(truth, (field, field)) - truth)])
+    return np.stack([truth, 1 + 2 * np.abs(cv2.blur(truth, (field, field)) - truth)])
