@@ -126,18 +126,79 @@ def test_sources_that_are_none(tmp_path):
     with pytest.raises(BadData, match="no folder and no sound zip"):
         pairs([text])
     (tmp_path / "empty" / "images").mkdir(parents=True)
+    with pytest.raises(BadData, match="holds no pictures"):
+        pairs([tmp_path / "empty"])
+    (tmp_path / "empty" / "images" / "a.jpg").write_bytes(b"")
     with pytest.raises(BadData, match="has no folder 'masks'"):
         pairs([tmp_path / "empty"])
+
+
+@pytest.mark.parametrize(
+    ("picture", "mask"),
+    [
+        ("DUTS-TE/DUTS-TE-Image/a.jpg", "DUTS-TE/DUTS-TE-Mask/a.png"),
+        ("ECSSD/images/a.jpg", "ECSSD/ground_truth_mask/a.png"),
+        ("HKU-IS/imgs/a.png", "HKU-IS/gt/a.png"),
+        ("PASCAL-S/Imgs/a.jpg", "PASCAL-S/GT/a.png"),
+        ("DUT-OMRON-image/a.jpg", "pixelwiseGT-new-PNG/a.png"),
+        ("MSRA10K/Imgs/a.jpg", "MSRA10K/Imgs/a.png"),
+    ],
+)
+def test_layouts_that_data_sets_are_published_in(make, picture, mask):
+    source = make({picture: encoded(RGB, "PNG"), mask: encoded(MASK), "about/readme.txt": b"a set"})
+    (pair,) = pairs([source])
+    rgb, truth = pair.read()
+    np.testing.assert_array_equal(rgb, RGB)
+    np.testing.assert_array_equal(truth, MASK)
+    assert pair.name == f"{source.name}/{pair.key}"
+    assert pair.source == source
+
+
+def listed(tmp_path, text):
+    path = tmp_path / "lists" / "val.txt"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_a_list_names_pictures_of_sources_beside_it_in_its_own_order(tmp_path):
+    other = {f"images/b{i}.png": encoded(RGB) for i in range(3)} | {f"masks/b{i}.png": encoded(MASK) for i in range(3)}
+    archive(tmp_path / "one.zip", GOOD)
+    archive(tmp_path / "two.zip", other)
+    found = pairs([listed(tmp_path, "../two.zip\tb2\n\n../one.zip\ta\n../two.zip\tb0\n")])
+    assert [pair.name for pair in found] == ["two.zip/b2", "one.zip/a", "two.zip/b0"]
+    assert found[1].read()[0].tolist() == RGB.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("../one.zip a\n", r"val.txt', line 1: wanted SOURCE, a tab and a key, but '../one.zip a' came"),
+        ("\n../one.zip\tz\n", r"val.txt', line 2: '../one.zip' has no picture 'z'"),
+        ("../none.zip\ta\n", r"none.zip' does not exist"),
+    ],
+)
+def test_lists_that_do_not_hold(tmp_path, text, message):
+    archive(tmp_path / "one.zip", GOOD)
+    with pytest.raises(BadData, match=message):
+        pairs([listed(tmp_path, text)])
+
+
+def test_a_list_that_is_no_text(tmp_path):
+    path = listed(tmp_path, "")
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadData, match=r"the list '.*val.txt' cannot be read"):
+        pairs([path])
 
 
 def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
     for part in ("images", "masks"):
         (tmp_path / part).mkdir()
 
-    def refuse(self):
+    def refuse(place):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.iterdir", refuse)
+    monkeypatch.setattr("os.scandir", refuse)
     with pytest.raises(BadData, match=r"cannot be read.*Permission denied"):
         pairs([tmp_path])
 

@@ -1,12 +1,14 @@
-"""Labelled pictures: folders or zip archives with `images/` and `masks/`, matched by stem.
+"""Labelled pictures: folders, zip archives and lists of them; pictures and masks are matched by stem.
 
-To add a kind of source: a function that gives its `Files`, and a line in `pairs`.
+To add a kind of source: a function that gives its `Files`, and a line in `pairs`; a layout: its names in `_ROLES`.
 """
 
+import os
+import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -43,6 +45,10 @@ class Pair:
     """SOURCE/STEM, as messages name it."""
     image: Load
     mask: Load
+    source: Path = Path()
+    """The folder or archive that it is from."""
+    key: str = ""
+    """Which of that source's pictures it is, as lists name it: NAME is SOURCE's own name / this."""
 
     def read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """The picture, (H, W, 3) uint8 sRGB, upright, and its mask, (H, W) uint8, 255 = foreground.
@@ -78,33 +84,69 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def pairs(sources: Iterable[str | Path]) -> list[Pair]:
-    """All pairs of the named folders and zip archives, each source's in the order of their names.
+    """All pairs of the named folders, zip archives and lists, each source's in the order of their names.
 
-    `images/` and `masks/` may lie deeper in an archive, and in several folders of it: each holds pairs of its own.
-    Hidden files and `__MACOSX` are passed over. Raises BadData where a source is missing, is no data set, has a mask
-    without picture, a picture without mask, or two files of one stem.
+    Pictures lie in `images/` and masks in `masks/`, or under names that data sets are published with (`_ROLES`: DUTS-TE-Image
+    and DUTS-TE-Mask, Imgs and GT …), or .jpg and .png of one stem lie in one folder. All of that may lie deeper, and in
+    several folders: each holds pairs of its own. Hidden files and `__MACOSX` are passed over. A list is a .txt file as
+    `figureground split` writes it: SOURCE, a tab, and the picture's key on each line, SOURCE as seen from the list.
+    Raises BadData where a source is missing, is no data set, has a mask without picture, a picture without mask, or two
+    files of one stem.
     """
     found: list[Pair] = []
     for source in map(Path, sources):
-        files = _folder(source) if source.is_dir() else _archive(source)
-        found += _match(source, files)
+        if source.suffix == ".txt" and source.is_file():
+            found += _listed(source)
+        else:
+            found += _match(source, _folder(source) if source.is_dir() else _archive(source))
+    return found
+
+
+def _listed(source: Path) -> list[Pair]:
+    try:
+        lines = source.read_text("utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise BadData(f"the list '{source}' cannot be read ({error})") from error
+    known: dict[str, dict[str, Pair]] = {}
+    found: list[Pair] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        place, tab, key = line.partition("\t")
+        if not tab:
+            raise BadData(f"'{source}', line {number}: wanted SOURCE, a tab and a key, but '{line[:60]}' came")
+        if place not in known:
+            known[place] = {pair.key: pair for pair in pairs([source.parent / place])}
+        if key not in known[place]:
+            raise BadData(f"'{source}', line {number}: '{place}' has no picture '{key}'")
+        found.append(known[place][key])
     return found
 
 
 Files = dict[PurePosixPath, Load]
 """What a source holds: paths inside it, and how to load them."""
 
+_ROLES = {
+    "images": re.compile(r"images?|imgs?|jpegimages|.+[-_]images?", re.IGNORECASE),
+    "masks": re.compile(r"masks?|gts?|ground[-_ ]?truths?([-_]masks?)?|pixelwisegt.*|.+[-_](masks?|gts?)", re.IGNORECASE),
+}
+"""Folders of pictures and of masks, by the names that DUTS, ECSSD, HKU-IS, PASCAL-S, DUT-OMRON and others give them."""
+
 
 def _folder(source: Path) -> Files:
     files: Files = {}
     try:
-        for part in (source / "images", source / "masks"):
-            if not part.is_dir():
-                raise BadData(f"'{source}' has no folder '{part.name}'; a data set has images/ and masks/")
-            files |= {PurePosixPath(part.name, path.name): path.read_bytes for path in part.iterdir() if path.is_file()}
+        for folder, _, names in os.walk(source, onerror=_give_up, followlinks=True):
+            inside = PurePosixPath(Path(folder).relative_to(source).as_posix())
+            if any(role.fullmatch(inside.name) for role in _ROLES.values()):
+                files |= {inside / name: Path(folder, name).read_bytes for name in names}
     except OSError as error:
         raise BadData(f"'{source}' cannot be read ({error})") from error
     return files
+
+
+def _give_up(error: OSError) -> None:
+    raise error
 
 
 def _archive(source: Path) -> Files:
@@ -125,13 +167,11 @@ def _archive(source: Path) -> Files:
 
 def _match(source: Path, files: Files) -> list[Pair]:
     tables: dict[str, dict[str, PurePosixPath]] = {"images": {}, "masks": {}}
-    for path in sorted(files):
-        if path.parent.name not in tables or any(part.startswith((".", "__MACOSX")) for part in path.parts):
-            continue
-        table, key = tables[path.parent.name], str(path.parent.parent / path.stem)
-        if key in table:
-            raise BadData(f"'{source}': '{table[key]}' and '{path}' have one stem; each picture needs one of its own")
-        table[key] = path
+    for table, path in _sorted_out(source, files):
+        key = str(path.parent.parent / path.stem)
+        if key in tables[table]:
+            raise BadData(f"'{source}': '{tables[table][key]}' and '{path}' have one stem; each picture needs one of its own")
+        tables[table][key] = path
     images, masks = tables["images"], tables["masks"]
     alone = sorted(images.keys() ^ masks.keys())
     if alone:
@@ -140,4 +180,21 @@ def _match(source: Path, files: Files) -> list[Pair]:
         raise BadData(f"'{source}': '{path}' has no {lacks} of the same stem{more}")
     if not images:
         raise BadData(f"'{source}' holds no pictures; a data set has images/NAME.jpg and masks/NAME.png")
-    return [Pair(f"{source.name}/{key}", files[images[key]], files[masks[key]]) for key in sorted(images)]
+    return [Pair(f"{source.name}/{key}", files[images[key]], files[masks[key]], source, key) for key in sorted(images)]
+
+
+def _sorted_out(source: Path, files: Files) -> Iterator[tuple[str, PurePosixPath]]:
+    """The files that are pictures and those that are masks, in the order of their names."""
+    found: list[tuple[str, PurePosixPath]] = []
+    for path in sorted(files):
+        if any(part.startswith((".", "__MACOSX")) for part in path.parts):
+            continue
+        found += [(role, path) for role, names in _ROLES.items() if names.fullmatch(path.parent.name)]
+    roles = {role for role, _ in found}
+    kinds = {path.suffix.lower() for _, path in found}
+    if roles == {"images"} and kinds in ({".jpg", ".png"}, {".jpeg", ".png"}):  # both in one folder, as MSRA10K has them
+        return iter([("masks" if path.suffix.lower() == ".png" else "images", path) for _, path in found])
+    if source.is_dir() and len(roles) == 1:
+        (lacks,) = _ROLES.keys() - roles
+        raise BadData(f"'{source}' has no folder '{lacks}'; a data set has images/ and masks/")
+    return iter(found)
