@@ -29,8 +29,7 @@ fix: .venv/.test
 	$(BIN)/ruff format
 
 bench: .venv/.test
-	$(BIN)/python benchmarks/small.py
-	$(BIN)/python benchmarks/segformer.py --shapes b0 b5 --rounds 3
+	$(BIN)/python benchmarks/run.py
 
 docs: .venv/.test
 	$(BIN)/python docs/make.py
@@ -45,6 +44,6 @@ clean:
 	@touch $@
 
 .venv/.test: .venv/.base tests/requirements.txt
-	$(PIP) --editable '.[formats,train]' --requirement tests/requirements.txt
+	$(PIP) --editable '.[formats,train,fast]' --requirement tests/requirements.txt
 	$(PIP) --no-deps pysodmetrics
 	@touch $@

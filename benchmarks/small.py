@@ -6,12 +6,10 @@ The shape is that of U²-Net's small version (Qin et al., "U²-Net", Pattern Rec
 16 and 64 channels, 1.13 M parameters, at its own 320 × 320. Time does not depend on what the weights are.
 """
 
-import argparse
 import statistics
-import sys
 import tempfile
-import time
 import warnings
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -20,7 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from common import arguments, interleaved, report, spread
 from figureground.models._runtime import session
+from figureground.settings import Settings
 
 
 def unit(inside: int, outside: int, dilation: int = 1) -> nn.Sequential:
@@ -90,29 +90,28 @@ def graph(model: nn.Module, side: int) -> bytes:
 
 def main() -> None:
     """Time both, in turn, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
+    parser = arguments(__doc__, 15)
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     torch.manual_seed(0)
     model = U2NetpShaped()
     ours = files("figureground").joinpath("assets/small.onnx").read_bytes()
-    networks = {"small": session(ours, given.threads), "U²-Netp-shaped": session(graph(model, 320), given.threads)}
+    settings = Settings(threads=given.threads)
+    networks = {"`small`": session(ours, settings), "U²-Netp-shaped": session(graph(model, 320), settings)}
     inputs = {name: np.random.default_rng(0).random(run.shape, np.float32) for name, run in networks.items()}
-    times: dict[str, list[float]] = {name: [] for name in networks}
-    for round_ in range(given.rounds + 2):
-        for name, run in networks.items():
-            began = time.perf_counter()
-            run(inputs[name])
-            if round_ >= 2:  # the first rounds warm up
-                times[name].append(1000 * (time.perf_counter() - began))
-    base = statistics.median(times["U²-Netp-shaped"])
-    print("| network | input | ms, median | from – to | share |\n|---|---|---|---|---|")
-    for name, each in times.items():
-        middle = statistics.median(each)
-        row = f"{middle:.1f} | {min(each):.1f} – {max(each):.1f} | 1/{base / middle:.1f}"
-        print(f"| {name} | {networks[name].shape[-1]}² | {row} |")
-    print(f"parameters of the U²-Netp-shaped network: {sum(p.numel() for p in model.parameters()):,}", file=sys.stderr)
+    seconds = interleaved(given.rounds, {name: partial(run, inputs[name]) for name, run in networks.items()}, warm=2)
+    base = statistics.median(seconds["U²-Netp-shaped"])
+    rows = [
+        {
+            "network": name,
+            "input": f"{networks[name].shape[-1]}²",
+            "ms": spread([1000 * one for one in each], 1),
+            "share": f"1/{base / statistics.median(each):.1f}",
+        }
+        for name, each in seconds.items()
+    ]
+    note = f"The U²-Netp-shaped network has {sum(p.numel() for p in model.parameters()):,} parameters, random ones."
+    report("The embedded network against a U²-Netp-shaped one, onnxruntime", rows, given.json, note)
 
 
 if __name__ == "__main__":

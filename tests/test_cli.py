@@ -51,6 +51,33 @@ def test_evaluate_prints_a_table_and_writes_a_row_for_each_picture(tmp_path):
     assert 0 <= figures["max_f"] <= 1
 
 
+def test_evaluate_compares_methods_and_writes_a_page(tmp_path):
+    data = archive(tmp_path / "data.zip", 3)
+    end = command("evaluate", data, "--against", "small", "--quality", "fast", "--report", tmp_path / "page.html")
+    assert end.out.count("max F") == 1, "the same method is not measured twice"
+    assert "<h2>Figures</h2>" in (tmp_path / "page.html").read_text("utf-8")
+    command("evaluate", data, "--against", "nothing").refused(2, "unknown_name", "nothing")
+
+
+def test_split_writes_lists_that_evaluate_reads(tmp_path):
+    data, out = archive(tmp_path / "data.zip", 10), tmp_path / "lists"
+    end = command("split", data, "--out", out, "--val", "0.2", "--test", "0.3", "--alike", "0")
+    assert end.code == 0, end
+    parts = [(out / f"{part}.txt").read_text().splitlines() for part in ("train", "val", "test")]
+    assert [len(lines) for lines in parts] == [5, 2, 3]
+    assert len({line for lines in parts for line in lines}) == 10
+    figures = json.loads(command("evaluate", out / "val.txt", out / "test.txt", "--quality", "fast", "--json").out)
+    assert figures["pictures"] == 5
+    command("split", data, "--out", out).refused(1, "output_exists", "train.txt")
+    again = command("split", data, "--out", out, "--overwrite", "--json")
+    assert set(json.loads(again.out)) == {"train", "val", "test", "near_duplicates"}
+
+
+def test_split_that_leaves_nothing(tmp_path):
+    data = archive(tmp_path / "data.zip", 3)
+    command("split", data, "--out", tmp_path, "--val", "0.6", "--test", "0.5").refused(2, "shares")
+
+
 def test_evaluate_without_data(tmp_path):
     command("evaluate", tmp_path / "none.zip").refused(3, "bad_data", "none.zip")
     command("evaluate").refused(2, "DATA")

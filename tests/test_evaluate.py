@@ -75,7 +75,26 @@ def test_as_plain_data():
     assert data["max_f"] == result.max_f
     assert data["mean"] == result.mean
     assert data["pooled"] == result.pooled
+    assert data["calibration"] == {"error": 0.7, "bins": [{"said": 0.0, "true": 0.7, "pixels": 10}]}
     assert data["per_picture"][1] == {"name": "large", **result.rows[1].figures}
+
+
+def test_intervals_hold_the_figures_and_shrink_with_the_pictures():
+    few, many = (evaluate(red if n == 2 else nothing, [SMALL, LARGE] * n).intervals() for n in (2, 8))
+    assert few["iou"] == (1, 1)
+    low, high = many["accuracy"]
+    assert low < 0.375 < high
+    assert high - low < 0.2
+    assert "seconds" not in many
+
+
+def test_curves_and_reliability_are_over_all_pictures():
+    result = evaluate(red, [SMALL, LARGE])
+    assert result.precision.shape == result.recall.shape == (256,)
+    assert result.precision[0] == result.recall[0] == 1
+    assert result.precision[255] == pytest.approx((1 / 2 + 6 / 8) / 2)
+    assert result.reliability.error == 0
+    assert result.reliability.pixels.sum() == 10
 
 
 def test_as_csv():
@@ -83,13 +102,23 @@ def test_as_csv():
     rows = list(csv.DictReader(io.StringIO(result.csv())))
     assert [row["name"] for row in rows] == ["small", 'a "b", c']
     assert [float(row["accuracy"]) for row in rows] == [0.5, 1]
-    assert list(rows[0]) == ["name", "accuracy", "precision", "recall", "f1", "iou", "mae", "seconds"]
+    likeness = ["s_measure", "weighted_f", "boundary_iou"]
+    assert list(rows[0]) == ["name", "accuracy", "precision", "recall", "f1", "iou", "mae", *likeness, "seconds"]
+
+
+def test_without_scipy_there_is_no_weighted_f(monkeypatch):
+    monkeypatch.setattr("figureground.evaluate.find_spec", lambda name: None)
+    result = evaluate(red, [SMALL, LARGE])
+    assert "weighted_f" not in result.mean
+    assert result.mean["s_measure"] == pytest.approx(1)
 
 
 def test_as_table():
     lines = evaluate(nothing, [SMALL, LARGE]).table().splitlines()
-    assert lines[0].startswith("2 pictures, max F 0.6842")
-    assert lines[2].split() == ["accuracy", "0.3750", "0.3000"]
+    assert lines[0].startswith("2 pictures, max F 0.6842 (0.565 to 0.796), max E ")
+    assert lines[0].endswith(", calibration error 0.7000")
+    assert lines[2].split() == ["accuracy", "0.3750", "0.000", "and", "1.000", "0.3000"]
+    assert lines[-1].split()[0] == "seconds"
 
 
 def test_progress_goes_to_stderr_only_where_a_terminal_is(capsys):

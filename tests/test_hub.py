@@ -11,7 +11,7 @@ import time
 import pytest
 
 from figureground.errors import WeightsError
-from figureground.models import _hub, _store
+from figureground.models import _asking, _hub, _store
 from figureground.settings import Settings
 from hub_server import FAULTS, Hub, serving
 
@@ -148,7 +148,7 @@ GONE_WRONG = [
 
 @pytest.mark.parametrize(("served", "fault", "code", "words"), GONE_WRONG)
 def test_each_fault_ends_in_one_clear_line_and_leaves_nothing_half_written(ask, monkeypatch, served, fault, code, words):
-    monkeypatch.setattr(_hub, "_PATIENCE", 1.0)
+    monkeypatch.setattr(_hub, "PATIENCE", 1.0)
     with serving(Hub(served, fault=fault)) as hub, pytest.raises(WeightsError) as error:
         ask(hub)
     assert error.value.code == code, error.value
@@ -200,10 +200,10 @@ def test_a_silent_hub_is_given_up_within_ten_seconds(ask):
 def test_a_call_that_never_ends_is_left_behind():
     stop = threading.Event()
     with pytest.raises(TimeoutError, match="no answer within"):
-        _hub._within(0.05, stop.wait)
+        _asking.within(0.05, stop.wait)
     stop.set()
     with pytest.raises(KeyError):
-        _hub._within(5, lambda: {}["nothing"])
+        _asking.within(5, lambda: {}["nothing"])
 
 
 def test_offline_and_not_kept(ask, monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from encoded import unpacked_png
 from figureground.errors import NameCollision, OutputExists, UnknownName, UsageError, WriteFailed
 from figureground.output import ENCODERS, Look, colour, encode, over, plan, refuse_existing, write
 
@@ -30,6 +31,32 @@ def test_lossless_formats_keep_every_pixel(suffix, channels):
     if channels == 1 and back.ndim == 3:
         back = back[..., 0]
     assert np.array_equal(back, image)
+
+
+@pytest.mark.parametrize("suffix", [s for s in ENCODERS if s != ".npy"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_sixteen_bits_are_written_where_the_format_has_them(suffix, channels):
+    deep = np.full((8, 9, channels), 40000, np.uint16)
+    deep[..., 3:] = 65535
+    data = encode(deep, suffix, Look(icc=PROFILE, dpi=(300, 300)))
+    if suffix == ".png":
+        assert data[24] == 16
+        assert np.array_equal(unpacked_png(data), deep)
+    assert read(data).info["icc_profile"] == PROFILE
+    assert np.abs(np.asarray(read(data)).astype(int)[..., :3] - 156).max() <= 2
+
+
+def test_sixteen_bits_over_a_colour():
+    image = np.array([[[1, 2, 3, 0], [1, 2, 3, 65535], [40000, 0, 0, 32768]]], np.uint16)
+    assert over(image, (255, 0, 1)).tolist() == [[[65535, 0, 257], [1, 2, 3], [52767, 0, 128]]]
+    assert unpacked_png(encode(image, ".png", Look(background="red"))).shape == (1, 3, 3)
+
+
+def test_png_effort_small_is_smaller():
+    flat = np.repeat(np.repeat(RGBA[:4, :4], 10, 0), 10, 1)
+    fast, small = (encode(flat, ".png", Look(png_effort=effort)) for effort in ("fast", "small"))
+    assert len(small) < len(fast)
+    assert np.array_equal(read(small), read(fast))
 
 
 def test_npy_keeps_floats():

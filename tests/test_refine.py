@@ -163,6 +163,19 @@ def test_clean_equals_a_plain_reference(mask, min_part, pinhole):
     np.testing.assert_array_equal(result, plain_clean(mask, min_part, pinhole))
 
 
+@pytest.mark.parametrize("tile", [8, 23, 512])
+def test_clean_in_tiles_equals_a_plain_reference(tile, monkeypatch):
+    generator = np.random.default_rng(3)
+    mask = np.where(generator.random((90, 70)) > 0.97, generator.random((90, 70)), 0).astype(np.float32)
+    mask = np.clip(coarse(mask, 60), 0, 1)
+    mask[20:70, 10:55] = 1
+    mask[generator.integers(20, 70, 40), generator.integers(10, 55, 40)] = 0.3
+    monkeypatch.setattr(refine, "TILE", tile)
+    result = clean(grey(mask), mask)
+    np.testing.assert_array_equal(result, plain_clean(mask, 0.05, refine.PINHOLE))
+    assert (result != mask).sum() > 100
+
+
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
 def test_clean_refuses_shares_that_are_none(value):
     mask = drawn("o.")

@@ -1,8 +1,13 @@
+import io
 import json
 import os
+import re
 import stat
+import struct
 import subprocess
 import sys
+import weakref
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +15,10 @@ import pytest
 from PIL import Image
 
 from commandline import command
-from figureground.separation import VIEWS, View
+from encoded import png, png_chunk, swapped_profile, tiff, unpacked_png
+from figureground import remove
+from figureground.output import encode
+from figureground.separation import VIEWS, Separation, View
 
 PICTURES = Path(__file__).parent / "pictures"
 
@@ -101,9 +109,66 @@ def test_json_tells_what_was_found(photo, tmp_path):
 
 
 def test_timings_name_every_stage(photo):
-    end = command("remove", photo, "--timings")
-    for stage in ("decode", "network", "rule", "refine", "view", "encode", "write", "in all"):
-        assert stage in end.err
+    end = command("remove", photo, "--timings", "--view", "cutout,mask")
+    [line] = [line for line in end.err.splitlines() if " ms" in line]
+    stages = dict(re.findall(r"(\w[\w ]*?) (\d+) ms", line))
+    assert list(stages) == ["decode", "network", "rule", "refine", "view", "encode", "write", "in all"]
+    assert sum(int(each) for name, each in stages.items() if name != "in all") == pytest.approx(int(stages["in all"]), abs=5)
+
+
+def test_sixteen_bits_come_out_as_sixteen(tmp_path):
+    values = np.random.default_rng(0).integers(0, 65536, (40, 50, 3), np.uint16)
+    resolution = png_chunk(b"pHYs", struct.pack(">IIB", 11811, 11811, 1))
+    icc = swapped_profile()
+    source = tmp_path / "deep.png"
+    source.write_bytes(png(values, png_chunk(b"iCCP", b"own\0\0" + zlib.compress(icc)), resolution))
+    assert command("remove", source, "--view", "cutout,foreground,background,mask,overlay").code == 0
+    for view in ("cutout", "foreground", "background"):
+        data = source.with_name(f"deep.{view}.png").read_bytes()
+        assert unpacked_png(data).dtype == np.uint16
+        with Image.open(io.BytesIO(data)) as image:
+            assert image.info["icc_profile"] == icc
+            assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+    both = (unpacked_png(source.with_name(f"deep.{view}.png").read_bytes()) for view in ("foreground", "background"))
+    assert np.abs(sum(both, np.zeros(values.shape, int)) - values).max() <= 1
+    for view in ("mask", "overlay"):
+        assert unpacked_png(source.with_name(f"deep.{view}.png").read_bytes()).dtype == np.uint8
+
+
+@pytest.mark.parametrize("turned", [3, 6])
+def test_sixteen_bits_of_a_turned_tiff(tmp_path, turned):
+    values = np.random.default_rng(0).integers(0, 65536, (30, 20, 3), np.uint16)
+    source = tmp_path / "turned.tiff"
+    source.write_bytes(tiff(values, orientation=turned))
+    assert command("remove", source, "--view", "foreground,background").code == 0
+    both = (unpacked_png(source.with_name(f"turned.{view}.png").read_bytes()) for view in ("foreground", "background"))
+    upright = np.rot90(values, {3: 2, 6: 3}[turned]).astype(int)
+    assert np.abs(sum(both, np.zeros(upright.shape, int)) - upright).max() <= 1
+
+
+def test_png_effort(photo):
+    sizes = {}
+    for effort in ("fast", "small"):
+        assert command("remove", photo, "--view", "overlay", "--png-effort", effort, "--overwrite").code == 0
+        sizes[effort] = photo.with_name("photo.overlay.png").stat().st_size
+    assert sizes["small"] < sizes["fast"]
+
+
+def test_the_picture_is_let_go_before_the_last_view_is_encoded(photo, monkeypatch):
+    masks, alive = [], []
+
+    def overlay(done):
+        masks.append(weakref.ref(done.mask))
+        return Separation.overlay(done)
+
+    def watched(*given):
+        alive.append(masks[-1]() is not None if masks else None)
+        return encode(*given)
+
+    monkeypatch.setitem(VIEWS, "overlay", View(overlay))
+    monkeypatch.setattr(remove, "encode", watched)
+    assert command("remove", photo, "--view", "mask,overlay").code == 0
+    assert alive == [None, False]
 
 
 def test_one_failed_picture_does_not_stop_the_rest(photo, tmp_path):
@@ -199,7 +264,8 @@ MISTAKES = [
     (["remove", "photo.jpg", "--view", "mask,cutout", "-o", "out.png"], 2, ["--out-dir"]),
     (["remove", "photo.jpg", "--view", "cutout", "-o", "out.npy"], 2, ["--view mask"]),
     (["remove", "photo.jpg", "--background", "reddish"], 2, ["reddish", "#rrggbb"]),
-    (["remove", "photo.jpg", "--quality", "0"], 2, ["quality"]),
+    (["remove", "photo.jpg", "--encoder-quality", "0"], 2, ["quality"]),
+    (["remove", "photo.jpg", "--png-effort", "tiny"], 2, ["tiny", "fast", "small"]),
     (["remove", "photo.jpg", "--sharper"], 2, ["--sharper"]),
     (["remove", "photo.jpg", "--view", "labels"], 2, ["LabelMap", "SaliencyMap"]),
     (["remove", "photo.jpg", "--rule", "nearest-ish"], 2, ["nearest-ish", "salient"]),

@@ -3,9 +3,9 @@ from typing import get_type_hints
 import numpy as np
 import pytest
 
-from figureground.errors import UnknownName, UsageError
-from figureground.maps import LabelMap, SaliencyMap
-from figureground.rules import RULES, most_common, most_common_hull, salient, stuff
+from figureground.errors import UnknownName, UnknownOption, UsageError
+from figureground.maps import DepthMap, Instance, InstanceMap, LabelMap, SaliencyMap
+from figureground.rules import RULES, main_instance, most_common, most_common_hull, nearest, salient, stuff
 
 NAMES = {".": "sky", "#": "wall, partition", "p": "person", "d": "dog", "c": "car;auto", "b": "bed "}
 SIGNS = "".join(NAMES)
@@ -226,6 +226,8 @@ def test_every_rule_says_what_it_reads_and_describes_its_options():
         "stuff": LabelMap,
         "most-common": LabelMap,
         "most-common-hull": LabelMap,
+        "main-instance": InstanceMap,
+        "nearest": DepthMap,
     }
     for rule in RULES.values():
         hints = get_type_hints(rule, include_extras=True)
@@ -236,3 +238,69 @@ def test_label_maps_of_16_bits():
     seen = LabelMap(np.array([[300, 2, 2]], np.uint16), tuple(map(str, range(400))), (False,) * 400)
     assert shown(most_common(seen)) == [".oo"]
     assert shown(stuff(seen, background_classes=("300",))) == [".oo"]
+
+
+def crowd():
+    """Three persons side by side, the one in the middle with a bag, before a wall."""
+    numbers = np.ones((30, 60), np.uint16)
+    numbers[5:25, 5:13], numbers[3:27, 24:36], numbers[5:25, 47:55], numbers[10:16, 36:40] = 2, 3, 4, 5
+    person = Instance("person", False, 0.9)
+    return InstanceMap(numbers, (Instance("wall", True, 0.9), person, person, person, Instance("handbag", False, 0.9)))
+
+
+def kept(mask, seen):
+    """The numbers of the objects that a mask keeps, each of them whole."""
+    found = np.unique(seen.numbers[mask > 0]).tolist()
+    assert np.array_equal(mask, np.isin(seen.numbers, [n for n in found if n]).astype(np.float32))
+    assert mask.dtype == np.float32
+    return found
+
+
+def test_the_main_instance_and_its_bag_and_nobody_else():
+    assert kept(main_instance(crowd()), crowd()) == [3, 5]
+    assert kept(main_instance(crowd(), contact=1.1), crowd()) == [3]
+
+
+def test_keep_takes_more_and_of_equal_ones_the_lower_number():
+    assert kept(main_instance(crowd(), keep="2"), crowd()) == [2, 3, 5]
+    assert kept(main_instance(crowd(), keep=" 3 "), crowd()) == [2, 3, 4, 5]
+    assert kept(main_instance(crowd(), keep="9"), crowd()) == [2, 3, 4, 5]
+    assert kept(main_instance(crowd(), keep="ALL"), crowd()) == [2, 3, 4, 5]
+
+
+def test_an_instance_by_its_number_alone():
+    for number in range(1, 6):
+        assert kept(main_instance(crowd(), instance=number, keep="all"), crowd()) == [number]
+
+
+@pytest.mark.parametrize("number", [0, -1, 6])
+def test_an_instance_that_is_not_there(number):
+    with pytest.raises(UnknownOption, match=f"instance {number} is not there: this picture has 5 objects"):
+        main_instance(crowd(), instance=number)
+
+
+@pytest.mark.parametrize("keep", ["0", "-1", "some", "", "1.5"])
+def test_a_count_that_is_none(keep):
+    with pytest.raises(UnknownOption, match="keep should be 1, 2 and so on, or all"):
+        main_instance(crowd(), keep=keep)
+
+
+def test_no_objects_one_object_and_nothing_but_stuff():
+    empty = InstanceMap(np.zeros((4, 5), np.uint16), ())
+    assert not main_instance(empty).any()
+    with pytest.raises(UnknownOption, match="has 0 objects"):
+        main_instance(empty, instance=1)
+    numbers = np.ones((4, 5), np.uint16)
+    assert not main_instance(InstanceMap(numbers, (Instance("sky", True, 1.0),)), keep="all").any()
+    assert main_instance(InstanceMap(numbers, (Instance("sky", True, 1.0),)), instance=1).all()
+    assert main_instance(InstanceMap(numbers, (Instance("cup", False, 0.1),))).all()
+
+
+def test_nearest_cuts_and_refuses():
+    nearness = np.zeros((60, 80), np.float32)
+    nearness[20:50, 30:50] = 8
+    assert np.array_equal(nearest(DepthMap(nearness)), nearness / 8)
+    assert not nearest(DepthMap(np.full((60, 80), 5, np.float32))).any()
+    for value in (-0.1, 1.1, float("nan")):
+        with pytest.raises(UnknownOption, match="near should be from 0"):
+            nearest(DepthMap(nearness), near=value)

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
-from figureground.colours import foreground_colours
+from figureground import separation as module
 from figureground.errors import Mismatch, UnknownName
+from figureground.legend import class_colour
 from figureground.maps import LabelMap, SaliencyMap
 from figureground.methods import Method
 from figureground.picture import Picture
-from figureground.separation import VIEWS, Separation, check_views, class_colour
+from figureground.separation import VIEWS, Separation, check_views
 
 METHOD = Method("small", "salient")
 
@@ -59,32 +60,6 @@ def test_cutout_is_the_picture_with_the_mask_as_alpha(square):
     assert not cutout[:2].any()  # nothing of the background is left behind
 
 
-def test_cutout_colours_are_free_of_the_background():
-    """A red subject before green, half mixed along its edge: the edge of the cut-out is red too."""
-    alpha = np.clip((np.arange(60) - 20) / 20, 0, 1)[None].repeat(40, 0).astype(np.float32)
-    red, green = np.array([200, 20, 20]), np.array([20, 200, 20])
-    mixed = alpha[..., None] * red + (1 - alpha[..., None]) * green
-    colours = foreground_colours(np.rint(mixed).astype(np.uint8), alpha)
-    edge = colours[:, 24:40].astype(int)
-    assert np.abs(edge - red).max() < 40
-    assert np.abs(mixed[:, 24:40] - red).max() > 140  # what a plain copy would have kept
-
-
-def test_edge_colours_do_not_depend_on_the_tiles():
-    from figureground import colours
-
-    generator = np.random.default_rng(1)
-    picture = generator.integers(0, 256, (90, 110, 3), np.uint8)
-    mask = np.clip(np.add.outer(np.arange(90), np.arange(110)) / 200, 0, 1).astype(np.float32)
-    whole = foreground_colours(picture, mask)
-    old, colours.TILE = colours.TILE, 32
-    try:
-        tiled = foreground_colours(picture, mask)
-    finally:
-        colours.TILE = old
-    assert np.abs(whole.astype(int) - tiled).max() <= 2
-
-
 def test_transparent_parts_of_the_picture_stay_transparent():
     pixels = np.zeros((4, 4, 4), np.uint8)
     pixels[:2, :, 3] = 255
@@ -92,10 +67,31 @@ def test_transparent_parts_of_the_picture_stay_transparent():
     assert done.cutout()[..., 3].tolist() == [[255] * 4] * 2 + [[0] * 4] * 2
 
 
-def test_sixteen_bits_are_scaled_not_cut():
-    deep = np.full((2, 2, 3), 40000, np.uint16)
-    done = Separation(Picture.read(deep), np.ones((2, 2), np.float32), SaliencyMap(np.ones((2, 2), np.float32)), METHOD)
-    assert done.cutout()[0, 0].tolist() == [155, 155, 155, 255]
+def deep(pixels, mask):
+    """A separation of a picture of 16 bits."""
+    mask = np.asarray(mask, np.float32)
+    return Separation(Picture.read(np.asarray(pixels, np.uint16)), mask, SaliencyMap(mask), METHOD)
+
+
+def test_sixteen_bits_stay_sixteen_bits_where_the_colours_are_the_pictures():
+    done = deep(np.full((1, 3, 3), 40001), [[0, 0.25, 1]])
+    cutout = done.cutout()
+    assert cutout.dtype == np.uint16
+    assert cutout[0, :, 3].tolist() == [0, 16384, 65535]
+    assert cutout[0, 2].tolist() == [40001, 40001, 40001, 65535]
+    assert done.foreground()[0, :, 0].tolist() == [0, 10000, 40001]
+    assert done.background()[0, :, 0].tolist() == [40001, 30001, 0]
+    assert done.foreground().dtype == done.background().dtype == np.uint16
+    assert done.mask8().dtype == done.overlay().dtype == np.uint8
+
+
+def test_transparency_counts_in_sixteen_bits_as_in_eight():
+    pixels = np.array([[[65535, 0, 257, 0], [25700, 25700, 25700, 32768], [257, 514, 771, 65535]]])
+    done, shallow = deep(pixels, np.ones((1, 3))), separation(np.rint(pixels / 257), np.ones((1, 3)))
+    for view in ("cutout", "foreground", "background"):
+        assert np.abs(done.view(view) / 257 - shallow.view(view)).max() <= 1
+    assert done.foreground()[0, 0].tolist() == [65535] * 3  # over white: what is transparent has no colour to show
+    assert done.cutout()[0, :, 3].tolist() == [0, 32768, 65535]
 
 
 def test_overlay_dims_only_the_background():
@@ -143,12 +139,24 @@ def test_unknown_view(square):
         square.view("maks")
 
 
-@pytest.mark.parametrize("name", [name for name in VIEWS if name != "labels"])
+@pytest.mark.parametrize("name", [name for name, view in VIEWS.items() if SaliencyMap in view.needs])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 70), (70, 1)])
 def test_every_view_of_tiny_pictures(name, shape):
     view = separation(np.full((*shape, 3), 9), np.full(shape, 0.7)).view(name)
     assert view.shape[:2] == shape
     assert view.dtype == np.uint8
+    assert deep(np.full((*shape, 3), 9), np.full(shape, 0.7)).view(name).shape == view.shape
+
+
+@pytest.mark.parametrize("name", ["foreground", "background", "overlay"])
+def test_views_do_not_depend_on_the_strips(name, monkeypatch):
+    generator = np.random.default_rng(2)
+    mask = generator.random((90, 40)).astype(np.float32)
+    seen = LabelMap(generator.integers(0, 3, (90, 40), np.uint8), ("sky", "tree", "cat"), (True, False, False))
+    done = separation(generator.integers(0, 256, (90, 40, 3)), mask, seen)
+    whole = done.view(name)
+    monkeypatch.setattr(module, "STRIP", 7 * 40)
+    assert np.array_equal(done.view(name), whole)
 
 
 def test_class_colours_differ():

@@ -11,20 +11,35 @@ if TYPE_CHECKING:
     from figureground.picture import Picture as Picture
     from figureground.pipeline import Separator as Separator
     from figureground.pipeline import separate as separate
+    from figureground.prompt import Prompt as Prompt
     from figureground.separation import Separation as Separation
     from figureground.settings import Settings as Settings
+    from figureground.stream import Result as Result
 
 _HOME = {
     "FigureGroundError": "errors",
     "METHODS": "methods",
     "Method": "methods",
     "Picture": "picture",
+    "Prompt": "prompt",
+    "Result": "stream",
     "Separation": "separation",
     "Separator": "pipeline",
     "Settings": "settings",
     "separate": "pipeline",
 }
-__all__ = ["METHODS", "FigureGroundError", "Method", "Picture", "Separation", "Separator", "Settings", "separate"]
+__all__ = [
+    "METHODS",
+    "FigureGroundError",
+    "Method",
+    "Picture",
+    "Prompt",
+    "Result",
+    "Separation",
+    "Separator",
+    "Settings",
+    "separate",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,24 +3,20 @@
 import json
 import logging
 import sys
-from collections.abc import Callable
-from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 
 import figureground
 from figureground.errors import FigureGroundError, UsageError
-from figureground.flags import flag, given
-from figureground.methods import DEFAULT, METHODS, Method, all_options, find
+from figureground.flags import chosen, method_options, prompt_from, prompt_options, runtime_options, settings_from
+from figureground.learning import evaluate, export, split, train
+from figureground.methods import DEFAULT, METHODS, all_options
 from figureground.models import card
 from figureground.output import ENCODERS
+from figureground.png import EFFORTS
 from figureground.separation import VIEWS
-from figureground.settings import Settings
-from figureground.training.recipe import Recipe
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class OneLine(click.Group):
@@ -83,22 +79,6 @@ def main() -> None:
     """
 
 
-def method_options(command: F) -> F:
-    """--method, its parts, and the options of every model, rule and refiner, read from their signatures."""
-    for option in sorted(all_options().values(), key=lambda option: option.name, reverse=True):
-        command = flag(option.name, option.kind, option.help, option.default)(command)
-    for part in ("refiner", "rule", "model"):
-        command = flag(part, str, f"Another {part} than the method's own.")(command)
-    return click.option("-m", "--method", default=DEFAULT, show_default=True, metavar="NAME", help=", ".join(METHODS))(command)
-
-
-def chosen(method: str, options: dict[str, Any]) -> Method:
-    """The method that the flags describe; raises UnknownName."""
-    set_here = given(options)
-    parts = {part: set_here.pop(part) for part in ("model", "rule", "refiner") if part in set_here}
-    return replace(find(method), **parts).with_options(**set_here)
-
-
 @main.command()
 @click.argument("pictures", nargs=-1, required=True)
 @method_options
@@ -108,11 +88,19 @@ def chosen(method: str, options: dict[str, Any]) -> Method:
 @click.option("--format", "suffix", type=click.Choice([s[1:] for s in ENCODERS]), help="Of files named by us, and of -o -.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @click.option("--background", metavar="COLOUR", help="Put a colour behind the cut-out: white, #rrggbb …")
-@click.option("--quality", type=click.IntRange(1, 100), help="Of JPEG, WebP and AVIF; WebP is lossless without it.")
+@click.option("--encoder-quality", type=click.IntRange(1, 100), help="Of JPEG, WebP and AVIF; WebP is lossless without it.")
+@click.option(
+    "--png-effort",
+    type=click.Choice(list(EFFORTS)),
+    default="fast",
+    show_default=True,
+    help="Of PNG; small takes many times as long.",
+)
+@prompt_options
 @click.option("--require-subject", is_flag=True, help="A picture without foreground is an error.")
 @click.option("--lenient", is_flag=True, help="Take what can be read of truncated pictures.")
 @click.option("--max-pixels", type=click.IntRange(1), help="Refuse larger pictures.  [default: 100000000]")
-@click.option("--threads", type=click.IntRange(1), help="Threads of the network; else as many as cores.")
+@runtime_options
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each picture on standard output.")
 @click.option("--timings", is_flag=True, help="Say how long each stage took, on standard error.")
 def remove(pictures: tuple[str, ...], method: str, **given_options: Any) -> int:
@@ -121,10 +109,10 @@ def remove(pictures: tuple[str, ...], method: str, **given_options: Any) -> int:
 
     names = set(all_options()) | {"model", "rule", "refiner"}
     options = {name: given_options.pop(name) for name in list(given_options) if name in names}
-    limits = given({name: given_options.pop(name) for name in ("max_pixels", "threads")})
-    settings = replace(Settings.from_environment(), **limits)
-    if given_options.pop("lenient"):
-        settings = replace(settings, lenient=True)
+    given_options["lenient"] = given_options["lenient"] or None  # a flag that is not given leaves the environment's word
+    settings = settings_from(given_options)
+    given_options["quality"] = given_options.pop("encoder_quality")
+    given_options["prompt"] = prompt_from(given_options)
     job = Job(pictures, chosen(method, options), settings, **given_options)
     return run(job, echo=click.echo, note=_note, say=_say)
 
@@ -159,100 +147,49 @@ def methods(as_json: bool) -> None:
 @click.argument("picture", required=False)
 @click.option("-m", "--method", default="stuff", show_default=True, metavar="NAME", help="A method whose model names classes.")
 @click.option("--weights", help="Hub id or local folder of another checkpoint.")
+@runtime_options
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def labels(picture: str | None, method: str, weights: str | None, as_json: bool) -> None:
-    """List the classes that PICTURE shows, with their shares; without PICTURE, all that the model knows."""
+def labels(picture: str | None, method: str, weights: str | None, as_json: bool, **options: Any) -> None:
+    """List the classes that PICTURE shows, with their shares; without PICTURE, all that the model knows.
+
+    With --method instance: its objects, by the numbers that --instance takes.
+    """
     from figureground.labels import found, known
 
     chosen_method = chosen(method, {"weights": weights})
-    rows = known() if picture is None else found(picture, chosen_method, Settings.from_environment())
+    rows = known() if picture is None else found(picture, chosen_method, settings_from(options))
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
     for row in rows:
+        number = f"{row['number']:3}  " if "number" in row else ""
         share = f"{row['share']:7.2%}  " if "share" in row else ""
-        click.echo(f"{share}{'stuff' if row['stuff'] else 'thing'}  {row['name']}")
+        score = f"  (score {row['score']:.2f})" if "score" in row else ""
+        click.echo(f"{number}{share}{'stuff' if row['stuff'] else 'thing'}  {row['name']}{score}")
 
 
 @main.command()
 @click.argument("name")
 @click.option("--weights", help="Hub id or local folder of another checkpoint for the model NAME.")
-def pull(name: str, weights: str | None) -> None:
+@runtime_options
+def pull(name: str, weights: str | None, **options: Any) -> None:
     """Fetch and convert the weights of NAME beforehand: a method, a model, or weights such as segformer-b5."""
     from figureground.models import pull as fetch
 
-    kept = fetch(METHODS[name].model if name in METHODS else name, Settings.from_environment(), weights)
+    kept = fetch(METHODS[name].model if name in METHODS else name, settings_from(options), weights)
     click.echo(f"{name}: " + ("in the package, nothing to fetch" if kept is None else f"ready, kept as {kept}"))
 
 
 @main.command()
-@click.argument("data", nargs=-1, required=True)
-@method_options
-@click.option("--csv", "table", type=click.Path(path_type=Path), help="Write the figures of each picture here.")
-@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
-def evaluate(data: tuple[str, ...], method: str, table: Path | None, as_json: bool, **options: Any) -> None:
-    """Measure a method on DATA: folders or zip archives with images/ and masks/."""
-    from figureground.dataset import pairs
-    from figureground.evaluate import evaluate as measure
-    from figureground.output import write
-    from figureground.pipeline import Separator
+@runtime_options
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def doctor(as_json: bool, **options: Any) -> None:
+    """Say what this machine can do, what is installed, and what each method would run with."""
+    from figureground.doctor import examine, text
 
-    labelled = pairs(data)
-    separate = Separator(chosen(method, options), Settings.from_environment())
-    result = measure(lambda rgb: separate(rgb).mask, labelled, progress=not as_json)
-    if table is not None:
-        write(result.csv().encode(), table)
-    click.echo(json.dumps(result.as_dict(), ensure_ascii=False) if as_json else result.table())
+    report = examine(settings_from(options))
+    click.echo(json.dumps(report, ensure_ascii=False, indent=1) if as_json else text(report))
 
 
-def recipe_options(command: F) -> F:
-    """Every field of a Recipe as a flag."""
-    for field in reversed(fields(Recipe)):
-        command = flag(field.name, field.type, "", field.default)(command)
-    return command
-
-
-@main.command()
-@click.argument("data", nargs=-1, required=True)
-@click.option("--val", required=True, multiple=True, help="Data to choose the weights by; may be given several times.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for weights, log and plot.")
-@click.option("--from", "start", type=click.Path(exists=True, path_type=Path), help="Weights (safetensors) to begin from.")
-@recipe_options
-def train(data: tuple[str, ...], val: tuple[str, ...], out: Path, start: Path | None, **recipe: Any) -> None:
-    """Train the embedded network on DATA (folders or zip archives with images/ and masks/) and export it as ONNX.
-
-    A run that was stopped goes on when the same command is given again.
-    """
-    from figureground.dataset import pairs
-
-    training = _part("figureground.training.loop", "training", "train")
-    best = training.train(pairs(data), pairs(val), out, Recipe(**given(recipe)), start)
-    _export(best, best.with_suffix(".onnx"), None)
-
-
-@main.command()
-@click.argument("weights", type=click.Path(exists=True, path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The ONNX file to write.")
-@click.option("--size", type=int, default=None, help="Pixels of a side; else what the network was last trained at.")
-def export(weights: Path, out: Path, size: int | None) -> None:
-    """Turn trained WEIGHTS (safetensors) into one ONNX file with float16 weights."""
-    _export(weights, out, size)
-
-
-def _export(weights: Path, out: Path, size: int | None) -> None:
-    exporting = _part("figureground.training.export", "export", "train")
-    apart = exporting.export(weights, out, size)
-    size_now = f"{out.stat().st_size / 2**20:.2f} MiB"
-    click.echo(f"{weights} → {out}: {size_now}, at most {apart['after']:.1e} from torch in probability")
-
-
-def _part(module: str, what: str, extra: str) -> Any:
-    """A module that needs an extra; raises MissingExtra."""
-    from importlib import import_module
-
-    from figureground.errors import MissingExtra
-
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise MissingExtra(f"{what} ({error.name})", extra) from error
+for command in (evaluate, split, train, export):
+    main.add_command(command)

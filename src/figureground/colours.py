@@ -1,63 +1,74 @@
-"""The subject's own colours at its edge, where camera and lens have mixed them with what lies behind.
+"""The subject cut out, with its own colours at its edge, where camera and lens have mixed them with what lies behind.
 
-Method: Forte, "Approximate Fast Foreground Colour Estimation" (ICIP 2021), its wide pass on a small copy of the picture and
-its narrow pass only in the tiles that hold an edge, so that time and memory follow the edge and not the picture.
+Method: Forte, "Approximate Fast Foreground Colour Estimation" (ICIP 2021). Both of its passes average the colours around; that
+is done on small copies of the picture, the narrow pass only in the tiles that hold an edge, so that time and memory follow the
+edge and not the picture. The last step, which brings the detail back, looks at the picture itself.
 """
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.maps import Image8, Mask
+from figureground.maps import Mask
 from figureground.models._runtime import cores
+from figureground.pixels import Pixels
 
 Floats = NDArray[np.float32]
-SHRINK = 8
 WIDE, NARROW = 90, 6  # pixels: the radii of the two passes in the paper
+SHRINK_WIDE, SHRINK_NARROW = 8, 2  # how much smaller the copies are that they average
 TILE = 256
 CLEAR = 0.02  # a mask this near to 0 or 1 is taken for it
 
 
-def foreground_colours(rgb: Image8, mask: Mask) -> Image8:
-    """What the subject looks like without its background.
+def cut_out(picture: Pixels, mask: Mask, opaque: Mask | None = None) -> Pixels:
+    """The subject as it looks without its background, (H, W, 4) of the picture's type, straight alpha.
 
-    rgb : (H, W, 3) uint8. mask : (H, W) float32 in [0, 1].
-    Returns (H, W, 3) uint8: the estimate where the mask is between 0 and 1; black where it is 0 in 8 bits; and the
-    picture where it is within a fiftieth of 1, or of 0, where no eye could tell the difference.
+    picture : (H, W, 3 or more) uint8 or uint16, of which the first three channels are looked at. mask : (H, W) float32 in
+    [0, 1]. opaque : what the picture itself shows, (H, W) float32 in [0, 1]; None: all of it.
+    The colours are black where alpha comes out as 0; the picture's where the mask is within a fiftieth of 1, or of 0, where
+    no eye could tell the difference; and the estimate in between.
     """
-    result: Image8 = rgb * (mask >= 0.5 / 255)[..., None]
-
-    def mixed(top: int, left: int) -> NDArray[np.bool_]:
-        part = mask[top : top + TILE, left : left + TILE]
-        return np.asarray((part > CLEAR) & (part < 1 - CLEAR))
-
-    corners = product(range(0, mask.shape[0], TILE), range(0, mask.shape[1], TILE))
-    tiles = [corner for corner in corners if mixed(*corner).any()]
-    if not tiles:
-        return result
-    wide = _wide(rgb, mask)
+    result: Pixels = np.empty((*mask.shape, 4), picture.dtype)
+    corners = list(product(range(0, mask.shape[0], TILE), range(0, mask.shape[1], TILE)))
+    wide = _wide(picture, mask) if any(_mixed(_tile(mask, *corner)).any() for corner in corners) else None
 
     def fill(corner: tuple[int, int]) -> None:
-        top, left = corner
-        place = result[top : top + TILE, left : left + TILE]
-        np.copyto(place, _narrow(rgb, mask, wide, top, left), where=mixed(top, left)[..., None])
+        import cv2
+
+        part, colours = _tile(mask, *corner), np.ascontiguousarray(_tile(picture, *corner)[..., :3])
+        if wide is not None and _mixed(part).any():
+            colours = _estimate(picture, mask, wide, *corner)
+        alpha = part if opaque is None else part * _tile(opaque, *corner)
+        alpha = np.rint(alpha * _most(picture)).astype(picture.dtype)
+        place = _tile(result, *corner)
+        place[:] = cv2.cvtColor(cv2.copyTo(colours, (alpha > 0).view(np.uint8)), cv2.COLOR_RGB2RGBA)
+        place[..., 3] = alpha
 
     with ThreadPoolExecutor(cores()) as pool:  # numpy and OpenCV leave the interpreter to the others while they compute
-        list(pool.map(fill, tiles))
+        list(pool.map(fill, corners))
     return result
 
 
-def _wide(rgb: Image8, mask: Mask) -> tuple[Floats, Floats]:
+def _tile(array: NDArray[Any], top: int, left: int) -> NDArray[Any]:
+    return array[top : top + TILE, left : left + TILE]
+
+
+def _mixed(mask: Mask) -> NDArray[np.bool_]:
+    return np.asarray((mask > CLEAR) & (mask < 1 - CLEAR))
+
+
+def _wide(picture: Pixels, mask: Mask) -> tuple[Floats, Floats]:
     """Mean colours of foreground and background within `WIDE` pixels, each (H / 8, W / 8, 3) float32."""
     import cv2
 
     height, width = mask.shape
-    size = (max(1, width // SHRINK), max(1, height // SHRINK))
-    image = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.float32)
+    size = (max(1, width // SHRINK_WIDE), max(1, height // SHRINK_WIDE))
+    image = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)[..., :3]
     alpha = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32)
-    side = 2 * max(1, WIDE // SHRINK) + 1
+    side = 2 * (WIDE // SHRINK_WIDE) + 1
     return _mean(image, alpha, side), _mean(image, 1 - alpha, side)
 
 
@@ -65,36 +76,84 @@ def _mean(image: Floats, weight: Floats, side: int) -> Floats:
     """The weighted mean of a (h, w, 3) image in a window of `side` pixels."""
     import cv2
 
-    above = cv2.blur(image * weight[..., None], (side, side))
-    mean: Floats = above / (cv2.blur(weight, (side, side)) + np.float32(1e-5))[..., None]
+    above = cv2.blur(image * _three(weight), (side, side))
+    mean: Floats = above / _three(cv2.blur(weight, (side, side)) + np.float32(1e-5))
     return mean
 
 
-def _narrow(rgb: Image8, mask: Mask, wide: tuple[Floats, Floats], top: int, left: int) -> Image8:
-    """The estimate for one tile, made with a margin so that tiles do not show."""
+def _three(plane: NDArray[Any]) -> Floats:
+    """(h, w) → (h, w, 3): numpy multiplies equal shapes many times quicker than it stretches a last axis of one."""
     import cv2
 
-    height, width = mask.shape
-    rows = slice(max(0, top - 2 * NARROW), min(height, top + TILE + 2 * NARROW))
-    columns = slice(max(0, left - 2 * NARROW), min(width, left + TILE + 2 * NARROW))
-    image, alpha = rgb[rows, columns].astype(np.float32), mask[rows, columns]
-    # where the tile's pixels lie in the small copies
+    return np.asarray(cv2.merge((plane, plane, plane)), np.float32)
+
+
+def _estimate(picture: Pixels, mask: Mask, wide: tuple[Floats, Floats], top: int, left: int) -> Pixels:
+    """The colours of one tile, (h, w, 3); where the mask is not mixed, the picture's."""
+    part, colours = _tile(mask, top, left), _tile(picture, top, left)[..., :3]
+    rows, columns = _window(top, mask.shape[0]), _window(left, mask.shape[1])
+    around = _around(picture[rows, columns, :3], mask[rows, columns], _sampled(wide, rows, columns, mask.shape))
+    place = np.s_[top - rows.start :, left - columns.start :]
+    fore, back = (_grown(plane)[place][: part.shape[0], : part.shape[1]] for plane in around)
+    alpha = np.where(_mixed(part), part, np.float32(1))
+    image = colours.astype(np.float32)
+    estimate: Pixels = np.rint(_unmix(image, _three(alpha), fore, back, _most(picture))).astype(picture.dtype)  # type: ignore[assignment]
+    return estimate
+
+
+def _grown(small: Floats) -> Floats:
+    """A window's small copy at the window's own size."""
+    import cv2
+
+    return np.asarray(cv2.resize(small, None, fx=SHRINK_NARROW, fy=SHRINK_NARROW), np.float32)
+
+
+def _window(start: int, end: int) -> slice:
+    """The tile from `start` with a margin, so that tiles do not show."""
+    return slice(max(0, start - 2 * NARROW), min(end, start + TILE + 2 * NARROW))
+
+
+def _sampled(wide: tuple[Floats, Floats], rows: slice, columns: slice, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """The wide means where the pixels of a window's small copy lie."""
+    import cv2
+
     small = wide[0].shape
-    x = ((np.arange(columns.start, columns.stop, dtype=np.float32) + 0.5) * (small[1] / width) - 0.5)[None]
-    y = ((np.arange(rows.start, rows.stop, dtype=np.float32) + 0.5) * (small[0] / height) - 0.5)[:, None]
-    where = (np.repeat(x, y.size, 0), np.repeat(y, x.size, 1))
-    near, back = (
-        np.asarray(cv2.remap(part, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32) for part in wide
+    middles = (np.arange(each.start, each.stop, SHRINK_NARROW) + SHRINK_NARROW / 2 for each in (columns, rows))
+    x, y = (
+        (middle * (small[axis] / shape[axis]) - 0.5).astype(np.float32) for axis, middle in zip((1, 0), middles, strict=True)
     )
-    fore = _unmix(image, alpha, near, back)
-    side = 2 * NARROW + 1
-    fore = _unmix(image, alpha, _mean(fore, alpha, side), _mean(back, 1 - alpha, side))
-    inner = fore[top - rows.start :, left - columns.start :][: min(TILE, height - top), : min(TILE, width - left)]
-    return np.rint(inner).astype(np.uint8)
+    where = (np.repeat(x[None], y.size, 0), np.repeat(y[:, None], x.size, 1))
+    near, back = (cv2.remap(plane, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for plane in wide)
+    return np.asarray(near, np.float32), np.asarray(back, np.float32)
 
 
-def _unmix(image: Floats, alpha: Floats, fore: Floats, back: Floats) -> Floats:
-    """F + α (I − α F − (1 − α) B), in [0, 255]: the guess, corrected by what it fails to explain of the picture."""
-    a = alpha[..., None]
-    better: Floats = np.clip(fore + a * (image - a * fore - (1 - a) * back), 0, 255)
-    return better
+def _around(colours: Pixels, alpha: Mask, wide: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Mean colours of foreground and background within `NARROW` pixels, on a window's small copy, (h / 2, w / 2, 3) float32."""
+    import cv2
+
+    def shrunk(array: NDArray[Any]) -> Floats:
+        odd = (-array.shape[0] % SHRINK_NARROW, -array.shape[1] % SHRINK_NARROW)
+        even = cv2.copyMakeBorder(array, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE)
+        size = (even.shape[1] // SHRINK_NARROW, even.shape[0] // SHRINK_NARROW)
+        return np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), np.float32)
+
+    image, weight = shrunk(np.ascontiguousarray(colours)), shrunk(alpha)
+    side = 2 * (NARROW // SHRINK_NARROW) + 1
+    fore = _unmix(image, _three(weight), *wide, _most(colours))
+    return _mean(fore, weight, side), _mean(wide[1], 1 - weight, side)
+
+
+def _unmix(image: Floats, alpha: Floats, fore: Floats, back: Floats, most: np.float32) -> Floats:
+    """F + α (I − α F − (1 − α) B), in [0, most]: the guess, corrected by what it fails to explain of the picture."""
+    missing = fore - back
+    missing *= -alpha
+    missing += image
+    missing -= back
+    missing *= alpha
+    missing += fore
+    return np.clip(missing, 0, most, out=missing)
+
+
+def _most(picture: Pixels) -> np.float32:
+    """White, and opaque."""
+    return np.float32(np.iinfo(picture.dtype).max)

@@ -6,21 +6,33 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from importlib.util import find_spec
 from operator import add
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from figureground.bootstrap import LEVEL, Interval, interval, mean_interval
 from figureground.dataset import Pair
 from figureground.errors import BadData
 from figureground.maps import Mask, Rgb
-from figureground.metrics import FIGURES, Counts, Floats, max_f, mean_absolute_error, precision_recall
+from figureground.metrics import (
+    FIGURES,
+    Counts,
+    Floats,
+    Reliability,
+    boundary_iou,
+    max_f,
+    mean_absolute_error,
+    precision_recall,
+)
+from figureground.similarity import e_measure, s_measure, weighted_f
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One picture's figures, by name: those of `FIGURES`, `mae`, and the `seconds` that it took without decoding."""
+    """One picture's figures, by name: those of `FIGURES`, what `_judge` adds, and the `seconds` it took without decoding."""
 
     name: str
     figures: Mapping[str, float]
@@ -33,17 +45,44 @@ class Result:
     mean : each figure averaged over the pictures, so that every picture counts the same.
     pooled : each figure of all pixels together, so that every pixel counts the same; `seconds` in all.
     max_f : precision and recall averaged over pictures at each of 256 thresholds, F with β² = 0.3, its maximum.
+    curves : precision and recall of each picture, (pictures, 2, 256), at the thresholds 255, 254, …, 0 of 255.
+    alignment : the E-measure averaged over pictures at these thresholds, (256,).
+    reliability : whether probabilities mean what they say, over all pixels of all pictures.
     """
 
     rows: tuple[Row, ...]
     mean: Mapping[str, float]
     pooled: Mapping[str, float]
     max_f: float
+    curves: Floats
+    alignment: Floats
+    reliability: Reliability
+
+    @property
+    def precision(self) -> Floats:
+        """Averaged over the pictures at each threshold, (256,)."""
+        precision: Floats = self.curves[:, 0].mean(axis=0)
+        return precision
+
+    @property
+    def recall(self) -> Floats:
+        """Averaged over the pictures at each threshold, (256,)."""
+        recall: Floats = self.curves[:, 1].mean(axis=0)
+        return recall
+
+    def intervals(self) -> dict[str, Interval]:
+        """Where max F and each mean lie with a confidence of `bootstrap.LEVEL`, were other pictures of the kind taken."""
+        found = {"max_f": interval(lambda chosen: max_f(self.curves[chosen]), len(self.rows))}
+        names = [name for name in self.mean if name != "seconds"]
+        return found | {name: mean_interval([row.figures[name] for row in self.rows]) for name in names}
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
         rows = [{"name": row.name, **row.figures} for row in self.rows]
-        overall = {"max_f": self.max_f, "mean": dict(self.mean), "pooled": dict(self.pooled)}
+        overall: dict[str, Any] = {"max_f": self.max_f, "max_e": float(self.alignment.max())}
+        overall |= {"mean_e": float(self.alignment.mean()), "mean": dict(self.mean), "pooled": dict(self.pooled)}
+        overall["intervals"] = {name: list(ends) for name, ends in self.intervals().items()}
+        overall["calibration"] = {"error": self.reliability.error, "bins": self.reliability.points()}
         return {"pictures": len(self.rows), **overall, "per_picture": rows}
 
     def csv(self) -> str:
@@ -56,8 +95,15 @@ class Result:
 
     def table(self) -> str:
         """The overall figures, to be read by people."""
-        lines = [f"{len(self.rows)} pictures, max F {self.max_f:.4f}", f"{'':10}{'mean':>10}{'pooled':>10}"]
-        lines += [f"{name:10}{self.mean[name]:10.4f}{self.pooled[name]:10.4f}" for name in self.mean]
+        intervals = self.intervals()
+        low, high = intervals["max_f"]
+        best = f"{len(self.rows)} pictures, max F {self.max_f:.4f} ({low:.3f} to {high:.3f}), max E {self.alignment.max():.4f}"
+        lines = [f"{best}, calibration error {self.reliability.error:.4f}"]
+        lines.append(f"{'':14}{'mean':>8}  {f'with {LEVEL:.0%} between':18}{'pooled':>8}")
+        for name, value in self.mean.items():
+            ends = f"{intervals[name][0]:.3f} and {intervals[name][1]:.3f}" if name in intervals else ""
+            pooled = f"{self.pooled[name]:8.4f}" if name in self.pooled else ""
+            lines.append(f"{name:14}{value:8.4f}  {ends:18}{pooled}".rstrip())
         return "\n".join(lines)
 
 
@@ -69,20 +115,31 @@ def evaluate(separate: Callable[[Rgb], Mask], data: Sequence[Pair], progress: bo
     """
     if not data:
         raise BadData("there is nothing to evaluate on: the data set holds no pictures")
-    rows: list[Row] = []
-    counts: list[Counts] = []
-    curves: list[tuple[Floats, Floats]] = []
-    for pair in tqdm(data, "evaluate", unit="picture", disable=None if progress else True):
-        row, count, curve = _judge(separate, pair)
-        rows.append(row)
-        counts.append(count)
-        curves.append(curve)
+    bar = tqdm(data, "evaluate", unit="picture", disable=None if progress else True)
+    judged = [_judge(separate, pair) for pair in bar]
+    rows = tuple(one.row for one in judged)
     mean = {name: float(np.mean([row.figures[name] for row in rows])) for name in rows[0].figures}
-    return Result(tuple(rows), mean, _pooled(rows, counts), max_f(curves))
+    curves = np.stack([one.curves for one in judged])
+    alignment: Floats = np.mean([one.alignment for one in judged], axis=0)
+    reliability = reduce(add, (one.reliability for one in judged))
+    pooled = _pooled(rows, [one.counts for one in judged])
+    return Result(rows, mean, pooled, max_f(curves), curves, alignment, reliability)
 
 
-def _judge(separate: Callable[[Rgb], Mask], pair: Pair) -> tuple[Row, Counts, tuple[Floats, Floats]]:
-    """One picture's row, counts, and curves of precision and recall."""
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What is kept of one picture."""
+
+    row: Row
+    counts: Counts
+    curves: Floats
+    """Precision and recall, (2, 256)."""
+    alignment: Floats
+    reliability: Reliability
+
+
+def _judge(separate: Callable[[Rgb], Mask], pair: Pair) -> _Judged:
+    """Ask for one picture's mask and hold it against its truth."""
     rgb, mask = pair.read()
     began = time.perf_counter()
     said = separate(rgb)
@@ -92,8 +149,11 @@ def _judge(separate: Callable[[Rgb], Mask], pair: Pair) -> tuple[Row, Counts, tu
     truth = mask > 127
     count = Counts.of(said, truth)
     figures = {name: figure(count) for name, figure in FIGURES.items()}
-    figures |= {"mae": mean_absolute_error(said, truth), "seconds": seconds}
-    return Row(pair.name, figures), count, precision_recall(said, truth)
+    figures |= {"mae": mean_absolute_error(said, truth), "s_measure": s_measure(said, truth)}
+    figures |= {"weighted_f": weighted_f(said, truth)} if find_spec("scipy") else {}
+    figures |= {"boundary_iou": boundary_iou(said, truth), "seconds": seconds}
+    curves = np.stack(precision_recall(said, truth))
+    return _Judged(Row(pair.name, figures), count, curves, e_measure(said, truth), Reliability.of(said, truth))
 
 
 def _pooled(rows: Sequence[Row], counts: Sequence[Counts]) -> dict[str, float]:

@@ -1,10 +1,15 @@
 """Options declared once, as annotated parameters or fields, turned into flags of the command line."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import click
+
+from figureground.methods import DEFAULT, METHODS, Method, all_options, find
+from figureground.prompt import Prompt, box, point
+from figureground.settings import Precision, Runtime, Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,3 +38,58 @@ def _names(context: click.Context, parameter: click.Parameter, text: str | None)
 def given(values: Mapping[str, Any]) -> dict[str, Any]:
     """Only what the user set: the rest keeps its default where that is declared."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def runtime_options(command: F) -> F:
+    """--runtime, --precision, --device and --threads: what executes the network; `settings_from` reads them."""
+    for option in (
+        click.option("--threads", type=click.IntRange(1), help="Threads of the network; else as many as cores."),
+        click.option("--device", metavar="NAME", help="Where it runs: cpu, cuda … as `figureground doctor` lists them."),
+        click.option("--precision", type=click.Choice(get_args(Precision)), help="Of its numbers; the default fp32 is exact."),
+        click.option("--runtime", type=click.Choice(get_args(Runtime)), help="What executes it; auto takes what pays."),
+    ):
+        command = option(command)
+    return command
+
+
+def settings_from(options: dict[str, Any]) -> Settings:
+    """The settings of the environment with those of the flags over them, which are taken out of `options`."""
+    names = [field.name for field in fields(Settings) if field.name in options]
+    return replace(Settings.from_environment(), **given({name: options.pop(name) for name in names}))
+
+
+def prompt_options(command: F) -> F:
+    """--prompt, --not, --point, --not-point and --box: what the user says of the picture; `prompt_from` reads them."""
+    for option in (
+        click.option("--box", metavar="L,T,R,B", help="The foreground lies in this box: left,top,right,bottom."),
+        click.option("--not-point", multiple=True, metavar="X,Y", help="This place is background; may be given several times."),
+        click.option("--point", multiple=True, metavar="X,Y", help="This place is foreground, in pixels or per cent: 50%,40%."),
+        click.option("--not", "without", multiple=True, metavar="TEXT", help="What is background, in words."),
+        click.option("--prompt", multiple=True, metavar="TEXT", help="What is foreground, in words; several are joined."),
+    ):
+        command = option(command)
+    return command
+
+
+def prompt_from(options: dict[str, Any]) -> Prompt | None:
+    """The prompt of the flags, which are taken out of `options`; None where nothing was said. Raises UsageError."""
+    text, without, corners = options.pop("prompt"), options.pop("without"), options.pop("box")
+    points, not_points = (tuple(map(point, options.pop(name))) for name in ("point", "not_point"))
+    made = Prompt(text, without, points, not_points, box(corners) if corners else None)
+    return made if made.kinds else None
+
+
+def method_options(command: F) -> F:
+    """--method, its parts, and the options of every model, rule and refiner, read from their signatures."""
+    for option in sorted(all_options().values(), key=lambda option: option.name, reverse=True):
+        command = flag(option.name, option.kind, option.help, option.default)(command)
+    for part in ("refiner", "rule", "model"):
+        command = flag(part, str, f"Another {part} than the method's own.")(command)
+    return click.option("-m", "--method", default=DEFAULT, show_default=True, metavar="NAME", help=", ".join(METHODS))(command)
+
+
+def chosen(method: str, options: dict[str, Any]) -> Method:
+    """The method that the flags describe; raises UnknownName."""
+    set_here = given(options)
+    parts = {part: set_here.pop(part) for part in ("model", "rule", "refiner") if part in set_here}
+    return replace(find(method), **parts).with_options(**set_here)

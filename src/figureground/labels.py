@@ -3,7 +3,7 @@
 from typing import Any
 
 from figureground.errors import Mismatch
-from figureground.maps import LabelMap
+from figureground.maps import InstanceMap, LabelMap, Map
 from figureground.methods import Method
 from figureground.models import card
 from figureground.models._labels import ade20k
@@ -17,8 +17,10 @@ def known() -> list[dict[str, Any]]:
 
 
 def found(picture: str, method: Method, settings: Settings) -> list[dict[str, Any]]:
-    """The classes that a picture shows, the largest share first; raises Mismatch where the model names none."""
-    if card(method.model).gives is not LabelMap:
-        raise Mismatch(f"model '{method.model}' names no classes; take a method such as stuff")
-    rows: list[dict[str, Any]] = Separator(method, settings)(picture).info()["labels"]
+    """The classes that a picture shows, the largest first, or its objects by number; raises Mismatch where there are none."""
+    kinds: dict[type[Map], str] = {LabelMap: "labels", InstanceMap: "instances"}
+    gives = card(method.model).gives
+    if gives not in kinds:
+        raise Mismatch(f"model '{method.model}' names no classes; take a method such as stuff or instance")
+    rows: list[dict[str, Any]] = Separator(method, settings)(picture).info()[kinds[gives]]
     return rows

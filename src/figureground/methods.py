@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from figureground import models
-from figureground.errors import Mismatch, UnknownName, UnknownOption
+from figureground.errors import Mismatch, UnknownName, UnknownOption, UsageError
 from figureground.maps import Map
+from figureground.prompt import Prompt
 from figureground.refine import REFINERS
 from figureground.rules import RULES
 
@@ -37,6 +38,10 @@ METHODS: dict[str, Method] = {
     "most-common-hull": Method(
         "segformer", "most-common-hull", "clean", about="the commonest thing and what it embraces: the dog in the arms"
     ),
+    "instance": Method("panoptic", "main-instance", "clean", about="one person, not the others, and what belongs to her"),
+    "text": Method("text", "salient", "clean", about="what your words name: --prompt 'the person and the dog'"),
+    "points": Method("points", "salient", "clean", about="what lies under your points or in your box"),
+    "depth": Method("depth", "nearest", "clean", about="what stands nearest, without the floor that it stands on"),
 }
 DEFAULT = "small"
 
@@ -71,9 +76,14 @@ def options_of(part: Callable[..., Any]) -> Iterator[Option]:
 
 
 def all_options() -> dict[str, Option]:
-    """Every option of every model, rule and refiner, by name."""
+    """Every option of every model, rule and refiner, by name; one that several have with other defaults shows none."""
     parts = [*(models.module(name).load for name in models.names()), *RULES.values(), *REFINERS.values()]
-    return {option.name: option for part in parts for option in options_of(part)}
+    found: dict[str, Option] = {}
+    for option in (option for part in parts for option in options_of(part)):
+        known = found.setdefault(option.name, option)
+        if known.default != option.default:
+            found[option.name] = replace(known, default=None)
+    return found
 
 
 def reads(rule: str) -> type[Map]:
@@ -81,6 +91,17 @@ def reads(rule: str) -> type[Map]:
     function = RULES[rule]
     kind: type[Map] = get_type_hints(function)[next(iter(inspect.signature(function).parameters))]
     return kind
+
+
+def check_prompt(method: Method, prompt: Prompt | None) -> None:
+    """Raise UsageError where the method's model does not take what the prompt holds, or needs one and none is there."""
+    card, kinds = models.card(method.model), prompt.kinds if prompt else frozenset()
+    ways = {"text": "phrases (--prompt, --not)", "places": "points or a box (--point, --not-point, --box)"}
+    for kind in sorted(kinds - card.takes):
+        able = [name for name, row in METHODS.items() if kind in models.card(row.model).takes]
+        raise UsageError(f"model '{method.model}' takes no {ways[kind]}; methods that do: {', '.join(able)}")
+    if card.needs_prompt and not kinds:
+        raise UsageError(f"model '{method.model}' needs {' or '.join(ways[kind] for kind in sorted(card.takes))}")
 
 
 @dataclass(frozen=True, slots=True)

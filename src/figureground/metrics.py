@@ -86,15 +86,22 @@ def mean_absolute_error(mask: NDArray[np.floating], truth: NDArray[np.bool_]) ->
     return float(np.mean(np.abs(mask - truth), dtype=np.float64))
 
 
+def levels(mask: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """A mask in [0, 1] in steps of 1 / 255, rounded down, as the field's evaluation code does; k / 255 is level k."""
+    slack = 255 * np.finfo(mask.dtype).eps  # k / 255 × 255 falls below k here and there
+    found: NDArray[np.uint8] = np.floor(np.clip(mask, 0, 1) * 255.0 + slack).astype(np.uint8)
+    return found
+
+
 def precision_recall(mask: NDArray[np.floating], truth: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Precision and recall, each (256,), where round(255 × mask) ≥ 255, 254, …, 0; an empty denominator gives 0.
+    """Precision and recall, each (256,), where `levels(mask)` ≥ 255, 254, …, 0; an empty denominator gives 0.
 
     The convention of the salient-object literature (and of its usual evaluation code), but for one thing: the mask is
     not stretched by its own minimum and maximum first.
     """
-    levels = np.rint(np.clip(mask, 0, 1) * 255).astype(np.uint8)
-    hits = np.cumsum(np.bincount(levels[truth], minlength=256)[::-1])
-    said = np.cumsum(np.bincount(levels.ravel(), minlength=256)[::-1])
+    said_of = levels(mask)
+    hits = np.cumsum(np.bincount(said_of[truth], minlength=256)[::-1])
+    said = np.cumsum(np.bincount(said_of.ravel(), minlength=256)[::-1])
     return hits / np.maximum(said, 1), hits / max(int(np.count_nonzero(truth)), 1)
 
 
@@ -104,10 +111,52 @@ def f_beta(precision: Floats, recall: Floats, beta2: float = BETA2) -> Floats:
     return (1 + beta2) * precision * recall / np.where(below > 0, below, 1)
 
 
-def max_f(curves: Sequence[tuple[Floats, Floats]]) -> float:
+def max_f(curves: Sequence[tuple[Floats, Floats]] | Floats) -> float:
     """Precision and recall averaged over pictures at each of 256 thresholds, then F (β² = 0.3), then its maximum."""
     precision, recall = np.mean(np.asarray(curves), axis=0)
     return float(f_beta(precision, recall).max())
+
+
+BINS = 15  # of a reliability diagram, equal parts of [0, 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Pixels by what was said of them: is a share p of those that were said to be foreground with probability p foreground?
+
+    Bin i of `BINS` holds the pixels with i ≤ BINS × mask < i + 1, the last one 1 too. Guo et al., "On Calibration of
+    Modern Neural Networks" (ICML 2017).
+    """
+
+    pixels: NDArray[np.int64]
+    """(BINS,): how many."""
+    said: Floats
+    """(BINS,): the sum of their probabilities."""
+    true: NDArray[np.int64]
+    """(BINS,): how many of them are foreground."""
+
+    @classmethod
+    def of(cls, mask: NDArray[np.floating], truth: NDArray[np.bool_]) -> "Reliability":
+        """Count the pixels of a mask in [0, 1] against a truth of the same (H, W)."""
+        place = np.minimum((mask * BINS).astype(np.uint8), BINS - 1)
+        said = np.asarray(np.bincount(place.ravel(), mask.ravel(), BINS), np.float64)
+        return cls(np.bincount(place.ravel(), minlength=BINS), said, np.bincount(place[truth], minlength=BINS))
+
+    def __add__(self, other: "Reliability") -> "Reliability":
+        return Reliability(self.pixels + other.pixels, self.said + other.said, self.true + other.true)
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error, in [0, 1]: mean |probability − share of foreground| of the bins, by their pixels."""
+        return float(np.abs(self.said - self.true).sum() / max(int(self.pixels.sum()), 1))
+
+    def points(self) -> list[dict[str, float]]:
+        """For each bin that is not empty: mean probability said, share of foreground, number of pixels."""
+        return [
+            {"said": float(said / pixels), "true": float(true / pixels), "pixels": int(pixels)}
+            for pixels, said, true in zip(self.pixels, self.said, self.true, strict=True)
+            if pixels
+        ]
 
 
 def boundary_iou(mask: NDArray[np.floating], truth: NDArray[np.bool_], width: float = 0.02, threshold: float = 0.5) -> float:

@@ -1,19 +1,28 @@
 """The main path: a model looks at a picture, a rule decides what is foreground, a refiner finishes the edge."""
 
 import time
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, ParamSpec, TypeVar, overload
 
 from figureground import models
-from figureground.methods import DEFAULT, Method, check, find
+from figureground.errors import PictureTooLarge
+from figureground.methods import DEFAULT, Method, check, check_prompt, find
+from figureground.models._runtime import cores
 from figureground.picture import Picture, Source
+from figureground.prompt import Prompt
 from figureground.refine import REFINERS
 from figureground.rules import RULES
 from figureground.separation import Separation
 from figureground.settings import Settings
+from figureground.stream import Result, in_order
 
 P = ParamSpec("P")
+S = TypeVar("S", bound=Source | Picture)
 T = TypeVar("T")
+NO_MEMORY = ("Insufficient memory", "Failed to allocate memory", "bad_alloc")
+"""How OpenCV's and onnxruntime's own errors say it."""
 
 
 class Separator:
@@ -34,15 +43,102 @@ class Separator:
         self._licence = getattr(self._model, "licence", "")
         self._rule, self._rule_options = RULES[self.method.rule], options.rule
         self._refiner, self._refiner_options = REFINERS[self.method.refiner], options.refiner
+        self._sharing: dict[int, Separator] = {}
 
-    def __call__(self, source: Source | Picture) -> Separation:
-        """Separate one picture: a path, a URL, bytes, a stream, an array, a PIL image, or a Picture that was read before."""
+    def __call__(self, source: Source | Picture, prompt: Prompt | None = None) -> Separation:
+        """Separate one picture: a path, a URL, bytes, a stream, an array, a PIL image, or a Picture that was read before.
+
+        prompt : phrases, points or a box, for methods that take them; raises UsageError for others, and for places outside
+        the picture.
+        """
+        check_prompt(self.method, prompt)
         clock = Clock()
         picture = source if isinstance(source, Picture) else clock("decode", Picture.read, source, self.settings)
-        seen = clock("network", self._model, picture.rgb)
-        rough = clock("rule", self._rule, seen, **self._rule_options)
-        mask = clock("refine", self._refiner, picture.rgb, rough, **self._refiner_options)
+        asked = (picture.rgb, prompt) if models.card(self.method.model).takes else (picture.rgb,)
+        with within_memory(picture.source):
+            seen = clock("network", self._model, *asked)
+            rough = clock("rule", self._rule, seen, **self._rule_options)
+            mask = clock("refine", self._refiner, picture.rgb, rough, **self._refiner_options)
         return Separation(picture, mask, seen, self.method, clock.seconds, self._licence)
+
+    @overload
+    def map(
+        self, sources: Iterable[S], workers: int | None = None, *, prompt: Prompt | None = None
+    ) -> Generator[Result[S, Separation], None, None]: ...
+
+    @overload
+    def map(
+        self,
+        sources: Iterable[S],
+        workers: int | None = None,
+        *,
+        finish: Callable[[Separation], T],
+        prompt: Prompt | None = None,
+    ) -> Generator[Result[S, T], None, None]: ...
+
+    def map(
+        self,
+        sources: Iterable[S],
+        workers: int | None = None,
+        *,
+        finish: Callable[[Separation], Any] | None = None,
+        prompt: Prompt | None = None,
+    ) -> Generator[Result[S, Any], None, None]:
+        """Separate many pictures, several at once; yields a `Result` for each, in their order.
+
+        sources : pictures in any form that `Separator` takes; may be endless. It is never drawn from further than
+        2 × `workers` ahead of the results, so memory stays flat.
+        workers : how many pictures are worked on at once; None: one a core. The network's threads are shared out among
+        them: Settings.threads, or as many as there are cores, is how many there are in all.
+        finish : called in the workers with each Separation, to encode and write it, say; what it returns is the result's
+        value in place of the Separation, which is then let go.
+        prompt : the same for every picture; see `Separator`.
+
+        A picture that cannot be read (InputError), also from `finish`, is a result with an `error`, and the next goes on;
+        any other exception ends the run. Leaving the loop ends the threads. Raises UsageError for `workers` below 1.
+
+        >>> separate = Separator("small")
+        >>> for result in separate.map(["a.jpg", "b.jpg"]):  # doctest: +SKIP
+        ...     print(result.source, result.error or result.value.box())
+        """
+        workers = cores() if workers is None else workers
+        separate = self._shared(workers)
+        check_prompt(self.method, prompt)
+
+        def one(source: S) -> Separation | Any:
+            done = separate(source, prompt)
+            if finish is None:
+                return done
+            with within_memory(done.picture.source):
+                return finish(done)
+
+        return in_order(one, sources, workers)
+
+    def _shared(self, workers: int) -> "Separator":
+        """The same method with its runtime's threads shared out among `workers`; itself where nothing changes."""
+        threads = share(self.settings, workers)
+        if threads == (self.settings.threads or cores()):
+            return self
+        if threads not in self._sharing:
+            self._sharing[threads] = Separator(self.method, replace(self.settings, threads=threads))
+        return self._sharing[threads]
+
+
+def share(settings: Settings, workers: int) -> int:
+    """How many threads each of `workers` gives its network, so that all together use no more than are allowed."""
+    return max(1, (settings.threads or cores()) // max(1, workers))
+
+
+@contextmanager
+def within_memory(source: str) -> Iterator[None]:
+    """Makes running out of memory a fault of this picture (PictureTooLarge), so that the next one gets its turn."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+            message = f"'{source}' needs more memory than there is; shrink it, or lower FIGUREGROUND_MAX_PIXELS"
+            raise PictureTooLarge(message, code="resource_limit", picture=source) from None
+        raise
 
 
 class Clock:
@@ -60,6 +156,11 @@ class Clock:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
 
 
-def separate(source: Source | Picture, method: Method | str = DEFAULT, settings: Settings | None = None) -> Separation:
+def separate(
+    source: Source | Picture,
+    method: Method | str = DEFAULT,
+    settings: Settings | None = None,
+    prompt: Prompt | None = None,
+) -> Separation:
     """Separate one picture. For several, make a `Separator` once: it loads its network once."""
-    return Separator(method, settings)(source)
+    return Separator(method, settings)(source, prompt)

@@ -238,9 +238,9 @@ def _over_white(colours: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray
     return ((colours * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
 
 
-def strips(height: int, width: int) -> Iterator[slice]:
-    """Slices of rows, about STRIP pixels each."""
-    step = max(1, STRIP // width)
+def strips(height: int, width: int, size: int | None = None) -> Iterator[slice]:
+    """Slices of rows, about `size` pixels each (STRIP)."""
+    step = max(1, (size or STRIP) // width)
     return (slice(top, min(top + step, height)) for top in range(0, height, step))
 
 

@@ -43,11 +43,8 @@ def clean(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05) -> Mask:
     """
     if not 0 <= min_part <= 1:
         raise UnknownOption(f"min_part is a share from 0 to 1, not {min_part:g}")
-    kept, islands = _sort_parts(mask, min_part)
-    if islands is not None:
-        mask = np.where(islands | (_grown(islands) & ~_grown(kept)), np.float32(0), mask)
-    holes = _pinholes(mask, PINHOLE * np.count_nonzero(kept))
-    return mask if holes is None else np.where(holes, np.float32(1), mask)
+    mask, pixels = _without_islands(mask, min_part)
+    return _without_pinholes(mask, PINHOLE * pixels)
 
 
 def guided(rgb: Rgb, mask: Mask, *, edge_radius: EdgeRadius = 0.0125) -> Mask:
@@ -81,29 +78,48 @@ REFINERS: Mapping[str, Callable[..., Mask]] = {
 }
 
 
-def _sort_parts(mask: Mask, min_part: float) -> tuple[Shape, Shape | None]:
-    """The parts that stay and the islands; None instead of no islands."""
-    solid = mask > FAINT
-    numbers, stats = _parts(solid, 8)
-    if len(stats) <= 2:  # what is no part, and at most one part
-        return solid, None
-    areas = np.bincount(numbers[solid], mask[solid], minlength=len(stats))
-    small = areas < min_part * areas.max()
-    small[0] = False
+def _without_islands(mask: Mask, min_part: float) -> tuple[Mask, int]:
+    """The mask without its islands and the rims around them, and how many pixels the other parts have."""
+    numbers, stats = _parts(mask > FAINT, 8)
+    small = _islands(mask, numbers, stats[:, 4], min_part)
+    pixels = int(stats[1:, 4][~small[1:]].sum())
     if not small.any():
-        return solid, None
-    islands: Shape = small[numbers]
-    return solid & ~islands, islands
+        return mask, pixels
+    result, reach = mask.copy(), max(1, round(RIM * max(mask.shape)))
+    for tile, window, inner in _tiles(mask.shape, reach, stats[small]):
+        part = numbers[window]
+        islands = small[part]
+        rim = _grown(islands, reach) & ~_grown((part > 0) & ~islands, reach)
+        result[tile][(islands | rim)[inner]] = 0
+    return result, pixels
 
 
-def _pinholes(mask: Mask, limit: float) -> Shape | None:
-    """The holes of at most `limit` pixels; None instead of no holes."""
+def _islands(mask: Mask, numbers: Numbers, counts: Numbers, min_part: float) -> Shape:
+    """Which parts are islands, (parts + 1,), by the sum of their mask; what is no part, number 0, is none."""
+    most = counts[1:].max(initial=0)
+    small: Shape = counts < min_part * FAINT * most  # whatever their mask: that of the largest part is above FAINT
+    small[0] = False
+    if np.count_nonzero(~small[1:]) > 1:
+        areas = np.zeros(len(counts))
+        for tile, _, _ in _tiles(mask.shape, 0):
+            areas += np.bincount(numbers[tile].ravel(), mask[tile].ravel(), minlength=len(counts))
+        small[1:] = areas[1:] < min_part * areas[1:].max()
+    return small
+
+
+def _without_pinholes(mask: Mask, limit: float) -> Mask:
+    """The mask with every hole of at most `limit` pixels closed."""
     numbers, stats = _parts(mask < 1 - FAINT, 4)
     left, top, width, height, area = stats.T
     inside = (left > 0) & (top > 0) & (left + width < mask.shape[1]) & (top + height < mask.shape[0])
     small = inside & (area <= limit)
     small[0] = False  # what is no hole
-    return small[numbers] if small.any() else None
+    if not small.any():
+        return mask
+    result = mask.copy()
+    for tile, _, _ in _tiles(mask.shape, 0, stats[small]):
+        result[tile][small[numbers[tile]]] = 1
+    return result
 
 
 def _parts(shape: Shape, connectivity: int) -> tuple[Numbers, Numbers]:
@@ -114,11 +130,10 @@ def _parts(shape: Shape, connectivity: int) -> tuple[Numbers, Numbers]:
     return np.asarray(numbers, np.int32), np.asarray(stats, np.int32)
 
 
-def _grown(shape: Shape) -> Shape:
+def _grown(shape: Shape, reach: int) -> Shape:
     """The shape and what is near it."""
     import cv2
 
-    reach = max(1, round(RIM * max(shape.shape)))
     grown = cv2.dilate(shape.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     return np.asarray(grown, np.uint8).view(np.bool_)
 
@@ -126,15 +141,21 @@ def _grown(shape: Shape) -> Shape:
 Slices = tuple[slice, slice]
 
 
-def _tiles(shape: tuple[int, ...], margin: int) -> Iterator[tuple[Slices, Slices, Slices]]:
-    """The tiles of a picture; each with its margin, cut at the picture's border; and its place in that window."""
-    for y in range(0, shape[0], TILE):
-        for x in range(0, shape[1], TILE):
-            rows, columns = slice(y, min(y + TILE, shape[0])), slice(x, min(x + TILE, shape[1]))
-            top, left = max(0, y - margin), max(0, x - margin)
-            window = np.s_[top : rows.stop + margin, left : columns.stop + margin]
-            inner = np.s_[y - top : rows.stop - top, x - left : columns.stop - left]
-            yield (rows, columns), window, inner
+def _tiles(shape: tuple[int, ...], margin: int, boxes: Numbers | None = None) -> Iterator[tuple[Slices, Slices, Slices]]:
+    """The tiles of a picture; each with its margin, cut at the picture's border; and its place in that window.
+
+    boxes : (N, 4 or more) x, y, width, height; only the tiles that one of them touches, with the margin, are wanted.
+    """
+    wanted = np.full((-(-shape[0] // TILE), -(-shape[1] // TILE)), boxes is None)
+    for x, y, width, height in () if boxes is None else boxes[:, :4].tolist():
+        rows = slice(max(0, y - margin) // TILE, (y + height + margin - 1) // TILE + 1)
+        wanted[rows, max(0, x - margin) // TILE : (x + width + margin - 1) // TILE + 1] = True
+    for y, x in (np.argwhere(wanted) * TILE).tolist():
+        rows, columns = slice(y, min(y + TILE, shape[0])), slice(x, min(x + TILE, shape[1]))
+        top, left = max(0, y - margin), max(0, x - margin)
+        window = np.s_[top : rows.stop + margin, left : columns.stop + margin]
+        inner = np.s_[y - top : rows.stop - top, x - left : columns.stop - left]
+        yield (rows, columns), window, inner
 
 
 def _guided(rgb: Rgb, mask: Mask, radius: int) -> Floats:

@@ -1,13 +1,14 @@
 """The command `remove`: several pictures, one after the other, each written as soon as it is done."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from figureground.errors import InputError, NoForeground, PictureTooLarge, UsageError, WriteFailed
-from figureground.maps import Image8, Mask
-from figureground.methods import Method, check
+from figureground.errors import InputError, NoForeground, UsageError, WriteFailed
+from figureground.maps import Mask
+from figureground.methods import Method, check, check_prompt
 from figureground.output import (
     ARRAYS,
     OPAQUE,
@@ -17,13 +18,17 @@ from figureground.output import (
     colour,
     encode,
     encoder,
+    make_folder,
     plan,
     refuse_existing,
     write,
 )
 from figureground.picture import stem
-from figureground.pipeline import Clock, Separator
-from figureground.separation import FOUND, VIEWS, Separation, check_views
+from figureground.pipeline import Clock, Separator, within_memory
+from figureground.pixels import Pixels
+from figureground.png import Effort
+from figureground.prompt import Prompt
+from figureground.separation import VIEWS, Separation, check_views
 from figureground.settings import Settings
 
 Say = Callable[..., None]
@@ -43,6 +48,8 @@ class Job:
     overwrite: bool = False
     background: str | None = None
     quality: int | None = None
+    png_effort: Effort = "fast"
+    prompt: Prompt | None = None
     require_subject: bool = False
     as_json: bool = False
     timings: bool = False
@@ -62,6 +69,7 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
     from tqdm import tqdm
 
     check(job.method)
+    check_prompt(job.method, job.prompt)
     check_views(job.views, job.method)
     plans = _plan(job)
     _remark(job, plans, note)
@@ -69,13 +77,14 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
     failed = 0
     for each in tqdm(plans, disable=True if len(plans) < 2 or job.as_json else None, unit="picture"):
         try:
-            done = _within_memory(job, each, separate)
+            with within_memory(each.source):
+                facts = _one(job, each, separate)
         except (InputError, NoForeground) as error:  # this picture is at fault; anything else ends the run
             failed += 1
             error.picture = error.picture or each.source
             say(error, job.as_json)
         else:
-            _report(job, each, done, echo, note)
+            _report(job, each, facts, echo, note)
     if failed and len(plans) > 1:
         note(f"{failed} of {len(plans)} pictures failed")
     return 1 if failed else 0
@@ -113,80 +122,66 @@ def _suffix(job: Job, path: Path) -> str:
     return f".{job.suffix or 'png'}" if path == STDOUT else path.suffix.lower()
 
 
-def _within_memory(job: Job, each: Plan, separate: Separator) -> Separation:
-    """`_one`, where running out of memory is the picture's fault and not the end of the run."""
-    try:
-        return _one(job, each, separate)
-    except Exception as error:
-        if isinstance(error, MemoryError) or "Insufficient memory" in str(error):  # OpenCV's own error says it in words
-            message = f"'{each.source}' needs more memory than there is; shrink it, or lower FIGUREGROUND_MAX_PIXELS"
-            raise PictureTooLarge(message, code="resource_limit") from None
-        raise
-
-
-def _one(job: Job, each: Plan, separate: Separator) -> Separation:
-    """Separate one picture and write its views."""
+def _one(job: Job, each: Plan, separate: Separator) -> dict[str, Any]:
+    """Separate one picture and write its views; returns `Separation.info`, with the seconds of every stage."""
     files = [path for path in each.targets.values() if path != STDOUT]
     for path in files:
         if job.output is not None and not path.parent.is_dir():
             raise WriteFailed(f"'{path}' cannot be written: there is no folder '{path.parent}'; make it first")
     if not (job.overwrite or job.output is not None):
         refuse_existing(files)
-    done = separate(each.source)
-    if job.require_subject and not done.found():
+    held = [separate(each.source, job.prompt)]
+    facts, clock = held[0].info(), Clock()
+    if job.require_subject and not facts["found"]:
         raise NoForeground(f"'{each.source}': no foreground was found; try another --method, or leave out --require-subject")
-    clock = Clock()
-    clock.seconds.update(done.seconds)
-    files_made = {}
-    for view, path in each.targets.items():
-        image = clock("view", _image, done, view, _suffix(job, path))
-        look = _look(job, done, view)
-        files_made[path] = clock("encode", encode, image, _suffix(job, path), look)
-    for path, data in files_made.items():
+    clock.seconds.update(held[0].seconds)
+    for path, data in _encoded(job, each, held, clock):
         if job.out_dir is not None and path != STDOUT:
-            _make_folder(path.parent)
+            make_folder(path.parent)
         clock("write", write, data, path)
-    return replace(done, seconds=clock.seconds)
+    return {**facts, "seconds": {stage: round(seconds, 4) for stage, seconds in clock.seconds.items()}}
 
 
-def _image(done: Separation, view: str, suffix: str) -> Image8 | Mask:
+def _encoded(job: Job, each: Plan, held: list[Separation], clock: Clock) -> list[tuple[Path, bytes]]:
+    """Every file's bytes; takes the separation out of `held`, so that picture, map and mask make room for the last encoder."""
+    made, last = [], list(each.targets)[-1]
+    for view, path in each.targets.items():
+        suffix, look = _suffix(job, path), _look(job, held[0], view)
+        image = clock("view", _image, held.pop() if view == last else held[0], view, suffix)
+        made.append((path, clock("encode", encode, image, suffix, look)))
+    return made
+
+
+def _image(done: Separation, view: str, suffix: str) -> Pixels | Mask:
     return done.mask if suffix in ARRAYS else done.view(view)
 
 
 def _look(job: Job, done: Separation, view: str) -> Look:
     icc = done.picture.icc if VIEWS[view].own_colours else None
-    return Look(job.background, job.quality, icc, done.picture.dpi)
+    return Look(job.background, job.quality, job.png_effort, icc, done.picture.dpi)
 
 
-def summary(done: Separation) -> str:
+def summary(facts: Mapping[str, Any]) -> str:
     """What was found, in a line."""
-    height, width = done.mask.shape
-    box, seconds = done.box(), sum(done.seconds.values())
+    size, box, seconds = f"{facts['width']} × {facts['height']}", facts["box"], sum(facts["seconds"].values())
     if box is None:
-        return f"no foreground in {width} × {height} ({seconds:.2f} s)"
-    share = float((done.mask >= FOUND).mean())
-    return f"{share:.1%} of {width} × {height} is foreground, within {box[0]},{box[1]} to {box[2]},{box[3]} ({seconds:.2f} s)"
+        return f"no foreground in {size} ({seconds:.2f} s)"
+    share = f"{facts['coverage']:.1%} of {size} is foreground"
+    return f"{share}, within {box[0]},{box[1]} to {box[2]},{box[3]} ({seconds:.2f} s)"
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteFailed(f"the folder '{folder}' cannot be made: {error.strerror}") from error
-
-
-def _report(job: Job, each: Plan, done: Separation, echo: Say, note: Say) -> None:
+def _report(job: Job, each: Plan, facts: Mapping[str, Any], echo: Say, note: Say) -> None:
     if job.as_json:
         written = {view: str(path) for view, path in each.targets.items()}
-        echo(json.dumps({**done.info(), "files": written}, ensure_ascii=False))
+        echo(json.dumps({**facts, "files": written}, ensure_ascii=False))
     else:
-        for text in done.picture.warnings:
+        for text in facts["warnings"]:
             note(f"'{each.source}': {text}")
         files = [str(path) for path in each.targets.values() if path != STDOUT]
         if files:
-            echo("\n  ".join([f"{each.source}: {summary(done)}", *files]))
-    if not done.found():
+            echo("\n  ".join([f"{each.source}: {summary(facts)}", *files]))
+    if not facts["found"]:
         note(f"'{each.source}': no foreground was found")
     if job.timings:
-        stages = ", ".join(f"{stage} {1000 * seconds:.0f} ms" for stage, seconds in done.seconds.items())
-        note(f"'{each.source}': {stages}, in all {1000 * sum(done.seconds.values()):.0f} ms")
+        stages = ", ".join(f"{stage} {1000 * seconds:.0f} ms" for stage, seconds in facts["seconds"].items())
+        note(f"'{each.source}': {stages}, in all {1000 * sum(facts['seconds'].values()):.0f} ms")

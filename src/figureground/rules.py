@@ -14,8 +14,10 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.errors import UnknownName, UsageError
-from figureground.maps import LabelMap, Mask, SaliencyMap
+from figureground.errors import UnknownName, UnknownOption, UsageError
+from figureground.ground import standing
+from figureground.maps import DepthMap, InstanceMap, LabelMap, Mask, SaliencyMap
+from figureground.prominence import belongings, prominence
 
 Flags = NDArray[np.bool_]
 """(classes,) bool, one for each class of a map."""
@@ -29,6 +31,16 @@ HullFill = Annotated[
     Literal["things", "everything"], "What the hull adds: things that lie mostly inside it, or everything inside it."
 ]
 
+Keep = Annotated[str, "How many objects are the subject: 1, 2 … or all."]
+Instance = Annotated[int | None, "Which object is the subject, by its number in `figureground labels`; instead of --keep."]
+Contact = Annotated[
+    float, "The share of a thing's outline that must touch the subject for it to belong to it, 0 to 1; above 1: none."
+]
+Near = Annotated[
+    float | None, "Where to cut, from 0, the farthest of the picture, to 1, the nearest; found by itself if not set."
+]
+
+ALIKE = 0.5  # the share of its outline by which one of the subject's own kind belongs to it: a child in the arms
 LARGE_PART = 10  # a part of the commonest class gets a hull if the largest one has at most this many times its area
 
 
@@ -85,12 +97,67 @@ def most_common_hull(
     return mask.astype(np.float32)
 
 
+def main_instance(seen: InstanceMap, *, keep: Keep = "1", instance: Instance = None, contact: Contact = 0.2) -> Mask:
+    """Foreground is the object that looks most like the subject, and what belongs to it; nobody in the background is.
+
+    Objects are ranked by prominence.py: large, central, sharp, surely seen, near, alive; of equal ones the lower number goes
+    first. Stuff is never the subject: where there is no thing, nothing is foreground. A thing that is not larger and shares
+    at least `contact` of its outline with the subject belongs to it (the dog in the arms, the bag on the shoulder), one of the
+    subject's own class only from half of its outline on. With `keep` above 1, the next ones are those that do not belong to
+    those before; "all" takes every thing. `instance` takes that object alone, stuff too, and nothing that touches it.
+    Raises UnknownOption for a `keep` that is no count, or an `instance` that is not there.
+    """
+    count = len(seen.objects)
+    chosen = np.zeros(count + 1, bool)
+    if instance is not None:
+        if not 1 <= instance <= count:
+            raise UnknownOption(
+                f"instance {instance} is not there: this picture has {count} objects; see `figureground labels`"
+            )
+        chosen[instance] = True
+        return chosen.astype(np.float32)[seen.numbers]
+    wanted = _count(keep)
+    rank = prominence(seen)
+    for number in (np.argsort(-rank, kind="stable") + 1).tolist():
+        if wanted == 0 or rank[number - 1] <= 0:
+            break
+        if not chosen[number]:
+            chosen[number] = True
+            chosen[1:] |= belongings(seen, number, contact, max(contact, ALIKE))
+            wanted -= 1
+    mask: Mask = chosen.astype(np.float32)[seen.numbers]
+    return mask
+
+
+def nearest(seen: DepthMap, *, near: Near = None) -> Mask:
+    """Foreground is what stands out as near, without the floor it stands on; see ground.py.
+
+    The cut lies in the middle of the widest stretch of depth that is all but empty; where there is none, as in a flat scene,
+    nothing is foreground. `near` sets it by hand, from 0 to 1 between the 1st and the 99th percentile of the picture's
+    nearness. The result does not change with scale and shift of nearness. Raises UnknownOption for a `near` outside 0 to 1.
+    """
+    if near is not None and not 0 <= near <= 1:
+        raise UnknownOption(f"near should be from 0, the farthest, to 1, the nearest, but is {near}")
+    return standing(seen.nearness, near).astype(np.float32)
+
+
 RULES: Mapping[str, Callable[..., Mask]] = {
     "salient": salient,
     "stuff": stuff,
     "most-common": most_common,
     "most-common-hull": most_common_hull,
+    "main-instance": main_instance,
+    "nearest": nearest,
 }
+
+
+def _count(keep: str) -> int:
+    """How many objects to keep; −1 for all. Raises UnknownOption."""
+    if keep.strip().lower() == "all":
+        return -1
+    if not keep.strip().isdecimal() or int(keep) < 1:
+        raise UnknownOption(f"keep should be 1, 2 and so on, or all, but is '{keep}'")
+    return int(keep)
 
 
 def _things(seen: LabelMap, background: tuple[str, ...], foreground: tuple[str, ...]) -> Flags:

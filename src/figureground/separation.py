@@ -1,19 +1,22 @@
 """One picture, separated, and the ways to look at it. To add a view, add a function and a row to `VIEWS`."""
 
-import colorsys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from figureground import models
 from figureground.errors import Mismatch, UnknownName
-from figureground.maps import Image8, LabelMap, Map, Mask
+from figureground.maps import FOUND, DepthMap, Image8, InstanceMap, LabelMap, Map, Mask
 from figureground.methods import Method
+from figureground.models._runtime import cores
 from figureground.picture import Picture
+from figureground.pixels import Pixels, strips
 
-FOUND = 0.5  # a pixel is foreground from here on
+STRIP = 1 << 17  # pixels that a thread works on at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,51 +31,60 @@ class Separation:
     licence: str = ""
     """Of the weights that looked."""
 
-    def cutout(self) -> Image8:
-        """The subject alone, (H, W, 4) uint8, straight alpha; its colours are free of the old background."""
-        from figureground.colours import foreground_colours
+    def cutout(self) -> Pixels:
+        """The subject alone, (H, W, 4) in the picture's depth, straight alpha; its colours are free of the old background."""
+        from figureground.colours import cut_out
 
-        colours = foreground_colours(self._colours(), self.mask)
-        return np.dstack([colours, self._alpha()])
+        return cut_out(self.picture.original, self.mask, self.picture.alpha)
 
-    def foreground(self) -> Image8:
-        """The picture × the mask, (H, W, 3) uint8: the subject on black."""
-        return self._times(self.mask)
+    def foreground(self) -> Pixels:
+        """The picture × the mask, (H, W, 3) in the picture's depth: the subject on black."""
+        return self._times(lambda mask: mask)
 
-    def background(self) -> Image8:
-        """The picture × (1 − the mask), (H, W, 3) uint8: what lies behind, the subject black."""
-        return self._times(1 - self.mask)
+    def background(self) -> Pixels:
+        """The picture × (1 − the mask), (H, W, 3) in the picture's depth: what lies behind, the subject black."""
+        return self._times(lambda mask: 1 - mask)
 
     def mask8(self) -> Image8:
         """The mask, (H, W) uint8; 255 is foreground."""
-        return np.rint(self.mask * 255).astype(np.uint8)
+        import cv2
+
+        return np.asarray(cv2.convertScaleAbs(self.mask, alpha=255), np.uint8)
 
     def overlay(self) -> Image8:
         """The picture with its background dimmed and a line around the subject, (H, W, 3) uint8: to judge a mask by eye."""
         import cv2
 
-        rgb, weight = self.picture.rgb, 0.35 + 0.65 * self.mask
-        image = np.empty_like(rgb)
-        for channel in range(3):
-            image[..., channel] = rgb[..., channel] * weight
-        outlines, _ = cv2.findContours((self.mask >= FOUND).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        rgb = self.picture.rgb
+        image = _by_strips(rgb.shape, rgb.dtype, lambda rows: _weighed(rgb[rows], 0.35 + 0.65 * self.mask[rows]))
+        outlines, _ = cv2.findContours((self.mask >= FOUND).view(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         thick = max(1, round(max(image.shape) / 500))
         cv2.drawContours(image, outlines, -1, (255, 64, 129), thick, cv2.LINE_AA)
         return image
 
     def labels(self) -> Image8:
-        """The classes found, each in its colour, over a legend with their names and shares, (H + legend, W, 3) uint8.
+        """The classes or objects found, each in its colour, over a legend with names and shares, (H + legend, W, 3) uint8.
 
-        Raises Mismatch where the method names no classes.
+        Raises Mismatch where the method names neither.
         """
-        if not isinstance(self.map, LabelMap):
-            raise Mismatch(
-                f"the view 'labels' shows a LabelMap, but model '{self.method.model}' gives a {type(self.map).__name__}"
-            )
-        palette = np.array([class_colour(index) for index in range(len(self.map.names))], np.uint8)
-        return np.concatenate([palette[self.map.labels], _legend(self.map, self.mask)])
+        from figureground.legend import drawn
 
-    def view(self, name: str) -> Image8:
+        if not isinstance(self.map, LabelMap | InstanceMap):
+            raise _mismatch("labels", type(self.map), self.method)
+        return drawn(self.map, self.mask)
+
+    def depth(self) -> Image8:
+        """How near each pixel is, (H, W, 3) uint8: from blue, far, to yellow, near.
+
+        Raises Mismatch where the method knows no depth.
+        """
+        from figureground.legend import nearness
+
+        if not isinstance(self.map, DepthMap):
+            raise _mismatch("depth", type(self.map), self.method)
+        return nearness(self.map)
+
+    def view(self, name: str) -> Pixels:
         """The view of that name; raises UnknownName, or Mismatch where the method does not have it."""
         return view_function(name)(self)
 
@@ -111,35 +123,56 @@ class Separation:
             "seconds": {stage: round(value, 4) for stage, value in self.seconds.items()},
             "warnings": list(self.picture.warnings),
         }
-        if isinstance(self.map, LabelMap):
-            facts["labels"] = _labels_found(self.map, self.mask)
+        if isinstance(self.map, LabelMap | InstanceMap):
+            from figureground.legend import classes_found, objects_found
+
+            if isinstance(self.map, LabelMap):
+                facts["labels"] = classes_found(self.map, self.mask)
+            else:
+                facts["instances"] = objects_found(self.map, self.mask)
         return facts
 
-    def _colours(self) -> Image8:
-        """The picture's own colours, (H, W, 3) uint8."""
-        own = self.picture.original[..., :3]
-        return (own if own.dtype == np.uint8 else own // 257).astype(np.uint8, copy=False)
+    def _times(self, weight: Callable[[Mask], Mask]) -> Pixels:
+        own = self.picture.original
+        most = np.float32(np.iinfo(own.dtype).max)
 
-    def _alpha(self) -> Image8:
-        """The mask, within what the picture itself left opaque, (H, W) uint8."""
-        own = self.picture.alpha
-        return self.mask8() if own is None else np.rint(self.mask * own * 255).astype(np.uint8)
+        def strip(rows: slice) -> Pixels:
+            colours: Pixels = own[rows, :, :3]
+            if own.shape[2] == 4:  # over white: what is transparent has no colour to show
+                opaque = own[rows, :, 3:] / most
+                colours = np.rint(colours * opaque + most * (1 - opaque)).astype(own.dtype)  # type: ignore[assignment]
+            return _weighed(colours, weight(self.mask[rows]))
 
-    def _times(self, weight: Mask) -> Image8:
-        own, image = self._colours(), np.empty((*self.mask.shape, 3), np.uint8)
-        if self.picture.alpha is not None:
-            own = self.picture.rgb  # over white: what is transparent has no colour to show
-        for channel in range(3):  # one at a time: a float copy of all three would be four times the picture
-            image[..., channel] = np.rint(own[..., channel] * weight)
-        return image
+        return _by_strips((*self.mask.shape, 3), own.dtype, strip)
+
+
+def _weighed(colours: Pixels, weight: Mask) -> Pixels:
+    """(h, w, 3) × (h, w), rounded."""
+    import cv2
+
+    kind = cv2.CV_8U if colours.dtype == np.uint8 else cv2.CV_16U
+    weighed: Pixels = cv2.multiply(colours, cv2.merge((weight, weight, weight)), dtype=kind)  # type: ignore[assignment]
+    return weighed
+
+
+def _by_strips(shape: tuple[int, ...], kind: np.dtype[Any], make: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
+    """An array made strip by strip in threads: no step's numbers in between exist for the whole picture."""
+    result = np.empty(shape, kind)
+
+    def fill(rows: slice) -> None:
+        result[rows] = make(rows)
+
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(fill, strips(shape[0], shape[1], STRIP)))
+    return result
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A way to look at a separation, and the kind of map that it needs, if not any."""
+    """A way to look at a separation, and the kinds of map that it can show."""
 
-    make: Callable[[Separation], Image8]
-    needs: type[Map] | None = None
+    make: Callable[[Separation], Pixels]
+    needs: tuple[type[Map], ...] = get_args(Map)
     own_colours: bool = False
     """Whether its colours are the picture's own, so that the picture's ICC profile belongs to them."""
 
@@ -150,11 +183,12 @@ VIEWS: dict[str, View] = {
     "background": View(Separation.background, own_colours=True),
     "mask": View(Separation.mask8),
     "overlay": View(Separation.overlay),
-    "labels": View(Separation.labels, needs=LabelMap),
+    "labels": View(Separation.labels, needs=(LabelMap, InstanceMap)),
+    "depth": View(Separation.depth, needs=(DepthMap,)),
 }
 
 
-def view_function(name: str) -> Callable[[Separation], Image8]:
+def view_function(name: str) -> Callable[[Separation], Pixels]:
     """The function that makes a view; raises UnknownName."""
     if name not in VIEWS:
         raise UnknownName("view", name, VIEWS)
@@ -166,48 +200,10 @@ def check_views(names: tuple[str, ...], method: Method) -> None:
     gives = models.card(method.model).gives
     for name in names:
         view_function(name)
-        needs = VIEWS[name].needs
-        if needs is not None and needs is not gives:
-            raise Mismatch(f"the view '{name}' shows a {needs.__name__}, but model '{method.model}' gives a {gives.__name__}")
+        if gives not in VIEWS[name].needs:
+            raise _mismatch(name, gives, method)
 
 
-def class_colour(index: int) -> tuple[int, int, int]:
-    """A colour for a class: hues a golden angle apart, so that neighbours in the list look different."""
-    red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.45 + 0.4 * (index % 3) / 2, 0.95 - 0.25 * (index % 2))
-    return round(red * 255), round(green * 255), round(blue * 255)
-
-
-def _labels_found(seen: LabelMap, mask: Mask) -> list[dict[str, Any]]:
-    """Each class found, its share of the picture and the share of it that was counted as foreground."""
-    total = np.bincount(seen.labels.ravel(), minlength=len(seen.names))
-    inside = np.bincount(seen.labels[mask >= FOUND], minlength=len(seen.names))
-    return [
-        {
-            "name": seen.names[index].strip(),
-            "share": round(share, 6),
-            "stuff": seen.stuff[index],
-            "foreground": round(int(inside[index]) / int(total[index]), 4),
-        }
-        for index, share in seen.shares().items()
-    ]
-
-
-def _legend(seen: LabelMap, mask: Mask) -> Image8:
-    """(rows, W, 3) uint8: a swatch, the name and the share of each class, and which are foreground."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    width = seen.labels.shape[1]
-    size = max(11, width // 40)
-    line, entries = size + size // 2, []
-    for entry, index in zip(_labels_found(seen, mask), seen.shares(), strict=True):
-        mark = ", foreground" if entry["foreground"] >= 0.5 else ""
-        entries.append((class_colour(index), f"{entry['name']} {entry['share']:.1%}{mark}"))
-    columns = max(1, width // (size * 18))
-    rows = -(-len(entries) // columns)
-    image = Image.new("RGB", (width, rows * line + size), "white")
-    draw, font = ImageDraw.Draw(image), ImageFont.load_default(size)
-    for place, (colour, text) in enumerate(entries):
-        x, y = place % columns * (width // columns) + size // 2, place // columns * line + size // 2
-        draw.rectangle((x, y, x + size, y + size), fill=colour)
-        draw.text((x + size + size // 3, y), text, fill="black", font=font)
-    return np.asarray(image)
+def _mismatch(view: str, gives: type[Map], method: Method) -> Mismatch:
+    needs = " or ".join(kind.__name__ for kind in VIEWS[view].needs)
+    return Mismatch(f"the view '{view}' shows a {needs}, but model '{method.model}' gives a {gives.__name__}")

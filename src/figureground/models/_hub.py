@@ -1,39 +1,40 @@
 """Checkpoints from the hub or a local folder: where their files lie, their hashes, their licence, and what can go wrong.
 
 Everything that is kept is taken without asking the network; HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE are honoured, since
-huggingface_hub does the fetching. To admit another place where weights may lie: a line in `_places`; to name the licence
-of a publisher whose cards do not say it: a row in `_LICENCES`; what else can go wrong: a line in `_told` and its test.
+huggingface_hub does the fetching. `fetch` is for SegFormer; _transformers.py fetches for torch with the same parts. To admit
+another place where weights may lie: a line in `_places`; to name the licence of a publisher whose cards do not say it: a row
+in `_LICENCES`.
 """
 
 import contextlib
 import json
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from figureground.errors import WeightsError
+from figureground.models._asking import HASH, MAIN, asking, head, pull_requests, reach
 from figureground.models._checkpoint import Json, require_segformer
 from figureground.models._store import keep, sha256
 from figureground.settings import Settings
 
 SAFE, BIN = "model.safetensors", "pytorch_model.bin"
-_CONFIG, _PROCESSOR, _CARD = "config.json", "preprocessor_config.json", "README.md"
-_MAIN = "main"
+CONFIG, PROCESSOR, CARD = "config.json", "preprocessor_config.json", "README.md"
 _CONVERTED = {  # checkpoints whose safetensors stand only in the pull request of the hub's conversion bot
     "nvidia/segformer-b5-finetuned-ade-640-640": "refs/pr/3",
     "nvidia/segformer-b2-finetuned-ade-512-512": "refs/pr/2",
     "nvidia/segformer-b1-finetuned-ade-512-512": "refs/pr/2",
 }
-_BOT = "SFconvertbot"  # anyone may open a pull request; only the hub's own bot is believed
-_LICENCES = [(r"nvidia/segformer-.*", "NVIDIA Source Code License for SegFormer: research and evaluation only")]
+_LICENCES = [
+    (r"nvidia/segformer-.*", "NVIDIA Source Code License for SegFormer: research and evaluation only"),
+    (r"facebook/mask(2)?former-.*", "CC BY-NC 4.0"),  # so says the model zoo of its authors; the hub's card says "other"
+]
 PERMISSIVE = {"apache-2.0", "mit", "bsd", "bsd-2-clause", "bsd-3-clause", "isc", "unlicense", "cc-by-4.0", "cc0-1.0"}
 """Licences, by the hub's names, under which weights may be used commercially."""
 UNKNOWN = "unknown: see the model's card"
-_PATIENCE = 8.0  # seconds that the hub has for its first word
-_HASH = re.compile(r"[0-9a-f]{64}")
+PATIENCE = 8.0  # seconds that the hub has for its first word
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,35 +68,45 @@ def fetch(name: str, settings: Settings) -> Checkpoint:
 
 def checked(checkpoint: Checkpoint) -> Path:
     """The weights' path, once their hash is what it should be; raises WeightsError."""
-    found = sha256(checkpoint.weights)
-    if found != checkpoint.sha256:
+    return sound(checkpoint.weights, checkpoint.sha256)
+
+
+def sound(path: Path, digest: str) -> Path:
+    """The path, once the file's SHA-256 is what it should be; raises WeightsError."""
+    found = sha256(path)
+    if found != digest:
         raise WeightsError(
-            f"'{checkpoint.weights}' should have the SHA-256 {checkpoint.sha256[:12]}…, but has {found[:12]}…: it is damaged;"
+            f"'{path}' should have the SHA-256 {digest[:12]}…, but has {found[:12]}…: it is damaged;"
             " remove it and fetch it again",
             code="model_corrupt",
         )
-    return checkpoint.weights
+    return path
+
+
+def sound_or_gone(path: Path, digest: str) -> Path:
+    """As `sound`; a file that has just been fetched and is damaged is removed, so that the next fetch begins anew."""
+    try:
+        return sound(path, digest)
+    except WeightsError:
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _read(name: str, locate: Callable[[str], Path | None], settings: Settings, weights: Callable[[], Any]) -> Checkpoint:
     """A checkpoint whose small files `locate` finds; `weights` is asked last, for path, hash, and whether it was fetched."""
-    config = _json(name, _CONFIG, locate(_CONFIG))
+    config = read_json(name, CONFIG, locate(CONFIG))
     require_segformer(config)
-    preprocessor = _json(name, _PROCESSOR, locate(_PROCESSOR))
-    licence = _licence(name, locate(_CARD))
-    if settings.licences == "permissive" and licence not in PERMISSIVE:
-        raise WeightsError(
-            f"the weights of '{name}' are under '{licence}', but only permissive licences are allowed here"
-            " (FIGUREGROUND_LICENCES=permissive); use --method small, or allow them with FIGUREGROUND_LICENCES=any",
-            code="licence_refused",
-        )
+    preprocessor = read_json(name, PROCESSOR, locate(PROCESSOR))
+    licence = licence_of(name, locate(CARD), settings)
     path, digest, fetched = weights()
     return Checkpoint(name, config, preprocessor, path, digest, licence, fetched)
 
 
-def _json(name: str, file: str, path: Path | None) -> Json:
+def read_json(name: str, file: str, path: Path | None, kind: str = "SegFormer") -> Json:
+    """One of a checkpoint's small files; raises WeightsError where it is not there or no JSON object."""
     if path is None or not path.is_file():
-        raise WeightsError(f"'{name}' is no SegFormer checkpoint: it has no {file}; name another one with --weights")
+        raise WeightsError(f"'{name}' is no {kind} checkpoint: it has no {file}; name another one with --weights")
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -103,6 +114,18 @@ def _json(name: str, file: str, path: Path | None) -> Json:
     if not isinstance(found, dict):
         raise WeightsError(f"'{path}' should be a JSON object, but is none; remove it and fetch it again", code="model_corrupt")
     return found
+
+
+def licence_of(name: str, card: Path | None, settings: Settings) -> str:
+    """The licence of a checkpoint; raises WeightsError where `settings.licences` does not allow it."""
+    licence = _licence(name, card)
+    if settings.licences == "permissive" and licence not in PERMISSIVE:
+        raise WeightsError(
+            f"the weights of '{name}' are under '{licence}', but only permissive licences are allowed here"
+            " (FIGUREGROUND_LICENCES=permissive); use --method small, or allow them with FIGUREGROUND_LICENCES=any",
+            code="licence_refused",
+        )
+    return licence
 
 
 def _licence(name: str, card: Path | None) -> str:
@@ -138,25 +161,25 @@ def _kept(name: str, settings: Settings) -> Checkpoint | None:
     """The checkpoint if all of its files are kept already: no network is touched then."""
     from huggingface_hub import constants, try_to_load_from_cache
 
-    def locate(file: str, revision: str = _MAIN) -> Path | None:
+    def locate(file: str, revision: str = MAIN) -> Path | None:
         path = try_to_load_from_cache(name, file, revision=revision)
         return Path(path) if isinstance(path, str) else None
 
     refs = Path(constants.HF_HUB_CACHE, f"models--{name.replace('/', '--')}", "refs")
     pulls = sorted(path.relative_to(refs).as_posix() for path in refs.glob("refs/pr/*"))
-    places = [(SAFE, _MAIN), *((SAFE, ref) for ref in pulls), (BIN, _MAIN)]
+    places = [(SAFE, MAIN), *((SAFE, ref) for ref in pulls), (BIN, MAIN)]
     found = next((path for file, ref in places if (path := locate(file, ref))), None)
-    if found is None or locate(_CONFIG) is None or locate(_PROCESSOR) is None:
+    if found is None or locate(CONFIG) is None or locate(PROCESSOR) is None:
         return None
-    return _read(name, locate, settings, lambda: (found, _promised(name, found, settings), False))
+    return _read(name, locate, settings, lambda: (found, promised(found, _record(name, settings)), False))
 
 
-def _promised(name: str, path: Path, settings: Settings) -> str:
-    """The hash that the hub gave for a kept file: the name of its blob, else what was written down, else what it is."""
-    if _HASH.fullmatch(path.resolve().name):
+def promised(path: Path, record: Path) -> str:
+    """The hash that the hub gave for a kept file: the name of its blob, else what `record` says of it, else what it is."""
+    if HASH.fullmatch(path.resolve().name):
         return path.resolve().name
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return str(json.loads(_record(name, settings).read_text("utf-8"))[path.name])
+        return str(json.loads(record.read_text("utf-8"))[path.name])
     return sha256(path)
 
 
@@ -164,7 +187,7 @@ def _downloaded(name: str, settings: Settings) -> Checkpoint:
     from huggingface_hub import hf_hub_download
 
     def locate(file: str) -> Path | None:  # asked first: huggingface_hub would try a failing download again for a while
-        return None if _head(name, file, _MAIN) is None else Path(hf_hub_download(name, file))
+        return None if head(name, file, MAIN) is None else Path(hf_hub_download(name, file))
 
     def weights() -> tuple[Path, str, bool]:
         file, ref, digest = _places(name)
@@ -172,114 +195,22 @@ def _downloaded(name: str, settings: Settings) -> Checkpoint:
         keep(_record(name, settings), json.dumps({file: digest}).encode())
         return path, digest, True
 
-    with _asking(name):
-        _within(_PATIENCE, lambda: _head(name, _CONFIG, _MAIN, _PATIENCE))
+    with asking(name, "segformer"):
+        reach(name, CONFIG, PATIENCE)
         made = _read(name, locate, settings, weights)
-    try:
-        checked(made)
-    except WeightsError:
-        made.weights.resolve().unlink(missing_ok=True)
-        made.weights.unlink(missing_ok=True)
-        raise
+    sound_or_gone(made.weights, made.sha256)
     return made
 
 
 def _places(name: str) -> tuple[str, str, str]:
     """File, revision and SHA-256 of the weights: safetensors on main or by the hub's bot, else torch's .bin."""
     refs = [_CONVERTED[name]] if name in _CONVERTED else []
-    for file, ref in ((SAFE, _MAIN), *((SAFE, ref) for ref in refs)):
-        if digest := _head(name, file, ref):
+    for file, ref in ((SAFE, MAIN), *((SAFE, ref) for ref in refs)):
+        if digest := head(name, file, ref):
             return file, ref, digest
-    for ref in _pull_requests(name):
-        if digest := _head(name, SAFE, ref):
+    for ref in pull_requests(name):
+        if digest := head(name, SAFE, ref):
             return SAFE, ref, digest
-    if digest := _head(name, BIN, _MAIN):
-        return BIN, _MAIN, digest
+    if digest := head(name, BIN, MAIN):
+        return BIN, MAIN, digest
     raise _no_weights(name)
-
-
-def _pull_requests(name: str) -> list[str]:
-    """The refs of the bot's pull requests, the newest first; none where the hub does not tell."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        asked = HfApi().get_repo_discussions(name, author=_BOT, discussion_type="pull_request")
-        numbers = sorted((found.num for found in asked if found.author == _BOT), reverse=True)
-    except (HfHubHTTPError, ValueError, KeyError):  # a mirror may not have this part of the hub
-        return []
-    return [f"refs/pr/{number}" for number in numbers[:5]]
-
-
-def _head(name: str, file: str, revision: str, timeout: float = 10.0) -> str | None:
-    """What the hub says of a file: its SHA-256 where it has one, else another tag; None where there is no such file."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
-
-    try:
-        digest = get_hf_file_metadata(hf_hub_url(name, file, revision=revision), timeout=timeout).etag or ""
-    except (EntryNotFoundError, RevisionNotFoundError):
-        return None
-    if file in (SAFE, BIN) and not _HASH.fullmatch(digest):
-        raise WeightsError(f"the hub gives no SHA-256 for {file} of '{name}'; copy its files to a folder and use --weights")
-    return digest
-
-
-def _within(seconds: float, call: Callable[[], Any]) -> None:
-    """Run `call`, and raise TimeoutError when it takes longer: name look-ups and connecting heed no time limit of ours."""
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            call()
-        except BaseException as error:  # raised again below
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        raise TimeoutError(f"no answer within {seconds:.0f} seconds")
-    if errors:
-        raise errors[0]
-
-
-@contextlib.contextmanager
-def _asking(name: str) -> Iterator[None]:
-    """Whatever goes wrong while the hub is asked, as one WeightsError; huggingface_hub's own log lines are held back."""
-    from huggingface_hub.utils import logging as hub_logging
-
-    logging: Any = hub_logging  # parts of it have no types
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    except WeightsError:
-        raise
-    except Exception as error:
-        raise _told(name, error) from error
-    finally:
-        logging.set_verbosity(before)
-
-
-def _told(name: str, error: Exception) -> WeightsError:
-    """What an error of huggingface_hub, or of the HTTP library below it, means."""
-    from huggingface_hub import constants, errors
-
-    if isinstance(error, errors.GatedRepoError):
-        return WeightsError(
-            f"'{name}' is gated: accept its terms on {constants.ENDPOINT}/{name} and log in with `hf auth login`"
-        )
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return WeightsError(f"{constants.ENDPOINT} has no model '{name}', or hides it; check the name, or log in")
-    if isinstance(error, errors.OfflineModeIsEnabled):
-        why = "is not kept here, and HF_HUB_OFFLINE forbids to fetch it"
-    elif isinstance(error, errors.HfHubHTTPError):
-        why = f"could not be fetched: {constants.ENDPOINT} answers {error.response.status_code}"
-    else:
-        cause = str(error.__cause__ or error) or type(error).__name__
-        why = f"could not be fetched from {constants.ENDPOINT} ({cause.splitlines()[0]})"
-    return WeightsError(
-        f"'{name}' {why}; try again later, or run `figureground pull segformer` on a machine with a network and copy"
-        f" '{constants.HF_HUB_CACHE}' here, or name a folder with --weights FOLDER, or use --method small"
-    )

@@ -5,10 +5,10 @@ Trained on DUTS-TR and Clothing Co-Parsing, whose terms stand in the card below.
 """
 
 from importlib.resources import files
+from typing import Annotated, Literal
 
-import numpy as np
-
-from figureground.maps import Rgb, SaliencyMap
+from figureground.errors import UnknownName
+from figureground.maps import SaliencyMap
 from figureground.models import Card, Model
 from figureground.settings import Settings
 
@@ -23,22 +23,19 @@ CARD = Card(
 )
 
 
-def load(settings: Settings) -> Model:
-    """The network of the package as a model; raises WeightsError where the package is damaged."""
-    import cv2
+Quality = Annotated[
+    Literal["fast", "balanced", "best"],
+    "How often the network looks: once; twice, and closer at small subjects; closer at all.",
+]
 
+
+def load(settings: Settings, *, quality: Quality = "balanced") -> Model:
+    """The network of the package as a model; raises WeightsError where the package is damaged, UnknownName."""
+    from figureground.models._looks import LOOKS
     from figureground.models._runtime import session
 
-    run = session(files("figureground").joinpath("assets/small.onnx").read_bytes(), settings.threads)
-    side = run.shape[-1]
-
-    def look(rgb: Rgb, /) -> SaliencyMap:
-        height, width = rgb.shape[:2]
-        shrinks = height > side or width > side
-        fitted = cv2.resize(rgb, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        x = np.ascontiguousarray(fitted.transpose(2, 0, 1)[None], np.float32) / 255  # (1, 3, S, S)
-        answer = run(x)[0, 0]  # (S, S)
-        full = cv2.resize(answer, (width, height), interpolation=cv2.INTER_LINEAR)
-        return SaliencyMap(np.clip(full, 0, 1, out=full))
-
-    return look
+    if quality not in LOOKS:
+        raise UnknownName("quality", quality, LOOKS)
+    run = session(files("figureground").joinpath("assets/small.onnx").read_bytes(), settings)
+    look = LOOKS[quality]
+    return lambda rgb, /: SaliencyMap(look(run, run.shape[-1], rgb))

@@ -1,12 +1,22 @@
-"""The training log as a picture: loss, max F and MAE over the epochs, drawn with Pillow."""
+"""Figures as pictures, drawn with Pillow: a training log over its epochs, and how good a method is on labelled pictures.
+
+To add a panel to the latter: a function like `_reliability`, and its call in `plot_result`.
+"""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw
+
+from figureground.evaluate import Result
+from figureground.metrics import f_beta
+from figureground.output import encode, write
 
 COLOURS = {"loss": (90, 90, 90), "max_f": (20, 110, 180), "mae": (200, 80, 30), "iou": (40, 140, 70)}
 WIDTH, PANEL, MARGIN = 720, 170, 46
+SQUARE = 320  # pixels of a side of the panels of `plot_result`
 
 
 def plot_log(log: Path, target: Path) -> None:
@@ -30,3 +40,65 @@ def plot_log(log: Path, target: Path) -> None:
             fill=colour,
         )
     image.save(target)
+
+
+def plot_result(result: Result, target: Path) -> None:
+    """Precision over recall, and the reliability diagram, side by side, written to `target`; its suffix says the format.
+
+    Raises UnknownName where that is no image format of ours, WriteFailed where the file cannot be written.
+    """
+    image = Image.new("RGB", (2 * SQUARE + 3 * MARGIN, SQUARE + 2 * MARGIN), "white")
+    draw = ImageDraw.Draw(image)
+    _precision_recall(_Panel(draw, MARGIN, MARGIN, "recall", "precision"), result)
+    _reliability(_Panel(draw, SQUARE + 2 * MARGIN, MARGIN, "probability said", "share of foreground"), result)
+    write(encode(np.asarray(image), target.suffix), target)
+
+
+class _Panel:
+    """A square of the picture with both axes from 0 to 1."""
+
+    def __init__(self, draw: ImageDraw.ImageDraw, left: int, top: int, across: str, upwards: str) -> None:
+        self.draw, self.left, self.bottom = draw, left, top + SQUARE
+        draw.rectangle((left, top, left + SQUARE, self.bottom), outline=(210, 210, 210))
+        for share in (0.0, 0.5, 1.0):
+            x, y = self.place(share, share)
+            draw.text((x, self.bottom + 4), f"{share:g}", fill="black", anchor="ma")
+            draw.text((left - 4, y), f"{share:g}", fill="black", anchor="rm")
+        draw.text((left + SQUARE / 2, self.bottom + 20), across, fill="black", anchor="ma")
+        draw.text((left + 6, top + 6), upwards, fill="black")
+        self.title = (left, top - 22)
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Where a point of the axes lies in the picture."""
+        return self.left + x * SQUARE, self.bottom - y * SQUARE
+
+    def line(self, xs: Sequence[float], ys: Sequence[float], colour: tuple[int, int, int], width: int = 2) -> None:
+        """A line through these points."""
+        self.draw.line([self.place(x, y) for x, y in zip(xs, ys, strict=True)], fill=colour, width=width)
+
+    def dot(self, x: float, y: float, colour: tuple[int, int, int]) -> None:
+        """A point to be seen."""
+        self.draw.circle(self.place(x, y), 4, fill=colour)
+
+
+def _precision_recall(panel: _Panel, result: Result) -> None:
+    """The curve over the 256 thresholds, and a point where F is greatest."""
+    curve = f_beta(result.precision, result.recall)
+    best = int(curve.argmax())
+    threshold = (255 - best) / 255
+    panel.line(result.recall.tolist(), result.precision.tolist(), COLOURS["max_f"])
+    panel.dot(result.recall[best], result.precision[best], COLOURS["max_f"])
+    panel.draw.text(panel.title, f"max F {curve[best]:.4f}, where the mask is at least {threshold:.2f}", fill=COLOURS["max_f"])
+
+
+def _reliability(panel: _Panel, result: Result) -> None:
+    """What was said against what is true, a point a bin: on the diagonal 0.5 means 0.5. Grey: each bin's share of pixels."""
+    pixels, points = result.reliability.pixels, result.reliability.points()
+    for i, share in enumerate(pixels / max(1, pixels.sum())):
+        (left, top), (right, bottom) = panel.place(i / len(pixels), share), panel.place((i + 1) / len(pixels), 0)
+        panel.draw.rectangle((left + 1, top, right - 1, bottom), fill=(225, 225, 225))
+    panel.line((0, 1), (0, 1), (170, 170, 170), 1)
+    panel.line([point["said"] for point in points], [point["true"] for point in points], COLOURS["mae"])
+    for point in points:
+        panel.dot(point["said"], point["true"], COLOURS["mae"])
+    panel.draw.text(panel.title, f"calibration error {result.reliability.error:.4f}", fill=COLOURS["mae"])

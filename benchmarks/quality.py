@@ -1,0 +1,95 @@
+"""What each way of looking gives and costs: python benchmarks/quality.py DATA... [--every N] [--threads 2]
+
+The rows are those of `LOOKS` in models/_looks.py, which `--quality` chooses from, and what was tried beside them and is not
+offered: `TRIED`. Figures are means over the pictures of DATA (max F and calibration error over the set), without a refiner;
+the time is the median of a picture at its own size, all rows in turn. To measure another way of looking, add it to `TRIED`.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from functools import reduce
+from importlib.resources import files
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from common import Row, report
+from figureground.dataset import pairs
+from figureground.maps import Mask, Rgb
+from figureground.metrics import Counts, Reliability, boundary_iou, max_f, mean_absolute_error, precision_recall
+from figureground.models import _looks
+from figureground.models._looks import LOOKS, Run
+from figureground.models._runtime import session
+from figureground.settings import Settings
+
+
+def mirrored(run: Run, side: int, rgb: Rgb) -> Mask:
+    """The picture and its mirror image."""
+    return _looks.enlarged(_looks.both(run, side, rgb), rgb.shape)
+
+
+def mean_of_probabilities(run: Run, side: int, rgb: Rgb) -> Mask:
+    """The mirror image too, joined by the mean of the probabilities instead of that of the logits."""
+    mirror = _looks.once(run, side, np.ascontiguousarray(rgb[:, ::-1]))[:, ::-1]
+    return (_looks.once(run, side, rgb) + mirror) / 2
+
+
+def corners(run: Run, side: int, rgb: Rgb) -> Mask:
+    """The mirror image too, and single looks at the four corners, whatever the subject's size."""
+    return _looks.at_corners(run, side, rgb, _looks.both(run, side, rgb))
+
+
+TRIED: dict[str, Callable[[Run, int, Rgb], Mask]] = {
+    "mirror image": mirrored,
+    "mirror image, mean of probabilities": mean_of_probabilities,
+    "mirror image and four corners": corners,
+}
+
+
+def figures(look: Callable[[Run, int, Rgb], Mask], run: Run, side: int, rgb: Rgb, truth: NDArray[np.bool_]) -> dict[str, Any]:
+    """What one way of looking gives of one picture."""
+    began = time.perf_counter()
+    said = look(run, side, rgb)
+    took = 1000 * (time.perf_counter() - began)
+    shape = {"IoU": Counts.of(said, truth).iou, "edge IoU": boundary_iou(said, truth), "MAE": mean_absolute_error(said, truth)}
+    return {**shape, "ms": took, "curve": precision_recall(said, truth), "reliable": Reliability.of(said, truth)}
+
+
+def row(name: str, seen: list[dict[str, Any]], base: float) -> Row:
+    """The table's row of one way of looking; `base` : ms of a single look."""
+    means = {key: f"{np.mean([each[key] for each in seen]):.4f}" for key in ("MAE", "IoU", "edge IoU")}
+    best = {"quality": f"`{name}`" if name in LOOKS else name, "max F": f"{max_f([each['curve'] for each in seen]):.4f}"}
+    error = reduce(add, (each["reliable"] for each in seen)).error
+    took = statistics.median(each["ms"] for each in seen)
+    return {**best, **means, "calibration error": f"{error:.4f}", "ms": f"{took:.1f}", "of one look": f"{took / base:.1f}"}
+
+
+def main() -> None:
+    """Measure each way of looking on each picture, in turn."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="+")
+    parser.add_argument("--every", type=int, default=1, help="take each Nth picture only")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--network", type=Path, help="another exported network (ONNX) than the package's")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
+    given = parser.parse_args()
+    ours = files("figureground").joinpath("assets/small.onnx").read_bytes()
+    run = session(given.network or ours, Settings(threads=given.threads))
+    seen: dict[str, list[dict[str, Any]]] = {name: [] for name in {**LOOKS, **TRIED}}
+    for pair in tqdm(pairs(given.data)[:: given.every], disable=None):
+        rgb, mask = pair.read()
+        for name, look in {**LOOKS, **TRIED}.items():
+            seen[name].append(figures(look, run, run.shape[-1], rgb, mask > 127))
+    base = statistics.median(each["ms"] for each in seen["fast"])
+    title = f"Ways of looking, {len(seen['fast'])} pictures, onnxruntime, {given.threads} threads"
+    report(title, [row(name, each, base) for name, each in seen.items()], given.json)
+
+
+if __name__ == "__main__":
+    main()

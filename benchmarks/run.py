@@ -1,0 +1,110 @@
+"""Runs all benchmarks and writes what they measured into docs/speed.md: python benchmarks/run.py [--only NAME …] [--rounds N].
+
+A table stands there between `<!-- NAME -->` and `<!-- end NAME -->`. A benchmark that fails, or is skipped here, leaves the
+table that was there, and standard error says so. To add a benchmark, write a script that takes `--json FILE` (see
+benchmarks/common.py), add a row to `BENCHMARKS` and the two marks to docs/speed.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from common import ROOT, table
+from figureground.models._runtime import cores
+
+PAGE = ROOT / "docs" / "speed.md"
+BENCHMARKS: dict[str, list[str]] = {
+    "NETWORK": ["small.py"],
+    "WHOLE": ["whole.py", "--rounds", "5"],
+    "THROUGHPUT": ["throughput.py", "--pictures", "20"],
+    "SCALING": ["scaling.py", "--plot", "docs/pictures/scaling.png"],
+    "ENCODERS": ["encoders.py"],
+    "RUNTIMES": ["runtimes.py"],
+    "SEGFORMER": ["segformer.py", "--shapes", "b0", "b5"],
+}
+LIMIT = 900  # seconds that one benchmark may take
+FEATURES = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "VNNI", "avx512_bf16": "bf16", "amx_tile": "AMX"}
+PACKAGES = ("numpy", "Pillow", "opencv-python-headless", "onnxruntime", "openvino", "torch", "transformers")
+
+
+def measured(words: list[str], rounds: int | None) -> str:
+    """The table that a benchmark gives, its command above it; raises RuntimeError where it gives none."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "table.json")
+        more = [] if rounds is None else ["--rounds", str(rounds)]
+        command = [sys.executable, str(ROOT / "benchmarks" / words[0]), *words[1:], *more, "--json", str(target)]
+        try:
+            subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL, timeout=LIMIT)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            raise RuntimeError(f"failed ({type(error).__name__})") from error
+        if not target.exists():
+            raise RuntimeError("was skipped")
+        facts = json.loads(target.read_text("utf-8"))
+    parts = [f"{facts['title']}: `{facts['command']}`", table(facts["rows"]), facts.get("note", "")]
+    return "\n\n".join(part for part in parts if part)
+
+
+def filled(page: str, name: str, text: str) -> str:
+    """The page with `text` between the marks of `name`; raises ValueError where they are not there, once each."""
+    head, end = f"<!-- {name} -->", f"<!-- end {name} -->"
+    if (page.count(head), page.count(end)) != (1, 1) or page.index(head) > page.index(end):
+        raise ValueError(f"the page wants one {head} and after it one {end}")
+    return re.sub(f"{re.escape(head)}.*?{re.escape(end)}", lambda _: f"{head}\n{text}\n{end}", page, flags=re.DOTALL)
+
+
+def machine(load: float) -> str:
+    """What the figures were measured on, in a sentence."""
+    name, flags = platform.processor() or platform.machine(), ""
+    facts = Path("/proc/cpuinfo")
+    if facts.exists():
+        lines = dict(line.split(":", 1) for line in facts.read_text().split("\n\n")[0].splitlines() if ":" in line)
+        lines = {key.strip(): value.strip() for key, value in lines.items()}
+        name, flags = lines.get("model name", name), lines.get("flags", "")
+    has = ", ".join(text for flag, text in FEATURES.items() if flag in flags.split())
+    return (
+        f"Measured on {cores()} cores of {name} ({platform.machine()}{', ' + has if has else ''}), {platform.system()},"
+        f" Python {platform.python_version()}, {', '.join(filter(None, map(_release, PACKAGES)))}; other work kept"
+        f" {load:.1f} cores busy in the minute before."
+    )
+
+
+def _release(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=list(BENCHMARKS), default=list(BENCHMARKS), metavar="NAME")
+    parser.add_argument("--rounds", type=int, help="for each benchmark; fewer is for a trial")
+    parser.add_argument("--page", type=Path, default=PAGE, help="what is written; a copy is for a trial")
+    given = parser.parse_args()
+    load, began, left = os.getloadavg()[0], time.perf_counter(), []
+    for name in given.only:
+        start = time.perf_counter()
+        try:
+            text = measured(BENCHMARKS[name], given.rounds)
+        except RuntimeError as error:
+            left.append(name)
+            print(f"{name}: {BENCHMARKS[name][0]} {error}; its old table stays", file=sys.stderr)
+        else:  # written at once: a later failure loses nothing
+            given.page.write_text(filled(given.page.read_text("utf-8"), name, text), "utf-8")
+        print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
+    if len(left) < len(given.only):
+        given.page.write_text(filled(given.page.read_text("utf-8"), "MACHINE", machine(load)), "utf-8")
+    print(f"in all {time.perf_counter() - began:.0f} s; {len(given.only) - len(left)} of {len(given.only)} tables written")
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""The commands over labelled pictures: measure, split, train, export. cli.py hangs them under `main`."""
+
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from figureground.flags import chosen, flag, given, method_options, runtime_options, settings_from
+from figureground.maps import Mask, Rgb
+from figureground.methods import find
+from figureground.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from figureground.pipeline import Separator
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True)
+@method_options
+@runtime_options
+@click.option("--against", multiple=True, metavar="NAME", help="Another method to compare with; may be given several times.")
+@click.option("--csv", "table", type=click.Path(path_type=Path), help="Write the figures of each picture here.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw precision over recall and reliability here.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write a page with figures, curves and pictures here (HTML).")
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+def evaluate(
+    data: tuple[str, ...],
+    method: str,
+    against: tuple[str, ...],
+    table: Path | None,
+    plot: Path | None,
+    report: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure a method on DATA: folders, zip archives or lists of pictures with masks; or several methods against it.
+
+    --csv and --plot are of the method itself; the options of models, rules and refiners too.
+    """
+    from figureground.dataset import pairs
+    from figureground.evaluate import evaluate as measure
+    from figureground.output import encoder, write
+    from figureground.pipeline import Separator
+    from figureground.report import Evaluated, page
+    from figureground.training.plot import plot_result
+
+    if plot is not None:
+        encoder(plot.suffix)  # an unknown format is told before the work, not after it
+    labelled, settings = pairs(data), settings_from(options)
+    asked = {method: chosen(method, options)} | {name: find(name) for name in against}
+    evaluated = []
+    for name, each in asked.items():
+        separate = Separator(each, settings)
+        answer = partial(_mask, separate)
+        evaluated.append(Evaluated(name, measure(answer, labelled, progress=not as_json), answer))
+    result = evaluated[0].result
+    if table is not None:
+        write(result.csv().encode(), table)
+    if plot is not None:
+        plot_result(result, plot)
+    if report is not None:
+        write(
+            page(evaluated, labelled, f"{', '.join(asked)} on {', '.join(Path(each).name for each in data)}").encode(), report
+        )
+    for one in evaluated:
+        figures = {"method": one.name, **one.result.as_dict()} if as_json else {}
+        click.echo(json.dumps(figures, ensure_ascii=False) if as_json else f"{one.name}: {one.result.table()}")
+
+
+def _mask(separate: "Separator", rgb: Rgb) -> Mask:
+    return separate(rgb).mask
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for train.txt, val.txt and test.txt.")
+@click.option("--val", default=0.1, show_default=True, help="Share of the pictures to choose by.")
+@click.option("--test", default=0.1, show_default=True, help="Share of the pictures to judge by at the very end.")
+@click.option("--seed", default=0, show_default=True, help="Another seed, other lists.")
+@click.option("--alike", default=48, show_default=True, help="Bits of 256 in which hashes of near-duplicates differ at most.")
+@click.option("--overwrite", is_flag=True, help="Replace lists that are there already.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def split(data: tuple[str, ...], out: Path, overwrite: bool, as_json: bool, **shares: Any) -> None:
+    """Deal DATA out into lists for training, validation and test; near-duplicates stay together.
+
+    The lists are data themselves: figureground train lists/train.txt --val lists/val.txt …
+    """
+    from figureground.dataset import pairs
+    from figureground.output import make_folder, refuse_existing, write
+    from figureground.split import lines
+    from figureground.split import split as deal
+
+    made = deal(pairs(data), **shares)
+    files = {part: out / f"{part}.txt" for part in made.parts}
+    if not overwrite:
+        refuse_existing(files.values())
+    make_folder(out)
+    for part, file in files.items():
+        write(lines(made.parts[part], out).encode(), file)
+    if as_json:
+        counts = {part: len(chosen_here) for part, chosen_here in made.parts.items()}
+        click.echo(json.dumps({**counts, "near_duplicates": made.groups}, ensure_ascii=False))
+        return
+    for part, file in files.items():
+        click.echo(f"{file}: {len(made.parts[part])} pictures")
+    for group in made.groups:
+        click.echo(f"near-duplicates, kept together: {', '.join(group)}")
+
+
+def recipe_options(command: F) -> F:
+    """Every field of a Recipe as a flag."""
+    for field in reversed(fields(Recipe)):
+        command = flag(field.name, field.type, "", field.default)(command)
+    return command
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True)
+@click.option("--val", required=True, multiple=True, help="Data to choose the weights by; may be given several times.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for weights, log and plot.")
+@click.option("--from", "start", type=click.Path(exists=True, path_type=Path), help="Weights (safetensors) to begin from.")
+@recipe_options
+def train(data: tuple[str, ...], val: tuple[str, ...], out: Path, start: Path | None, **recipe: Any) -> None:
+    """Train the embedded network on DATA (folders or zip archives with images/ and masks/) and export it as ONNX.
+
+    A run that was stopped goes on when the same command is given again.
+    """
+    from figureground.dataset import pairs
+
+    training = _part("figureground.training.loop", "training", "train")
+    best = training.train(pairs(data), pairs(val), out, Recipe(**given(recipe)), start)
+    _export(best, best.with_suffix(".onnx"), None)
+
+
+@click.command()
+@click.argument("weights", type=click.Path(exists=True, path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The ONNX file to write.")
+@click.option("--size", type=int, default=None, help="Pixels of a side; else what the network was last trained at.")
+def export(weights: Path, out: Path, size: int | None) -> None:
+    """Turn trained WEIGHTS (safetensors) into one ONNX file with float16 weights."""
+    _export(weights, out, size)
+
+
+def _export(weights: Path, out: Path, size: int | None) -> None:
+    exporting = _part("figureground.training.export", "export", "train")
+    apart = exporting.export(weights, out, size)
+    size_now = f"{out.stat().st_size / 2**20:.2f} MiB"
+    click.echo(f"{weights} → {out}: {size_now}, at most {apart['after']:.1e} from torch in probability")
+
+
+def _part(module: str, what: str, extra: str) -> Any:
+    """A module that needs an extra; raises MissingExtra."""
+    from importlib import import_module
+
+    from figureground.errors import MissingExtra
+
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"{what} ({error.name})", extra) from error

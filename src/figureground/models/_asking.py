@@ -1,0 +1,111 @@
+"""Asking the hub: what it says of a file, who converted weights, and whatever goes wrong meanwhile as one clear line.
+
+What else can go wrong: a line in `_told` and its test in tests/test_hub.py.
+"""
+
+import contextlib
+import re
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from figureground.errors import WeightsError
+
+MAIN = "main"
+HASH = re.compile(r"[0-9a-f]{64}")
+_BOT = "SFconvertbot"  # anyone may open a pull request; only the hub's own bot is believed
+
+
+def pull_requests(name: str) -> list[str]:
+    """The refs of the bot's pull requests, the newest first; none where the hub does not tell."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        asked = HfApi().get_repo_discussions(name, author=_BOT, discussion_type="pull_request")
+        numbers = sorted((found.num for found in asked if found.author == _BOT), reverse=True)
+    except (HfHubHTTPError, ValueError, KeyError):  # a mirror may not have this part of the hub
+        return []
+    return [f"refs/pr/{number}" for number in numbers[:5]]
+
+
+def head(name: str, file: str, revision: str, timeout: float = 10.0) -> str | None:
+    """What the hub says of a file: its SHA-256 where it has one, else another tag; None where there is no such file."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
+
+    try:
+        digest = get_hf_file_metadata(hf_hub_url(name, file, revision=revision), timeout=timeout).etag or ""
+    except (EntryNotFoundError, RevisionNotFoundError):
+        return None
+    if file.endswith((".safetensors", ".bin")) and not HASH.fullmatch(digest):
+        raise WeightsError(f"the hub gives no SHA-256 for {file} of '{name}'; copy its files to a folder and use --weights")
+    return digest
+
+
+def reach(name: str, file: str, seconds: float) -> None:
+    """Ask for the hub's first word of a model; raises whatever goes wrong, TimeoutError after so many seconds."""
+    within(seconds, lambda: head(name, file, MAIN, seconds))
+
+
+def within(seconds: float, call: Callable[[], Any]) -> None:
+    """Run `call`, and raise TimeoutError when it takes longer: name look-ups and connecting heed no time limit of ours."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:  # raised again below
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError(f"no answer within {seconds:.0f} seconds")
+    if errors:
+        raise errors[0]
+
+
+@contextlib.contextmanager
+def asking(name: str, model: str) -> Iterator[None]:
+    """Whatever goes wrong while the hub is asked, as one WeightsError; huggingface_hub's own log lines are held back.
+
+    name : the hub id. model : what `figureground pull` calls the model that wants it.
+    """
+    from huggingface_hub.utils import logging as hub_logging
+
+    logging: Any = hub_logging  # parts of it have no types
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    except WeightsError:
+        raise
+    except Exception as error:
+        raise _told(name, model, error) from error
+    finally:
+        logging.set_verbosity(before)
+
+
+def _told(name: str, model: str, error: Exception) -> WeightsError:
+    """What an error of huggingface_hub, or of the HTTP library below it, means."""
+    from huggingface_hub import constants, errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return WeightsError(
+            f"'{name}' is gated: accept its terms on {constants.ENDPOINT}/{name} and log in with `hf auth login`"
+        )
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return WeightsError(f"{constants.ENDPOINT} has no model '{name}', or hides it; check the name, or log in")
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        why = "is not kept here, and HF_HUB_OFFLINE forbids to fetch it"
+    elif isinstance(error, errors.HfHubHTTPError):
+        why = f"could not be fetched: {constants.ENDPOINT} answers {error.response.status_code}"
+    else:
+        cause = str(error.__cause__ or error) or type(error).__name__
+        why = f"could not be fetched from {constants.ENDPOINT} ({cause.splitlines()[0]})"
+    return WeightsError(
+        f"'{name}' {why}; try again later, or run `figureground pull {model}` on a machine with a network and copy"
+        f" '{constants.HF_HUB_CACHE}' here, or name a folder with --weights FOLDER, or use --method small"
+    )

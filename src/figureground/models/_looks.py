@@ -1,0 +1,187 @@
+"""How often, and where, a network of a fixed size S looks at a picture. To add a way of looking: a row in `LOOKS`.
+
+Several answers are joined by fixed weights and never stretched by their own least and greatest value: nothing stays nothing.
+"""
+
+from collections.abc import Callable, Mapping
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground.maps import Mask, Rgb
+
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""(1, 3, S, S) float32 in [0, 1] → (1, 1, S, S) float32 in [0, 1]."""
+Window = tuple[slice, slice]
+"""Rows and columns of a picture."""
+
+FOUND = 0.3  # what the first look gives at least this is the subject, for a second look
+TAIL = 0.01  # of the subject's mass that may lie outside each side of its box: a stray spot does not widen it
+LEAST = 16  # pixels of the first answer that a subject has at least: fewer are noise
+MARGIN = 0.2  # of the box's longer side, added on each side
+WORTH = 0.75  # the second look is worth its time where its window is a smaller part of the picture than this
+FADE = 0.15  # of a window's side, over which what was seen there fades out
+TRUST = 0.5  # how much of the answer inside a window is the second look's
+CORNER = 0.85  # of the picture's sides: the windows at its corners
+CORNER_TRUST = 0.6  # the weight of a look at a corner, that of the first answer being 1
+
+
+def once(run: Run, side: int, rgb: Rgb) -> Mask:
+    """One look at the whole picture."""
+    return enlarged(alone(run, side, rgb), rgb.shape)
+
+
+def closer(run: Run, side: int, rgb: Rgb) -> Mask:
+    """The picture and its mirror image, and a second look at what was found where that is clearly smaller than the picture.
+
+    The answer for a mirrored picture is the mirrored answer.
+    """
+    first = both(run, side, rgb)
+    window = subject(first, rgb.shape)
+    return enlarged(first, rgb.shape) if window is None else at_window(run, side, rgb, first, window)
+
+
+def closest(run: Run, side: int, rgb: Rgb) -> Mask:
+    """As `closer`, and where the subject is large, looks at the four corners instead."""
+    first = both(run, side, rgb)
+    window = subject(first, rgb.shape)
+    return at_corners(run, side, rgb, first) if window is None else at_window(run, side, rgb, first, window)
+
+
+LOOKS: Mapping[str, Callable[[Run, int, Rgb], Mask]] = {"fast": once, "balanced": closer, "best": closest}
+"""(run, S, picture (H, W, 3) uint8) → (H, W) float32 in [0, 1], by quality."""
+
+
+def alone(run: Run, side: int, rgb: Rgb) -> Mask:
+    """The whole picture as it is; (S, S)."""
+    return _plain(run, _fitted(rgb, side))
+
+
+def both(run: Run, side: int, rgb: Rgb) -> Mask:
+    """The whole picture and its mirror image, joined by the mean of their logits; (S, S)."""
+    x = _fitted(rgb, side)
+    return _probability((_logit(_plain(run, x)) + _logit(_mirror(run, x))) / 2)
+
+
+def subject(seen: Mask, shape: tuple[int, ...]) -> Window | None:
+    """A window of the picture, `shape` (H, W, …), around what `seen`, (S, S), shows; as square as the picture allows.
+
+    None where too little was found, or where the window would be nearly the whole picture.
+    """
+    found = np.where(seen >= FOUND, seen, 0)
+    if np.count_nonzero(found) < LEAST:
+        return None
+    rows, columns = (_extent(found.sum(1 - axis, np.float64)) * shape[axis] for axis in (0, 1))
+    wanted = max(np.ptp(rows), np.ptp(columns)) * (1 + 2 * MARGIN)
+    window = _stretched(rows, wanted, shape[0]), _stretched(columns, wanted, shape[1])
+    area = (window[0].stop - window[0].start) * (window[1].stop - window[1].start)
+    return window if area < WORTH * shape[0] * shape[1] else None
+
+
+def at_window(run: Run, side: int, rgb: Rgb, first: Mask, window: Window) -> Mask:
+    """`first`, (S, S), enlarged, and drawn towards what the network says of `window` alone; (H, W)."""
+    part = rgb[window]
+    full, second = enlarged(first, rgb.shape), enlarged(both(run, side, part), part.shape)
+    place = full[window]
+    rows, columns = (np.arange(span.start, span.stop, dtype=np.float32) + 0.5 for span in window)
+    second -= place  # in place: pictures may be huge
+    second *= TRUST * _weight(rows, window[0], rgb.shape[0])[:, None]
+    second *= _weight(columns, window[1], rgb.shape[1])
+    place += second
+    return full
+
+
+def at_corners(run: Run, side: int, rgb: Rgb, first: Mask) -> Mask:
+    """`first`, (S, S), and one look at each corner, joined by a weighted mean of logits and enlarged; (H, W)."""
+    height, width = rgb.shape[:2]
+    steps = (np.arange(side, dtype=np.float32) + 0.5) / side
+    total, weights = _logit(first), np.ones_like(first)
+    for i, rows in enumerate(_ends(height)):
+        for j, columns in enumerate(_ends(width)):
+            look = _plain if i == j else _mirror  # in this order a mirrored picture is looked at alike
+            seen = _logit(look(run, _fitted(rgb[rows, columns], side)))
+            weight = np.outer(_weight(steps * height, rows, height), _weight(steps * width, columns, width))
+            total += CORNER_TRUST * weight * _placed(seen, (rows, columns), rgb.shape)
+            weights += CORNER_TRUST * weight
+    return enlarged(_probability(total / weights), rgb.shape)
+
+
+def _fitted(rgb: Rgb, side: int) -> NDArray[np.float32]:
+    """A picture, (H, W, 3) uint8, as the network wants it: (1, 3, S, S) float32 in [0, 1]."""
+    height, width = rgb.shape[:2]
+    # in two steps: OpenCV's area mode must not enlarge, as it would one side of a thin picture, lopsidedly
+    shrunk = cv2.resize(rgb, (min(width, side), min(height, side)), interpolation=cv2.INTER_AREA)
+    fitted = cv2.resize(shrunk, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(fitted.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+
+
+def _plain(run: Run, x: NDArray[np.float32]) -> Mask:
+    answer: Mask = run(x)[0, 0]
+    return answer
+
+
+def _mirror(run: Run, x: NDArray[np.float32]) -> Mask:
+    answer: Mask = run(np.ascontiguousarray(x[..., ::-1]))[0, 0, :, ::-1]
+    return answer
+
+
+def _logit(answer: Mask) -> Mask:
+    sure = np.clip(answer, 1e-6, 1 - 1e-6)
+    logit: Mask = np.log(sure / (1 - sure)).astype(np.float32, copy=False)
+    return logit
+
+
+def _probability(logit: NDArray[np.floating]) -> Mask:
+    probability: Mask = (1 / (1 + np.exp(-logit))).astype(np.float32, copy=False)
+    return probability
+
+
+def enlarged(answer: Mask, shape: tuple[int, ...]) -> Mask:
+    """(S, S) → (H, W), `shape` being (H, W, …)."""
+    full: Mask = np.asarray(cv2.resize(answer, shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.clip(full, 0, 1, out=full)
+
+
+def _extent(mass: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From where to where, (2,) as shares of the side, the mass lies, but for `TAIL` of it at each end."""
+    skip = TAIL * mass.sum()
+    low, high = (int(np.searchsorted(np.cumsum(way), skip)) for way in (mass, mass[::-1]))
+    return np.array([low, len(mass) - high]) / len(mass)
+
+
+def _stretched(span: NDArray[np.float64], wanted: float, length: int) -> slice:
+    """`wanted` pixels around the middle of `span`, moved and cut to lie within 0 … length."""
+    wanted = min(wanted, length)
+    start = min(max(span.mean() - wanted / 2, 0.0), length - wanted)
+    return slice(int(start), min(length, int(np.ceil(start + wanted))))
+
+
+def _ends(length: int) -> tuple[slice, slice]:
+    """The first and the last part of a side, `CORNER` of it each."""
+    part = int(np.ceil(CORNER * length))
+    return slice(0, part), slice(length - part, length)
+
+
+def _weight(places: NDArray[np.float32], window: slice, length: int) -> NDArray[np.float32]:
+    """Weights at `places`, in pixels along a side: 1 within the window, falling smoothly to 0 at its ends, 0 outside.
+
+    An end of the window that is the picture's own, at 0 or `length`, does not fade.
+    """
+    fade = FADE * (window.stop - window.start)
+    start = (places - window.start) / fade if window.start > 0 else np.ones_like(places)
+    end = (window.stop - places) / fade if window.stop < length else np.ones_like(places)
+    near = np.clip(np.minimum(start, end), 0, 1)
+    smooth: NDArray[np.float32] = (near * near * (3 - 2 * near)).astype(np.float32, copy=False)
+    return smooth
+
+
+def _placed(answer: Mask, window: Window, shape: tuple[int, ...]) -> Mask:
+    """What was said of a window, (S, S), moved to where the window lies in the answer for the whole picture, (S, S)."""
+    move = np.zeros((2, 3))
+    for axis, (part, length) in enumerate(zip(window, shape, strict=False)):
+        scale = length / (part.stop - part.start)  # of the whole answer's steps, in those of the window's
+        shift = (0.5 * length - len(answer) * part.start) / (part.stop - part.start) - 0.5
+        move[1 - axis] = (0, scale, shift) if axis == 0 else (scale, 0, shift)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(answer, move, answer.shape, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)

@@ -1,0 +1,128 @@
+"""How near each pixel is, from one still picture: any checkpoint for depth estimation, through torch.
+
+Paper: Yang et al., "Depth Anything V2", NeurIPS 2024. Weights: the small network of its authors, Apache-2.0 (its larger
+ones are CC BY-NC 4.0), model.safetensors on main, or any others named with `weights`. To add a short name: a row in `SHORT`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from figureground.errors import WeightsError
+from figureground.maps import DepthMap, Rgb
+from figureground.models import Card, Model
+from figureground.models._checkpoint import Json
+from figureground.models._pictures import Tones, side, unusable
+from figureground.models._transformers import Family, fetch, require
+from figureground.models._transformers import load as load_network
+from figureground.settings import Settings
+
+DEFAULT = "depth-anything/Depth-Anything-V2-Small-hf"
+SHORT = {
+    "depth-small": DEFAULT,
+    "depth-indoor": "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf",
+    "depth-outdoor": "depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf",
+}
+"""Names for those who do not know the hub's."""
+FAMILY = Family("depth", "AutoModelForDepthEstimation", ("depth_anything", "dpt"))
+
+CARD = Card(
+    gives=DepthMap,
+    about="how near each pixel is; needs torch, downloads 99 MB once",
+    weights=DEFAULT,
+    licence="Apache-2.0",
+    data="synthetic pictures with exact depth, then 62 million photographs labelled by a larger network; terms vary",
+    permissive=True,
+    source="Yang et al., Depth Anything V2, NeurIPS 2024, https://arxiv.org/abs/2406.09414",
+    extra="torch",
+)
+
+
+LONGEST = 4  # times the processor's size: no picture, however narrow, becomes longer than that for the network
+NEAREST = 0.01  # metres: what a metric network calls nearer is taken for this near
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """To which size a picture is brought: about height × width, in whole patches."""
+
+    height: int
+    width: int
+    keep_aspect: bool
+    multiple: int
+
+    @classmethod
+    def of(cls, said: Json) -> "Size":
+        """What preprocessor_config.json says; raises WeightsError for what cannot be followed."""
+        size = said.get("size")
+        size = size if isinstance(size, dict) else {"height": size, "width": size}
+        height, width = side(size, "height"), side(size, "width")
+        multiple = side(said, "ensure_multiple_of") or 1
+        if height is None or width is None or said.get("do_resize", True) is False or said.get("do_pad"):
+            raise unusable("wanted do_resize to a height and a width, and no do_pad")
+        return cls(height, width, bool(said.get("keep_aspect_ratio")), multiple)
+
+    def fit(self, height: int, width: int) -> tuple[int, int]:
+        """The network's height and width for a picture: of the two scales the one nearer to 1, for both sides."""
+        tall, wide = self.height / height, self.width / width
+        if self.keep_aspect:
+            tall = wide = wide if abs(1 - wide) < abs(1 - tall) else tall
+            tall = wide = min(tall, LONGEST * max(self.height, self.width) / max(height, width))
+        return self._whole(tall * height), self._whole(wide * width)
+
+    def _whole(self, length: float) -> int:
+        return max(1, round(length / self.multiple)) * self.multiple
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """A loaded checkpoint; `weights` and `licence` say which."""
+
+    weights: str
+    licence: str
+    size: Size
+    tones: Tones
+    metric: bool
+    """Whether the network says metres; else something proportional to 1 / distance, up to a shift."""
+    network: Any
+
+    def __call__(self, rgb: Rgb, /) -> DepthMap:
+        """The nearness of each pixel of (H, W, 3) uint8 sRGB; raises WeightsError where the network gives no numbers."""
+        import cv2
+        import torch
+
+        height, width = rgb.shape[:2]
+        x = torch.from_numpy(self.tones.tensor(rgb, self.size.fit(height, width)))
+        with torch.inference_mode():
+            answer = self.network(pixel_values=x).predicted_depth[0].numpy()
+        if not np.isfinite(answer).all():
+            raise WeightsError(f"the network '{self.weights}' gives no finite numbers; fetch it again", code="model_corrupt")
+        full = np.asarray(cv2.resize(answer, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+        if self.metric:
+            np.maximum(full, NEAREST, out=full)
+            np.reciprocal(full, out=full)
+        return DepthMap(full)
+
+
+def is_metric(config: Json) -> bool:
+    """Whether a checkpoint says metres, which grow with distance; all others here say what grows with nearness."""
+    return bool(config.get("depth_estimation_type") == "metric")
+
+
+def load(
+    settings: Settings,
+    *,
+    weights: Annotated[str, "hub id or local folder of a checkpoint for depth estimation"] = DEFAULT,
+) -> Model:
+    """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
+    require(FAMILY)
+    checkpoint = fetch(SHORT.get(weights, weights), settings, FAMILY)
+    size, tones, metric = Size.of(checkpoint.preprocessor), Tones.of(checkpoint.preprocessor), is_metric(checkpoint.config)
+    return Depth(checkpoint.name, checkpoint.licence, size, tones, metric, load_network(checkpoint, settings, FAMILY))
+
+
+def pull(settings: Settings, weights: str = DEFAULT) -> Path:
+    """Fetch beforehand: the folder of the checkpoint, which `load` will find; raises WeightsError. Needs no torch."""
+    return fetch(SHORT.get(weights, weights), settings, FAMILY).folder

@@ -1,0 +1,193 @@
+"""Evaluations as one self-contained HTML page: figures, curves, and the pictures to look at. Nothing is loaded from elsewhere.
+
+To add a section: a function that gives HTML, and its line in `page`.
+"""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from figureground.bootstrap import LEVEL, difference_interval, mean_interval, paired_p
+from figureground.dataset import Pair
+from figureground.evaluate import Result
+from figureground.maps import Image8, Mask, Rgb
+from figureground.metrics import f_beta
+
+COLOURS = ("#1467b3", "#c2501e", "#26864a", "#8a4fb5", "#9a7b00", "#0f8a8a", "#b52a60", "#555")  # of the methods, in order
+WORST, BEST, DIFFERENT = 12, 6, 8  # how many pictures a section shows
+SIDE = 200  # pixels of the long side of a picture shown
+
+Series = tuple[Sequence[float], Sequence[float]]
+"""x and y, in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One method's figures on the data, and how to ask it again for the pictures that are shown."""
+
+    name: str
+    result: Result
+    separate: Callable[[Rgb], Mask]
+
+
+def page(evaluated: Sequence[Evaluated], data: Sequence[Pair], title: str) -> str:
+    """The page, HTML of a few MB at most. Pictures are chosen by their IoU; those shown are separated once more."""
+    first = evaluated[0]
+    order = sorted(range(len(data)), key=lambda i: first.result.rows[i].figures["iou"])
+    worst, best = order[:WORST], order[: WORST - 1 : -1][:BEST]
+    sections = [
+        f"<h1>{escape(title)}</h1><p>{len(data)} pictures; intervals hold the true mean with a confidence of {LEVEL:.0%}.</p>",
+        _summary(evaluated),
+        _curves(evaluated),
+        *(_compared(first, other, data) for other in evaluated[1:]),
+        _shown(f"Worst of {first.name}", worst, evaluated, data),
+        _shown(f"Best of {first.name}", best, evaluated, data) if best else "",
+        _all(evaluated, data),
+    ]
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+    view = '<meta name="viewport" content="width=device-width,initial-scale=1">'
+    return f"{head}{view}<style>{_STYLE}</style><main>{''.join(sections)}</main></html>\n"
+
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0; }
+main { max-width: 1100px; margin: auto; padding: 24px; }
+h1 { font-size: 26px; }
+h2 { font-size: 19px; margin-top: 36px; border-bottom: 1px solid var(--line); }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: 3px 12px 3px 0; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+tr + tr td { border-top: 1px solid var(--line); }
+small { opacity: 0.7; }
+.wide { overflow-x: auto; }
+.charts { display: flex; flex-wrap: wrap; gap: 24px; }
+svg { width: 320px; height: 300px; }
+svg text { font-size: 11px; fill: currentColor; }
+figure { margin: 0 0 20px; }
+figcaption { font-size: 13px; overflow-wrap: anywhere; }
+.row { display: flex; flex-wrap: wrap; gap: 6px; align-items: flex-end; }
+.row div { font-size: 12px; }
+.row img { display: block; background: #8883; }
+.key { display: inline-block; width: 11px; height: 11px; margin-right: 6px; }
+"""
+
+
+def _summary(evaluated: Sequence[Evaluated]) -> str:
+    """Every figure of every method, its mean with an interval."""
+    names = list(evaluated[0].result.mean)
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("method", "max F", *names))
+    rows = []
+    for colour, one in zip(_colours(evaluated), evaluated, strict=True):
+        cells = [f'<span class="key" style="background:{colour}"></span>{escape(one.name)}', f"{one.result.max_f:.4f}"]
+        for name in names:
+            values = [row.figures[name] for row in one.result.rows]
+            if name == "seconds":
+                cells.append(f"{np.mean(values):.3f}")
+            else:
+                low, high = mean_interval(values)
+                cells.append(f"{np.mean(values):.4f}<br><small>{low:.3f} to {high:.3f}</small>")
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    return f'<h2>Figures</h2><div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+
+
+def _curves(evaluated: Sequence[Evaluated]) -> str:
+    """Precision over recall, F over the threshold, reliability, and how many pictures have which IoU."""
+    thresholds = np.linspace(1, 0, 256).tolist()
+    precision, f, reliable, spread = [], [], [], []
+    for one in evaluated:
+        result = one.result
+        precision.append((result.recall.tolist(), result.precision.tolist()))
+        f.append((thresholds, f_beta(result.precision, result.recall).tolist()))
+        points = result.reliability.points()
+        reliable.append(([point["said"] for point in points], [point["true"] for point in points]))
+        counts, edges = np.histogram([row.figures["iou"] for row in result.rows], 20, (0, 1))
+        spread.append((((edges[:-1] + edges[1:]) / 2).tolist(), (counts / max(1, counts.max())).tolist()))
+    charts = [
+        _chart("precision over recall", precision, evaluated),
+        _chart("F (β² = 0.3) over the threshold", f, evaluated),
+        _chart("share of foreground over the probability said", reliable, evaluated, diagonal=True),
+        _chart("pictures over their IoU, of the commonest", spread, evaluated),
+    ]
+    return f'<h2>Curves</h2><div class="charts">{"".join(charts)}</div>'
+
+
+def _chart(title: str, series: Sequence[Series], evaluated: Sequence[Evaluated], diagonal: bool = False) -> str:
+    """Lines in a square whose axes go from 0 to 1, as SVG."""
+    marks = "".join(
+        f'<text x="{40 + 260 * v}" y="282" text-anchor="middle">{v:g}</text>'
+        f'<text x="34" y="{264 - 240 * v}" text-anchor="end">{v:g}</text>'
+        f'<path d="M40 {260 - 240 * v}H300M{40 + 260 * v} 20V260" stroke="#8883" fill="none"/>'
+        for v in (0, 0.25, 0.5, 0.75, 1)
+    )
+    if diagonal:
+        marks += '<path d="M40 260L300 20" stroke="#888" stroke-dasharray="4 4"/>'
+    lines = ""
+    for colour, (xs, ys) in zip(_colours(evaluated), series, strict=True):
+        points = " ".join(f"{40 + 260 * x:.1f},{260 - 240 * y:.1f}" for x, y in zip(xs, ys, strict=True))
+        lines += f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+    label = escape(title)
+    return f'<svg viewBox="0 0 320 300" role="img" aria-label="{label}"><text x="40" y="12">{label}</text>{marks}{lines}</svg>'
+
+
+def _compared(first: Evaluated, other: Evaluated, data: Sequence[Pair]) -> str:
+    """Whether two methods differ on the same pictures, and where they differ most."""
+    gaps = [
+        theirs.figures["iou"] - ours.figures["iou"] for ours, theirs in zip(first.result.rows, other.result.rows, strict=True)
+    ]
+    low, high = difference_interval(gaps)
+    better = sum(gap > 0 for gap in gaps)
+    text = (
+        f"IoU of {escape(other.name)} less that of {escape(first.name)}, picture by picture: mean {np.mean(gaps):+.4f}"
+        f" ({low:+.4f} to {high:+.4f}), better on {better} of {len(gaps)}; sign-flip permutation test p = {paired_p(gaps):.4f}."
+    )
+    most = sorted(range(len(gaps)), key=lambda i: -abs(gaps[i]))[:DIFFERENT]
+    shown = _shown("", [i for i in most if gaps[i]], (first, other), data)
+    return f"<h2>{escape(first.name)} and {escape(other.name)}</h2><p>{text}</p><p>Where they differ most:</p>{shown}"
+
+
+def _shown(title: str, chosen: Sequence[int], evaluated: Sequence[Evaluated], data: Sequence[Pair]) -> str:
+    """Pictures side by side with their truth and each method's mask."""
+    figures = []
+    for i in chosen:
+        rgb, mask = data[i].read()
+        parts = [("picture", _image(rgb)), ("truth", _image(mask))]
+        for one in evaluated:
+            said = np.rint(np.clip(one.separate(rgb), 0, 1) * 255).astype(np.uint8)
+            parts.append((f"{one.name}: IoU {one.result.rows[i].figures['iou']:.3f}", _image(said)))
+        row = "".join(f"<div>{image}{escape(text)}</div>" for text, image in parts)
+        figures.append(f'<figure><figcaption>{escape(data[i].name)}</figcaption><div class="row">{row}</div></figure>')
+    return (f"<h2>{escape(title)}</h2>" if title else "") + "".join(figures)
+
+
+def _image(image: Image8) -> str:
+    """A picture, (H, W, 3) or (H, W), made small and put into the page."""
+    import cv2
+
+    from figureground.output import Look, encode
+
+    height, width = image.shape[:2]
+    scale = SIDE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    data = base64.b64encode(encode(small.astype(np.uint8, copy=False), ".webp", Look(quality=80))).decode()
+    return f'<img width="{size[0]}" height="{size[1]}" loading="lazy" alt="" src="data:image/webp;base64,{data}">'
+
+
+def _all(evaluated: Sequence[Evaluated], data: Sequence[Pair]) -> str:
+    """A line for every picture."""
+    head = "".join(f"<th>{escape(one.name)}: IoU</th><th>MAE</th>" for one in evaluated)
+    rows = []
+    for i, pair in enumerate(data):
+        figures: list[Mapping[str, float]] = [one.result.rows[i].figures for one in evaluated]
+        cells = "".join(f"<td>{each['iou']:.3f}</td><td>{each['mae']:.4f}</td>" for each in figures)
+        rows.append(f"<tr><td>{escape(pair.name)}</td>{cells}</tr>")
+    table = f"<table><tr><th>picture</th>{head}</tr>{''.join(rows)}</table>"
+    return f'<h2>Every picture</h2><details><summary>{len(data)} lines</summary><div class="wide">{table}</div></details>'
+
+
+def _colours(evaluated: Sequence[Evaluated]) -> list[str]:
+    return [COLOURS[i % len(COLOURS)] for i in range(len(evaluated))]
