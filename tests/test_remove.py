@@ -375,3 +375,19 @@ def test_one_thread_gives_the_same_mask(photo):
         with Image.open(photo.with_name("photo.mask.png")) as image:
             masks.append(np.asarray(image).astype(int))
     assert np.abs(masks[0] - masks[1]).max() <= 1
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_pictures_at_once_are_told_of_in_their_order(tmp_path, workers):
+    pictures = []
+    for number in range(7):
+        pictures.append(tmp_path / f"p{number}.png")
+        Image.fromarray(np.full((20 + 300 * (number % 2), 30, 3), 30 * number, np.uint8)).save(pictures[-1])
+    pictures[4].write_bytes(b"no picture")
+    end = command("remove", *pictures, "--json", "--workers", workers, "--quality", "fast")
+    assert end.code == 1
+    assert [Path(json.loads(line)["picture"]).name for line in end.out.splitlines()] == [
+        f"p{n}.png" for n in (0, 1, 2, 3, 5, 6)
+    ]
+    assert "p4.png" in end.err
+    command("remove", *pictures, "--workers", "0").refused(2, "--workers")

@@ -101,6 +101,7 @@ def main() -> None:
 @click.option("--lenient", is_flag=True, help="Take what can be read of truncated pictures.")
 @click.option("--max-pixels", type=click.IntRange(1), help="Refuse larger pictures.  [default: 100000000]")
 @runtime_options
+@click.option("--workers", type=click.IntRange(1), help="Pictures worked on at once; else as many as cores, at most 4.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each picture on standard output.")
 @click.option("--timings", is_flag=True, help="Say how long each stage took, on standard error.")
 def remove(pictures: tuple[str, ...], method: str, **given_options: Any) -> int:

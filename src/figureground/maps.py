@@ -40,7 +40,7 @@ class LabelMap:
 
     def shares(self) -> dict[int, float]:
         """The share of the picture that each class has, the largest first, ties by index; classes not found are left out."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.names))
+        counts = _counted(self.labels, len(self.names))
         order = np.argsort(-counts, kind="stable")
         return {int(index): counts[index] / self.labels.size for index in order if counts[index]}
 
@@ -75,7 +75,7 @@ class InstanceMap:
 
     def areas(self) -> NDArray[np.int64]:
         """The number of pixels of each object, (objects,) int64."""
-        return np.bincount(self.numbers.ravel(), minlength=len(self.objects) + 1)[1:]
+        return _counted(self.numbers, len(self.objects) + 1)[1:]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,3 +90,12 @@ class DepthMap:
 
 
 Map = SaliencyMap | LabelMap | InstanceMap | DepthMap
+
+
+def _counted(indices: NDArray[np.unsignedinteger], kinds: int) -> NDArray[np.int64]:
+    """How often each index occurs, (kinds,) int64; some rows at a time, since bincount makes 8 bytes of each pixel."""
+    rows = max(1, (1 << 20) // max(1, indices.shape[1]))
+    total = np.zeros(kinds, np.int64)
+    for start in range(0, len(indices), rows):
+        total += np.bincount(indices[start : start + rows].ravel(), minlength=kinds)
+    return total

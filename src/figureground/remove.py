@@ -1,14 +1,15 @@
-"""The command `remove`: several pictures, one after the other, each written as soon as it is done."""
+"""The command `remove`: several pictures, a few at a time, told of in their order, each written as soon as it is done."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from figureground.errors import InputError, NoForeground, UsageError, WriteFailed
 from figureground.maps import Mask
 from figureground.methods import Method, check, check_prompt
+from figureground.models._runtime import cores
 from figureground.output import (
     ARRAYS,
     OPAQUE,
@@ -24,12 +25,15 @@ from figureground.output import (
     write,
 )
 from figureground.picture import stem
-from figureground.pipeline import Clock, Separator, within_memory
+from figureground.pipeline import Clock, Separator, share, within_memory
 from figureground.pixels import Pixels
 from figureground.png import Effort
 from figureground.prompt import Prompt
 from figureground.separation import VIEWS, Separation, check_views
 from figureground.settings import Settings
+from figureground.stream import in_order
+
+MOST = 4  # pictures at once, where nobody says: each holds some 25 bytes for every pixel
 
 Say = Callable[..., None]
 
@@ -53,6 +57,7 @@ class Job:
     require_subject: bool = False
     as_json: bool = False
     timings: bool = False
+    workers: int | None = None
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -73,18 +78,22 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
     check_views(job.views, job.method)
     plans = _plan(job)
     _remark(job, plans, note)
-    separate = Separator(job.method, job.settings)
-    failed = 0
-    for each in tqdm(plans, disable=True if len(plans) < 2 or job.as_json else None, unit="picture"):
-        try:
-            with within_memory(each.source):
-                facts = _one(job, each, separate)
-        except (InputError, NoForeground) as error:  # this picture is at fault; anything else ends the run
+    workers = min(len(plans), job.workers or min(cores(), MOST))
+    separate = Separator(job.method, replace(job.settings, threads=share(job.settings, workers)))
+
+    def one(each: Plan) -> dict[str, Any]:
+        with within_memory(each.source):
+            return _one(job, each, separate)
+
+    failed, quiet = 0, True if len(plans) < 2 or job.as_json else None
+    results = in_order(one, plans, workers, (InputError, NoForeground))
+    for result in tqdm(results, total=len(plans), disable=quiet, unit="picture"):
+        if result.error is not None:  # this picture is at fault; anything else ends the run
             failed += 1
-            error.picture = error.picture or each.source
-            say(error, job.as_json)
+            result.error.picture = result.error.picture or result.source.source
+            say(result.error, job.as_json)
         else:
-            _report(job, each, facts, echo, note)
+            _report(job, result.source, result.get(), echo, note)
     if failed and len(plans) > 1:
         note(f"{failed} of {len(plans)} pictures failed")
     return 1 if failed else 0
