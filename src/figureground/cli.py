@@ -108,7 +108,7 @@ def remove(pictures: tuple[str, ...], method: str, **given_options: Any) -> int:
     """Separate PICTURES: paths, http(s) addresses, or - for standard input."""
     from figureground.remove import Job, run
 
-    names = set(all_options()) | {"model", "rule", "refiner"}
+    names = set(all_options()) | {"model", "rule", "refiner", "combine"}
     options = {name: given_options.pop(name) for name in list(given_options) if name in names}
     given_options["lenient"] = given_options["lenient"] or None  # a flag that is not given leaves the environment's word
     settings = settings_from(given_options)

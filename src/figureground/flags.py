@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
-from figureground.methods import DEFAULT, METHODS, Method, all_options, find
+from figureground.errors import UsageError
+from figureground.methods import DEFAULT, METHODS, Combine, Method, all_options, find
 from figureground.prompt import Prompt, box, point
 from figureground.settings import Precision, Runtime, Settings
 
@@ -85,11 +86,20 @@ def method_options(command: F) -> F:
         command = flag(option.name, option.kind, option.help, option.default)(command)
     for part in ("refiner", "rule", "model"):
         command = flag(part, str, f"Another {part} than the method's own.")(command)
-    return click.option("-m", "--method", default=DEFAULT, show_default=True, metavar="NAME", help=", ".join(METHODS))(command)
+    join = "How two methods joined by + become one; product lets the second veto."
+    command = click.option("--combine", type=click.Choice(get_args(Combine)), help=f"{join}  [default: mean]")(command)
+    return click.option(
+        "-m", "--method", default=DEFAULT, show_default=True, metavar="NAME", help=f"{', '.join(METHODS)}, or two: small+stuff"
+    )(command)
+
+
+_PARTS = ("model", "rule", "refiner", "combine")
 
 
 def chosen(method: str, options: dict[str, Any]) -> Method:
     """The method that the flags describe; raises UnknownName."""
     set_here = given(options)
-    parts = {part: set_here.pop(part) for part in ("model", "rule", "refiner") if part in set_here}
-    return replace(find(method), **parts).with_options(**set_here)
+    found, parts = find(method), {part: set_here.pop(part) for part in _PARTS if part in set_here}
+    if "combine" in parts and found.beside is None:
+        raise UsageError(f"--combine joins two methods, such as small+stuff, but --method {method} is one")
+    return replace(found, **parts).with_options(**set_here)

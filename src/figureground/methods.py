@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from figureground import models
 from figureground.errors import Mismatch, UnknownName, UnknownOption, UsageError
@@ -13,6 +13,7 @@ from figureground.refine import REFINERS
 from figureground.rules import RULES
 
 Plain = str | int | float | bool | tuple[str, ...] | None
+Combine = Literal["mean", "max", "min", "product"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,18 @@ class Method:
     options: Mapping[str, Plain] = field(default_factory=dict)
     """Keyword-only parameters of model, rule and refiner, by name."""
     about: str = ""
+    beside: "Method | None" = None
+    """A second method, whose mask is joined with this one's before the refiner; its own refiner is left out."""
+    combine: Combine = "mean"
+    """How the two masks are joined."""
 
     def with_options(self, **options: Plain) -> "Method":
-        """The same method with these options set beside its own."""
-        return replace(self, options={**self.options, **options})
+        """The same method with these options set beside its own; of two methods, each takes those that it knows."""
+        if self.beside is None:
+            return replace(self, options={**self.options, **options})
+        theirs = {name: value for name, value in options.items() if name in set().union(*_known(self.beside)[:2])}
+        mine = {name: value for name, value in options.items() if name not in theirs or name in set().union(*_known(self))}
+        return replace(self, options={**self.options, **mine}, beside=self.beside.with_options(**theirs))
 
 
 METHODS: dict[str, Method] = {
@@ -58,7 +67,12 @@ class Option:
 
 
 def find(name: str) -> Method:
-    """The method of that name; raises UnknownName."""
+    """The method of that name, or of two names joined by a plus sign: small+stuff; raises UnknownName, UsageError."""
+    if "+" in name:
+        first, _, second = name.partition("+")
+        if "+" in second:
+            raise UsageError(f"two methods can be joined, such as small+stuff, but '{name}' came")
+        return replace(find(first), beside=find(second))
     if name not in METHODS:
         raise UnknownName("method", name, METHODS)
     return METHODS[name]
@@ -94,14 +108,16 @@ def reads(rule: str) -> type[Map]:
 
 
 def check_prompt(method: Method, prompt: Prompt | None) -> None:
-    """Raise UsageError where the method's model does not take what the prompt holds, or needs one and none is there."""
-    card, kinds = models.card(method.model), prompt.kinds if prompt else frozenset()
+    """Raise UsageError where no model of the method takes what the prompt holds, or one needs a prompt and none is there."""
     ways = {"text": "phrases (--prompt, --not)", "places": "points or a box (--point, --not-point, --box)"}
-    for kind in sorted(kinds - card.takes):
+    names = [method.model] + ([method.beside.model] if method.beside else [])
+    cards, kinds = [models.card(name) for name in names], prompt.kinds if prompt else frozenset()
+    for kind in sorted(kinds.difference(*(card.takes for card in cards))):
         able = [name for name, row in METHODS.items() if kind in models.card(row.model).takes]
         raise UsageError(f"model '{method.model}' takes no {ways[kind]}; methods that do: {', '.join(able)}")
-    if card.needs_prompt and not kinds:
-        raise UsageError(f"model '{method.model}' needs {' or '.join(ways[kind] for kind in sorted(card.takes))}")
+    for name, card in zip(names, cards, strict=True):
+        if card.needs_prompt and not kinds & card.takes:
+            raise UsageError(f"model '{name}' needs {' or '.join(ways[kind] for kind in sorted(card.takes))}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +143,7 @@ def check(method: Method) -> Parts:
             f"rule '{method.rule}' reads a {wants.__name__}, but model '{method.model}' gives a {gives.__name__};"
             f" rules for it: {', '.join(name for name in RULES if reads(name) is gives)}"
         )
-    functions = (models.module(method.model).load, RULES[method.rule], REFINERS[method.refiner])
-    known = [{option.name for option in options_of(function)} for function in functions]
+    known = _known(method)
     for name in method.options:
         if not any(name in names for names in known):
             takes = ", ".join(sorted(set().union(*known))) or "none"
@@ -136,4 +151,12 @@ def check(method: Method) -> Parts:
                 f"'{name}' is no option of model '{method.model}', rule '{method.rule}' and refiner '{method.refiner}';"
                 f" their options: {takes}"
             )
+    if method.beside is not None:
+        check(method.beside)
     return Parts(*({k: v for k, v in method.options.items() if k in names} for names in known))
+
+
+def _known(method: Method) -> list[set[str]]:
+    """The names of the options of model, rule and refiner."""
+    functions = (models.module(method.model).load, RULES[method.rule], REFINERS[method.refiner])
+    return [{option.name for option in options_of(function)} for function in functions]

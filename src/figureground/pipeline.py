@@ -1,14 +1,17 @@
 """The main path: a model looks at a picture, a rule decides what is foreground, a refiner finishes the edge."""
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, overload
 
+import numpy as np
+
 from figureground import models
 from figureground.errors import PictureTooLarge
-from figureground.methods import DEFAULT, Method, check, check_prompt, find
+from figureground.maps import FOUND, Map, Mask
+from figureground.methods import DEFAULT, Combine, Method, check, check_prompt, find
 from figureground.models._runtime import cores
 from figureground.picture import Picture, Source
 from figureground.prompt import Prompt
@@ -23,6 +26,15 @@ S = TypeVar("S", bound=Source | Picture)
 T = TypeVar("T")
 NO_MEMORY = ("Insufficient memory", "Failed to allocate memory", "bad_alloc")
 """How OpenCV's and onnxruntime's own errors say it."""
+
+
+JOINS: Mapping[Combine, Callable[[Mask, Mask], Mask]] = {
+    "mean": lambda one, other: (one + other) * np.float32(0.5),
+    "max": np.maximum,
+    "min": np.minimum,
+    "product": np.multiply,
+}
+"""How two methods' masks become one; `product` and `min` let the second veto the first."""
 
 
 class Separator:
@@ -43,6 +55,8 @@ class Separator:
         self._licence = getattr(self._model, "licence", "")
         self._rule, self._rule_options = RULES[self.method.rule], options.rule
         self._refiner, self._refiner_options = REFINERS[self.method.refiner], options.refiner
+        self._takes = models.card(self.method.model).takes
+        self._beside = Separator(self.method.beside, self.settings) if self.method.beside else None
         self._sharing: dict[int, Separator] = {}
 
     def __call__(self, source: Source | Picture, prompt: Prompt | None = None) -> Separation:
@@ -54,12 +68,21 @@ class Separator:
         check_prompt(self.method, prompt)
         clock = Clock()
         picture = source if isinstance(source, Picture) else clock("decode", Picture.read, source, self.settings)
-        asked = (picture.rgb, prompt) if models.card(self.method.model).takes else (picture.rgb,)
+        agreement = None
         with within_memory(picture.source):
-            seen = clock("network", self._model, *asked)
-            rough = clock("rule", self._rule, seen, **self._rule_options)
+            seen, rough = self._look(picture, prompt, clock)
+            if self._beside is not None:
+                _, other = self._beside._look(picture, prompt, clock)
+                agreement = _agreement(rough, other)
+                rough = JOINS[self.method.combine](rough, other)
             mask = clock("refine", self._refiner, picture.rgb, rough, **self._refiner_options)
-        return Separation(picture, mask, seen, self.method, clock.seconds, self._licence)
+        return Separation(picture, mask, seen, self.method, clock.seconds, self._licence, agreement)
+
+    def _look(self, picture: Picture, prompt: Prompt | None, clock: "Clock") -> tuple[Map, Mask]:
+        """What the model sees, and what of it the rule takes for foreground."""
+        asked = (picture.rgb, prompt) if self._takes else (picture.rgb,)
+        seen = clock("network", self._model, *asked)
+        return seen, clock("rule", self._rule, seen, **self._rule_options)
 
     @overload
     def map(
@@ -139,6 +162,13 @@ def within_memory(source: str) -> Iterator[None]:
             message = f"'{source}' needs more memory than there is; shrink it, or lower FIGUREGROUND_MAX_PIXELS"
             raise PictureTooLarge(message, code="resource_limit", picture=source) from None
         raise
+
+
+def _agreement(one: Mask, other: Mask) -> float:
+    """Intersection over union of the two foregrounds, in [0, 1]; 1 where neither finds any."""
+    ours, theirs = one >= FOUND, other >= FOUND
+    either = int(np.count_nonzero(ours | theirs))
+    return int(np.count_nonzero(ours & theirs)) / either if either else 1.0
 
 
 class Clock:

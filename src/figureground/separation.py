@@ -30,6 +30,8 @@ class Separation:
     seconds: Mapping[str, float] = field(default_factory=dict)
     licence: str = ""
     """Of the weights that looked."""
+    agreement: float | None = None
+    """Of two methods joined: the intersection over union of what each of them found, in [0, 1]."""
 
     def cutout(self) -> Pixels:
         """The subject alone, (H, W, 4) in the picture's depth, straight alpha; its colours are free of the old background."""
@@ -123,6 +125,9 @@ class Separation:
             "seconds": {stage: round(value, 4) for stage, value in self.seconds.items()},
             "warnings": list(self.picture.warnings),
         }
+        if self.method.beside is not None:
+            facts["method"] |= {"beside": self.method.beside.model, "combine": self.method.combine}
+            facts["agreement"] = round(self.agreement or 0.0, 4)
         if isinstance(self.map, LabelMap | InstanceMap):
             from figureground.legend import classes_found, objects_found
 

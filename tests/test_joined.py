@@ -1,0 +1,96 @@
+import pickle
+
+import numpy as np
+import pytest
+
+from commandline import command
+from figureground import models
+from figureground.errors import UnknownName, UnknownOption, UsageError
+from figureground.maps import LabelMap, SaliencyMap
+from figureground.methods import check, check_prompt, find
+from figureground.pipeline import Separator
+from figureground.prompt import Prompt, box
+
+SUBJECT = np.array([[0.9, 0.9, 0.2, 0.0], [0.8, 0.6, 0.4, 0.0]], np.float32)
+THINGS = np.array([[1, 0, 1, 0], [1, 1, 0, 0]], np.uint8)
+RGB = np.zeros((2, 4, 3), np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def answers(monkeypatch):
+    """Models that give the two drawn maps, whatever the picture."""
+
+    def load(name, settings, **options):
+        seen = SaliencyMap(SUBJECT) if name == "small" else LabelMap(THINGS, ("wall", "cat"), (True, False))
+        return lambda rgb: seen
+
+    monkeypatch.setattr(models, "load", load)
+
+
+def joined(combine):
+    from dataclasses import replace
+
+    return Separator(replace(find("small+stuff"), combine=combine, refiner="none"))(RGB)
+
+
+@pytest.mark.parametrize(
+    ("combine", "mask"),
+    [
+        ("mean", (SUBJECT + THINGS) / 2),
+        ("max", [[1, 0.9, 1, 0], [1, 1, 0.4, 0]]),
+        ("min", [[0.9, 0, 0.2, 0], [0.8, 0.6, 0, 0]]),
+        ("product", [[0.9, 0, 0.2, 0], [0.8, 0.6, 0, 0]]),
+    ],
+)
+def test_two_masks_become_one(combine, mask):
+    done = joined(combine)
+    assert done.mask == pytest.approx(np.array(mask, np.float32))
+    assert done.mask.dtype == np.float32
+    info = done.info()
+    assert info["agreement"] == done.agreement == 3 / 5
+    assert (info["method"]["beside"], info["method"]["combine"]) == ("segformer", combine)
+
+
+def test_one_method_has_nobody_to_agree_with():
+    done = Separator(find("small"))(RGB)
+    assert done.agreement is None
+    assert "agreement" not in done.info()
+
+
+def test_two_that_find_nothing_agree(monkeypatch):
+    monkeypatch.setattr(models, "load", lambda name, settings, **_: lambda rgb: SaliencyMap(np.zeros((2, 4), np.float32)))
+    assert Separator(find("small+small"))(RGB).agreement == 1
+
+
+def test_options_go_to_the_method_that_knows_them():
+    method = find("small+stuff").with_options(background_classes=("cat",), quality="best", min_part=0.2)
+    assert method.options == {"quality": "best", "min_part": 0.2}
+    assert method.beside.options == {"background_classes": ("cat",)}
+    check(method)
+    assert pickle.loads(pickle.dumps(method)) == method
+    with pytest.raises(UnknownOption, match="'keep' is no option"):
+        check(find("small+stuff").with_options(keep="2"))
+
+
+def test_names_that_cannot_be_joined():
+    with pytest.raises(UnknownName, match="stuf"):
+        find("small+stuf")
+    with pytest.raises(UsageError, match="two methods can be joined"):
+        find("small+stuff+depth")
+
+
+def test_a_prompt_goes_to_the_one_that_takes_it():
+    places = Prompt(box=box("1,1,2,2"))
+    check_prompt(find("stuff+points"), places)
+    with pytest.raises(UsageError, match="model 'points' needs points or a box"):
+        check_prompt(find("stuff+points"), None)
+    with pytest.raises(UsageError, match="takes no phrases"):
+        check_prompt(find("stuff+points"), Prompt(text=("a dog",)))
+
+
+def test_on_the_command_line():
+    command("remove", "x.jpg", "--combine", "max").refused(2, "--combine joins two methods")
+    command("remove", "x.jpg", "--method", "small+stuff+depth").refused(2, "two methods")
+    command("remove", "x.jpg", "--method", "stuff", "--point", "1,1").refused(2, "takes no points or a box")
+    command("remove", "x.jpg", "--method", "points").refused(2, "needs points or a box")
+    command("remove", "x.jpg", "--point", "1;1").refused(2, "a point is x,y")
