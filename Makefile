@@ -44,6 +44,6 @@ clean:
 	@touch $@
 
 .venv/.test: .venv/.base tests/requirements.txt
-	$(PIP) --editable '.[formats,train,fast]' --requirement tests/requirements.txt
+	$(PIP) --editable '.[evaluate,fast,formats,torch,train]' --requirement tests/requirements.txt
 	$(PIP) --no-deps pysodmetrics
 	@touch $@

@@ -65,6 +65,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._blob(path.removeprefix("/cdn/"))
         elif path.startswith("/api/models/"):
             self._api(*path.removeprefix("/api/models/").split("/", 2))
+        elif path.startswith("/api/"):  # huggingface_hub asks for things of its own
+            self._answer(404, b"")
         else:
             owner, name, _, revision, file = path.lstrip("/").split("/", 4)
             self._file(f"{owner}/{name}", urllib.parse.unquote(revision), file)

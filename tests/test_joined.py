@@ -22,7 +22,7 @@ def answers(monkeypatch):
 
     def load(name, settings, **options):
         seen = SaliencyMap(SUBJECT) if name == "small" else LabelMap(THINGS, ("wall", "cat"), (True, False))
-        return lambda rgb: seen
+        return lambda rgb, prompt=None: seen
 
     monkeypatch.setattr(models, "load", load)
 
@@ -58,7 +58,7 @@ def test_one_method_has_nobody_to_agree_with():
 
 
 def test_two_that_find_nothing_agree(monkeypatch):
-    monkeypatch.setattr(models, "load", lambda name, settings, **_: lambda rgb: SaliencyMap(np.zeros((2, 4), np.float32)))
+    monkeypatch.setattr(models, "load", lambda name, settings, **_: lambda rgb, _=None: SaliencyMap(np.zeros((2, 4), np.float32)))
     assert Separator(find("small+small"))(RGB).agreement == 1
 
 

@@ -4,6 +4,7 @@ import sys
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,6 +14,7 @@ from figureground import Separator, Settings, separate
 from figureground.errors import UnreadablePicture, WeightsError
 from figureground.metrics import Counts, mean_absolute_error
 from figureground.models import _runtime, small
+from figureground.prompt import Prompt, box, point
 from pictures.draw import SCENES, draw
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -36,6 +38,20 @@ def test_photographs_are_separated(separator, name):
     assert done.mask.dtype == np.float32
     assert Counts.of(done.mask, truth).iou >= LEAST_IOU[name]
     assert mean_absolute_error(done.mask, truth) <= 0.28
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_box_or_a_click_never_spoils_a_photograph_and_mends_a_bad_one(separator, name):
+    truth = draw(name)[0] > 0
+    rows, columns = np.nonzero(truth)
+    corners = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    deepest = cv2.distanceTransform(np.pad(truth, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1].argmax()
+    y, x = np.unravel_index(deepest, truth.shape)
+    prompts = (None, Prompt(box=box(",".join(map(str, corners)))), Prompt(points=(point(f"{x},{y}"),)))
+    plain, boxed, clicked = (Counts.of(separator(PICTURES / f"{name}.jpg", p).mask, truth).iou for p in prompts)
+    assert boxed >= plain - 0.1
+    assert clicked >= plain - 0.05
+    assert max(boxed, clicked) >= min(0.6, plain + 0.05)
 
 
 @pytest.mark.parametrize("name", SCENES)

@@ -8,9 +8,11 @@ from importlib.resources import files
 from typing import Annotated, Literal
 
 from figureground.errors import UnknownName
-from figureground.maps import SaliencyMap
+from figureground.maps import Rgb, SaliencyMap
 from figureground.models import Card, Model
+from figureground.prompt import Prompt
 from figureground.settings import Settings
+from figureground.steer import steer
 
 CARD = Card(
     gives=SaliencyMap,
@@ -20,6 +22,7 @@ CARD = Card(
     data="DUTS-TR (no licence stated; its photographs are research material), Clothing Co-Parsing (Apache-2.0)",
     permissive=True,
     source="assets/small.md",
+    takes=frozenset({"places"}),
 )
 
 
@@ -37,5 +40,13 @@ def load(settings: Settings, *, quality: Quality = "balanced") -> Model:
     if quality not in LOOKS:
         raise UnknownName("quality", quality, LOOKS)
     run = session(files("figureground").joinpath("assets/small.onnx").read_bytes(), settings)
-    look = LOOKS[quality]
-    return lambda rgb, /: SaliencyMap(look(run, run.shape[-1], rgb))
+    looks, side = LOOKS[quality], run.shape[-1]
+
+    def look(rgb: Rgb, prompt: Prompt | None = None, /) -> SaliencyMap:
+        values = looks(run, side, rgb)
+        if prompt is None or "places" not in prompt.kinds:
+            return SaliencyMap(values)
+        places = prompt.places(rgb.shape[1], rgb.shape[0])
+        return SaliencyMap(steer(rgb, values, places, lambda part: looks(run, side, part)))
+
+    return look

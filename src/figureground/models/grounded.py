@@ -1,0 +1,165 @@
+"""What phrases name, as sharp as SAM 2.1 can cut it: Grounding DINO finds boxes, SAM 2.1 fills them, both through torch.
+
+Papers: Liu et al., "Grounding DINO", ECCV 2024; Ravi et al., "SAM 2", 2024; joined as in Ren et al., "Grounded SAM", 2024.
+Weights: IDEA-Research's smallest detector and Meta's smallest SAM 2.1, both Apache-2.0 and model.safetensors on main, or
+others of the families named with `weights` and `mask_weights`. To add a short name for a detector: a row in `SHORT`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground.errors import UnknownOption, UsageError, WeightsError
+from figureground.maps import Mask, Rgb, SaliencyMap
+from figureground.models import Card, Model
+from figureground.models._phrases import tidy, tokenizer, tokens
+from figureground.models._pictures import Tones, side, unusable
+from figureground.models._sam import WEIGHTS as MASKS
+from figureground.models._sam import Sam, family, probability
+from figureground.models._transformers import Checkpoint, Family, fetch, require
+from figureground.models._transformers import load as load_network
+from figureground.models.points import SHORT as SAMS
+from figureground.prompt import Places, Prompt
+from figureground.settings import Settings
+
+Boxes = NDArray[np.float32]
+"""(boxes, 4): left, top, right, bottom in the picture's pixels."""
+
+DEFAULT = "IDEA-Research/grounding-dino-tiny"
+SHORT = {"grounding-dino-tiny": DEFAULT, "grounding-dino-base": "IDEA-Research/grounding-dino-base"}
+"""Names for those who do not know the hub's."""
+FAMILY = Family("grounded", "GroundingDinoForObjectDetection", ("grounding-dino",), tokenizer=True)
+BOX_THRESHOLD = 0.4
+"""As in the example of the checkpoint's card; the code of the authors' demonstration takes 0.35, transformers 0.25."""
+MOST = 64  # boxes that are filled, the surest ones
+
+CARD = Card(
+    gives=SaliencyMap,
+    about="what --prompt names, found as boxes and cut out; needs torch, downloads 845 MB once",
+    weights=DEFAULT,
+    licence="Apache-2.0",
+    data="Objects365, GoldG, Cap4M (terms vary); for the masks SA-V (CC BY 4.0), SA-1B (a research licence)",
+    permissive=True,
+    source="Liu et al., Grounding DINO, ECCV 2024, https://arxiv.org/abs/2303.05499",
+    takes=frozenset({"text"}),
+    needs_prompt=True,
+    extra="torch",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """To which size a picture is brought: its shorter side to `shortest`, but the longer one to `longest` at most."""
+
+    shortest: int
+    longest: int
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> "Fit":
+        """What preprocessor_config.json says; raises WeightsError for what cannot be followed."""
+        size = checkpoint.preprocessor.get("size", {"shortest_edge": 800, "longest_edge": 1333})
+        if not isinstance(size, dict):
+            raise unusable(f"size should have shortest_edge and longest_edge, but is {size!r}")
+        shortest, longest = side(size, "shortest_edge"), side(size, "longest_edge")
+        if not shortest or not longest:
+            raise unusable("size should have shortest_edge and longest_edge")
+        return cls(shortest, longest)
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """The network's height and width for a picture, as transformers rounds them, at least a pixel."""
+        short, long = min(height, width), max(height, width)
+        exact: float = self.shortest
+        if long / short * exact > self.longest:
+            exact = self.longest * short / long
+        less = max(1, round(exact))
+        more = long if less == short else max(1, int(exact * long / short))
+        return (less, more) if height <= width else (more, less)
+
+
+@dataclass(frozen=True, slots=True)
+class Grounded:
+    """Two loaded checkpoints; `weights` and `licence` say which."""
+
+    weights: str
+    licence: str
+    fit: Fit
+    tones: Tones
+    network: Any
+    reader: Any
+    sam: Sam
+    box_threshold: float
+
+    def __call__(self, rgb: Rgb, prompt: Prompt | None = None, /) -> SaliencyMap:
+        """How likely each pixel of (H, W, 3) uint8 sRGB belongs to something that the prompt's phrases name.
+
+        The union of the masks of all boxes whose score exceeds the threshold; where there is none, 0 everywhere. What
+        `without` names is found in the same way and taken away: min(p, 1 − q). Raises UsageError without a phrase, for an
+        empty phrase or too many words; WeightsError where a network gives no numbers.
+        """
+        wanted, unwanted = (tidy(said) for said in ((prompt.text, prompt.without) if prompt else ((), ())))
+        if not wanted:
+            raise UsageError("model 'grounded' must be told the foreground: name it with --prompt, such as --prompt 'the dog'")
+        found = self._union(rgb, wanted)
+        if unwanted:
+            less = self._union(rgb, unwanted)
+            np.subtract(1, less, out=less)  # in place: pictures may be huge
+            np.minimum(found, less, out=found)
+        return SaliencyMap(found)
+
+    def _union(self, rgb: Rgb, phrases: tuple[str, ...]) -> Mask:
+        """The probability that a pixel is of anything that the phrases name, (H, W); joined at the network's size."""
+        height, width = rgb.shape[:2]
+        boxes = self.boxes(rgb, phrases)
+        if not len(boxes):
+            return np.zeros((height, width), np.float32)
+        left, top, right, bottom = boxes.T.tolist()
+        prompts = [Places(box=box) for box in zip(left, top, right, bottom, strict=True)]
+        return probability(self.sam.logits(rgb, prompts).max(0), height, width)
+
+    def boxes(self, rgb: Rgb, phrases: tuple[str, ...]) -> Boxes:
+        """Where the detector sees what the phrases name, the surest first."""
+        import torch
+
+        height, width = rgb.shape[:2]
+        read = tokens(self.reader, ". ".join(phrase.lower() for phrase in phrases) + ".", self.network.config.max_text_len)
+        with torch.inference_mode():
+            x = torch.from_numpy(self.tones.tensor(rgb, self.fit.size(height, width)))
+            answer = self.network(pixel_values=x, **read)
+        scores = answer.logits[0].sigmoid().max(-1).values.numpy()
+        middle = answer.pred_boxes[0].numpy()
+        if not (np.isfinite(scores).all() and np.isfinite(middle).all()):
+            raise WeightsError(f"the network '{self.weights}' gives no finite numbers; fetch it again", code="model_corrupt")
+        order = np.argsort(-scores, kind="stable")[:MOST]
+        centre, half = np.split(middle[order[scores[order] > self.box_threshold]], 2, axis=1)
+        corners = np.concatenate([centre - half / 2, centre + half / 2], axis=1)
+        scaled: Boxes = corners * np.array([width, height, width, height], np.float32)
+        return scaled
+
+
+def load(
+    settings: Settings,
+    *,
+    weights: Annotated[str, "hub id or local folder of a Grounding DINO checkpoint"] = DEFAULT,
+    mask_weights: Annotated[str, "hub id or local folder of the SAM 2 checkpoint that fills the boxes"] = MASKS,
+    box_threshold: Annotated[float, "how sure a box must be to count, above 0 and below 1"] = BOX_THRESHOLD,
+) -> Model:
+    """The model made ready; raises MissingExtra, WeightsError, and UnknownOption for a threshold that is none."""
+    if not 0 < box_threshold < 1:
+        raise UnknownOption(f"box_threshold is a number above 0 and below 1, not {box_threshold:g}")
+    require(FAMILY)
+    checkpoint = fetch(SHORT.get(weights, weights), settings, FAMILY)
+    sam = Sam.load(SAMS.get(mask_weights, mask_weights), settings, "grounded")
+    fit, tones = Fit.of(checkpoint), Tones.of(checkpoint.preprocessor)
+    network, reader = load_network(checkpoint, settings, FAMILY), tokenizer(checkpoint)
+    licence = checkpoint.licence if checkpoint.licence == sam.licence else f"{checkpoint.licence}; masks: {sam.licence}"
+    return Grounded(checkpoint.name, licence, fit, tones, network, reader, sam, box_threshold)
+
+
+def pull(settings: Settings, weights: str = DEFAULT) -> Path:
+    """Fetch the detector and the default SAM 2.1 beforehand: the detector's folder; raises WeightsError. Needs no torch."""
+    folder = fetch(SHORT.get(weights, weights), settings, FAMILY).folder
+    fetch(MASKS, settings, family("grounded"))
+    return folder

@@ -1,0 +1,221 @@
+"""What the user points at decides: points and a box steer a map that is there already, without torch.
+
+The method: evidence spreads from a point as far as colours and map let it (geodesic distance; Bai and Sapiro, "A Geodesic
+Framework for Fast Interactive Image and Video Segmentation and Matting", ICCV 2007), colours are counted inside and
+outside as GrabCut does (Rother et al., SIGGRAPH 2004), and a random walker with priors settles the rest (Grady,
+"Multilabel Random Walker Image Segmentation Using Prior Models", CVPR 2005). No random numbers, no state.
+To add another kind of evidence: a term in `_prior`, and its weight measured by benchmarks/points.py.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground.errors import UsageError
+from figureground.maps import Mask, Rgb
+from figureground.prompt import Places
+from figureground.spread import Floats, Pixels, Shape, colour_odds, distance, logit, sigmoid, walked
+
+Spots = tuple[tuple[float, float], ...]
+Look = Callable[[Rgb], Mask]
+"""What the network says of a part of the picture, (h, w, 3) uint8 → (h, w) float32 in [0, 1]."""
+
+SIDE = 320  # pixels of the longer side that all of this is done at
+SURE = 3.9  # the log odds that the map is believed at most: 0.98
+OUTSIDE = -9.0  # the log odds of foreground outside the box
+PUSH = 7.0  # log odds that a point adds where it is
+REACH = 150.0  # geodesic distance at which that has fallen to 1/e
+DISC = 0.015  # share of the longer side: within this distance a point is certain
+OTHER = 2.0  # log odds that parts lose which no point touches, where a point picks one
+COLOUR = 1.0  # weight of the log odds that colours give
+WINDOWS = (0.5, 0.7)  # shares of the sides: nearer looks around points
+MARGIN = 0.1  # of the box's sides, added around it for a nearer look
+FITS = 0.98  # share of what the points touch that a nearer look must show
+WIDE = 0.9  # a window of more than this share of the picture is no nearer look
+
+
+def steer(rgb: Rgb, values: Mask, places: Places, look: Look | None = None) -> Mask:
+    """A map that obeys points and a box: the same at places that they say nothing of, (H, W) float32 in [0, 1].
+
+    rgb : (H, W, 3) uint8 sRGB. values : (H, W) float32 in [0, 1], what a network says by itself.
+    look : what the network says of a part of the picture; with it, what lies around the points or in the box is looked at
+    again from nearer by.
+
+    A point on what the map shows picks that part: parts that no point touches lose. A point on what it missed adds. A
+    not-point takes away. Both reach as far as colours and map are alike. Outside the box all is 0; inside, colours decide
+    with the map. It is worked out at 320 pixels of the longer side and enlarged, so it costs hardly more for larger
+    pictures. Without points and box `values` itself is returned.
+
+    Raises UsageError where one pixel is both a point and a not-point, or a point lies outside the box.
+    """
+    import cv2
+
+    refuse_contradictions(places)
+    if not (places.points or places.not_points or places.box):
+        return values
+    scene = _Scene.of(rgb, values, places)
+    prior = _prior(scene, _odds(scene, rgb, places, look))
+    fixed, wanted = scene.certain()
+    odds = prior + COLOUR * colour_odds(scene.lab, np.where(fixed, wanted, sigmoid(prior)))
+    settled = walked(scene.lab, np.where(fixed, wanted, sigmoid(odds)), fixed)
+    height, width = values.shape
+    full = np.asarray(cv2.resize(settled, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    if places.box is None:
+        return full
+    window, result = _window(places.box), np.zeros_like(full)
+    result[window] = full[window]
+    return result
+
+
+def refuse_contradictions(places: Places) -> None:
+    """Raises UsageError where one pixel is both a point and a not-point, or a point lies outside the box."""
+    pixels, others = ({(int(x), int(y)) for x, y in spots} for spots in (places.points, places.not_points))
+    if both := sorted(pixels & others):
+        raise UsageError("the pixel {},{} is named as foreground and as background; leave out one of the two".format(*both[0]))
+    if places.box is None:
+        return
+    left, top, right, bottom = places.box
+    for x, y in places.points:
+        if not (left <= x <= right and top <= y <= bottom):
+            raise UsageError(f"the point {x:g},{y:g} lies outside the box; the foreground lies inside: move one of the two")
+
+
+def _window(box: tuple[float, float, float, float]) -> tuple[slice, slice]:
+    """Rows and columns of the pixels that a box touches."""
+    left, top, right, bottom = box
+    return slice(int(top), int(np.ceil(bottom))), slice(int(left), int(np.ceil(right)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """The picture and its map at the size that is worked at, h × w, and the places there."""
+
+    lab: NDArray[np.uint8]
+    values: Floats
+    points: Spots
+    not_points: Spots
+    inside: Shape
+    """The box; all of the picture where there is none."""
+
+    @classmethod
+    def of(cls, rgb: Rgb, values: Mask, places: Places) -> "_Scene":
+        import cv2
+
+        height, width = values.shape
+        scale = min(1.0, SIDE / max(height, width))
+        w, h = max(1, round(width * scale)), max(1, round(height * scale))
+        across, down = w / width, h / height
+        points, not_points = (tuple((x * across, y * down) for x, y in spots) for spots in (places.points, places.not_points))
+        inside = np.ones((h, w), bool)
+        if places.box is not None:
+            left, top, right, bottom = places.box
+            inside[:] = False
+            inside[_window((left * across, top * down, right * across, bottom * down))] = True
+        lab = cv2.cvtColor(cv2.resize(rgb, (w, h), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB)
+        small = cv2.resize(values, (w, h), interpolation=cv2.INTER_AREA)
+        return cls(np.asarray(lab, np.uint8), np.asarray(small, np.float32), points, not_points, inside)
+
+    def pixels(self, spots: Spots) -> Pixels:
+        """Rows and columns of spots."""
+        h, w = self.values.shape
+        columns, rows = np.array(spots, np.float64).reshape(-1, 2).T.astype(np.intp)
+        return np.minimum(rows, h - 1), np.minimum(columns, w - 1)
+
+    def picked(self) -> Shape:
+        """The parts of what the map shows that points touch, (h, w)."""
+        import cv2
+
+        if not self.points:
+            return np.zeros(self.values.shape, bool)
+        numbers = np.asarray(cv2.connectedComponents((self.values >= 0.5).astype(np.uint8), connectivity=8)[1])
+        touched = numbers[self.pixels(self.points)]
+        parts: Shape = np.isin(numbers, touched[touched > 0])
+        return parts
+
+    def certain(self) -> tuple[Shape, Floats]:
+        """Which pixels the user has decided, (h, w), and what they are: those near a point go with the nearest one."""
+        h, w = self.values.shape
+        y, x = np.ogrid[0.5 : h + 0.5, 0.5 : w + 0.5]
+        nearest, wanted = np.full((h, w), np.inf), np.zeros((h, w), np.float32)
+        for spots, value in ((self.points, 1.0), (self.not_points, 0.0)):
+            for across, down in spots:
+                distance = np.hypot(x - across, y - down)
+                wanted[distance < nearest] = value
+                nearest = np.minimum(nearest, distance)
+        near = nearest <= max(1.0, DISC * max(h, w))
+        return near | ~self.inside, wanted * near * self.inside
+
+
+def _odds(scene: _Scene, rgb: Rgb, places: Places, look: Look | None) -> Floats:
+    """The map as log odds, (h, w), joined with nearer looks where there are any: each counts as much as the map."""
+    import cv2
+
+    h, w = scene.values.shape
+    across, down = w / rgb.shape[1], h / rgb.shape[0]
+    total, weights = logit(scene.values, SURE), np.ones((h, w), np.float32)
+    picked = scene.picked()
+    for rows, columns in _windows(places, rgb.shape[1], rgb.shape[0]) if look else ():
+        top, left = int(rows.start * down), int(columns.start * across)
+        bottom, right = min(h, int(np.ceil(rows.stop * down))), min(w, int(np.ceil(columns.stop * across)))
+        if picked[top:bottom, left:right].sum() < FITS * picked.sum():
+            continue  # a part of a subject that does not fit into the window looks like anything but it
+        seen = look(rgb[rows, columns]) if look else rgb
+        placed = cv2.resize(seen, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+        total[top:bottom, left:right] += logit(np.asarray(placed, np.float32), SURE)
+        weights[top:bottom, left:right] += 1
+    joined: Floats = total / weights
+    return joined
+
+
+def _windows(places: Places, width: int, height: int) -> Iterator[tuple[slice, slice]]:
+    """Where to look again from nearer by: at the box with a margin, else around all points."""
+    if places.box is not None:
+        left, top, right, bottom = places.box
+        spans = [((left, right, MARGIN * (right - left)), (top, bottom, MARGIN * (bottom - top)))]
+    elif places.points:
+        xs, ys = zip(*places.points, strict=True)
+        (x0, x1), (y0, y1) = (min(xs), max(xs)), (min(ys), max(ys))
+        spans = [((x0, x1, part * width / 2), (y0, y1, part * height / 2)) for part in WINDOWS]
+    else:
+        return
+    for over, down in spans:
+        columns, rows = _cut(*over, width), _cut(*down, height)
+        if (columns.stop - columns.start) * (rows.stop - rows.start) <= WIDE * width * height:
+            yield rows, columns
+
+
+def _cut(low: float, high: float, margin: float, length: int) -> slice:
+    """From low to high and the margin, moved and cut to lie within 0 … length, at least a pixel."""
+    wanted = min(high - low + 2 * margin, length)
+    start = int(min(max(low - margin, 0.0), length - wanted))
+    return slice(start, max(start + 1, min(length, int(np.ceil(start + wanted)))))
+
+
+def _prior(scene: _Scene, odds: Floats) -> Floats:
+    """The log odds of foreground after what points and box say, (h, w)."""
+    if scene.points:
+        odds = odds + PUSH * _near(scene, scene.points)
+        if (scene.values[scene.pixels(scene.points)] >= 0.5).all():
+            odds = odds - OTHER * _untouched(scene, odds)
+    if scene.not_points:
+        odds = odds - PUSH * _near(scene, scene.not_points)
+    prior: Floats = np.where(scene.inside, odds, np.float32(OUTSIDE))
+    return prior
+
+
+def _untouched(scene: _Scene, odds: Floats) -> Shape:
+    """The parts of foreground that no point touches."""
+    import cv2
+
+    numbers = np.asarray(cv2.connectedComponents((odds > 0).astype(np.uint8), connectivity=8)[1])
+    touched = numbers[scene.pixels(scene.points)]
+    untouched: Shape = (numbers > 0) & ~np.isin(numbers, touched)
+    return untouched
+
+
+def _near(scene: _Scene, spots: Spots) -> Floats:
+    """How near each pixel is to the nearest spot, (h, w), 1 where it is."""
+    near: Floats = np.exp(-distance(scene.lab, scene.values, scene.pixels(spots)) / np.float32(REACH))
+    return near
