@@ -1,155 +1,213 @@
-"""SegFormer against the plain pipeline, in interleaved runs: python benchmarks/segformer.py [--shapes b0 b5] [--rounds 5].
+"""JPEG to label map with SegFormer against the plain pipeline: python benchmarks/segformer.py [--shapes b0 b5] [--rounds 3].
 
-The network (random seeded weights, batch-norm statistics included) in onnxruntime against transformers' own, eager; the
-label map against `interpolate` and `argmax` of torch, on smooth logits, as a photograph's are, and on pure noise. Extra
-memory is the growth of a fresh process's peak. To measure another shape, add it to `SHAPES`.
+Plain: Pillow, transformers' network (eager), torch's `interpolate` of the 150 maps to the picture's size, `argmax`. Each
+pipeline runs in a fresh process, told in turn to go, so that rounds are interleaved and peak memory is its own. Weights
+are random and seeded. `--noise` gives label maps of pure noise, the worst case, instead. To add a stage: a line in
+`plain` or `ours`.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
-from figureground.models._checkpoint import Architecture, Processor
+from checkpoints import SHAPES, save
+from common import Row, arguments, interleaved, photograph, report, resident, spread
 from figureground.models._resize import enlarge_labels
-from figureground.models._runtime import session
-from figureground.models._segformer_onnx import write
-from figureground.models._tensors import read
+from figureground.models._runtime import cores
+from figureground.models.segformer import SegFormer, load
+from figureground.picture import Picture
+from figureground.pipeline import Clock
+from figureground.settings import Settings
 
-LARGE = {"hidden_sizes": [64, 128, 320, 512], "decoder_hidden_size": 768}
-SHAPES: dict[str, tuple[dict[str, Any], int]] = {
-    "b0": ({}, 512),
-    "b2": ({**LARGE, "depths": [3, 4, 6, 3]}, 512),
-    "b5": ({**LARGE, "depths": [3, 6, 40, 3]}, 640),
-}
-Run = Callable[[], np.ndarray]
+SIZES = {"0.3": (640, 480), "2": (1920, 1080), "12": (4000, 3000), "48": (8000, 6000)}
+STAGES = ("decode", "network", "labels")
+Go = Callable[[], tuple[dict[str, float], np.ndarray]]
 
 
-def interleaved(rounds: int, runs: dict[str, Run]) -> dict[str, list[float]]:
-    """Seconds of each run in each round; one round more comes first and is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(rounds + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if number:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
+def plain(folder: Path, picture: Path, threads: int) -> Go:
+    """The plain pipeline, made ready."""
+    import torch
+    from PIL import Image
+    from torch.nn.functional import interpolate
 
+    from checkpoints import plain as network_of
 
-def networks(shape: str, threads: int) -> dict[str, Run]:
-    """transformers' network and ours on the same picture: logits, (1, 150, h, w)."""
-    from transformers import SegformerConfig, SegformerForSemanticSegmentation
-
-    changes, size = SHAPES[shape]
-    torch.manual_seed(0)
-    model = SegformerForSemanticSegmentation(SegformerConfig(num_labels=150, **changes)).eval()
-    model.set_attn_implementation("eager")
-    for parameter in model.parameters():
-        if parameter.dim() > 1:
-            parameter.data.normal_(0, parameter[0].numel() ** -0.5)
-    norm = model.decode_head.batch_norm
-    norm.running_mean.normal_()
-    norm.running_var.uniform_(0.2, 3)
-    with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
-        config = json.loads(Path(folder, "config.json").read_text())
-        graph = write(Architecture.of(config), Processor.of({"size": size}), read(Path(folder, "model.safetensors")))
-    run = session(graph, threads)
-    picture = np.random.default_rng(0).integers(0, 256, (1, size, size, 3)).astype(np.float32)
+    network = network_of(folder, threads)
+    side = json.loads((folder / "preprocessor_config.json").read_text())["size"]
     mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
-    pixels = torch.from_numpy(((picture / np.float32(255) - mean) / std).transpose(0, 3, 1, 2).copy())
 
-    def plain() -> np.ndarray:
+    def prepared(rgb: np.ndarray) -> torch.Tensor:
+        small = np.asarray(Image.fromarray(rgb).resize((side, side), Image.Resampling.BILINEAR))
+        pixels = (small * np.float32(1 / 255) - mean) / std
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32))
+
+    def go() -> tuple[dict[str, float], np.ndarray]:
+        clock = Clock()
         with torch.no_grad():
-            return model(pixels).logits.numpy()
+            rgb = clock("decode", lambda: np.asarray(Image.open(picture).convert("RGB")))
+            logits = clock("network", lambda: network(prepared(rgb)).logits)
+            large = clock("labels", lambda: interpolate(logits, size=rgb.shape[:2], mode="bilinear", align_corners=False))
+            labels = clock("labels", lambda: large[0].argmax(0).numpy())
+        return clock.seconds, labels
 
-    return {"plain": plain, "ours": lambda: run(picture)}
-
-
-def logits(kind: str) -> np.ndarray:
-    """(150, 160, 160) float32: smooth, with regions as a photograph's have, or noise."""
-    random = np.random.default_rng(0)
-    if kind == "noise":
-        return random.normal(size=(150, 160, 160)).astype(np.float32)
-    coarse = torch.from_numpy(4 * random.normal(size=(1, 150, 10, 10)).astype(np.float32))
-    return F.interpolate(coarse, size=(160, 160), mode="bicubic")[0].numpy()
+    return go
 
 
-def label_maps(kind: str, height: int, width: int) -> dict[str, Run]:
-    """torch's label map and ours of the same logits: (height, width)."""
-    small = logits(kind)
+def ours(folder: Path, picture: Path, settings: Settings) -> Go:
+    """Our pipeline, made ready."""
+    from figureground.models._resize import to_size
 
-    def plain() -> np.ndarray:
-        enlarged = F.interpolate(torch.from_numpy(small)[None], size=(height, width), mode="bilinear", align_corners=False)
+    model = load(settings, weights=str(folder))
+    assert isinstance(model, SegFormer)
+    p = model.processor
+
+    def go() -> tuple[dict[str, float], np.ndarray]:
+        clock = Clock()
+        rgb = clock("decode", Picture.read, picture, settings).rgb
+        logits = clock("network", lambda: model.session(to_size(rgb, p.height, p.width, p.resample).astype(np.float32)[None]))
+        return clock.seconds, clock("labels", enlarge_labels, logits[0], *rgb.shape[:2])
+
+    return go
+
+
+def child(given: argparse.Namespace) -> None:
+    """One pipeline in this process: each line on standard input is a round; a line of JSON answers it."""
+    folder, picture, cache, result = map(Path, given.child[1:])
+    settings = Settings(cache=cache, threads=given.threads, runtime="auto" if given.child[0] == "plain" else given.child[0])
+    go = plain(folder, picture, given.threads) if given.child[0] == "plain" else ours(folder, picture, settings)
+    print(json.dumps({}), flush=True)
+    for _ in sys.stdin:
+        seconds, labels = go()
+        np.save(result, labels.astype(np.uint8))
+        del labels
+        print(json.dumps({"seconds": seconds, "peak": resident("VmHWM")}), flush=True)
+
+
+class Pipeline:
+    """A pipeline in a fresh process."""
+
+    def __init__(self, kind: str, folder: Path, picture: Path, threads: int) -> None:
+        self.result = folder / f"{kind}.npy"
+        words = [sys.executable, __file__, "--threads", threads, "--child"]
+        words += [kind, folder, picture, folder.parent / "cache", self.result]
+        self.process = subprocess.Popen([*map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.rounds: list[dict[str, float]] = []
+        self.peak = 0.0
+        self.answer()
+
+    def answer(self) -> dict[str, object]:
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("a pipeline ended before its time")
+        return json.loads(line)
+
+    def go(self) -> None:
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        said = self.answer()
+        self.rounds.append(said["seconds"])
+        self.peak = said["peak"]
+
+    def end(self) -> np.ndarray:
+        self.process.communicate()
+        return np.load(self.result)
+
+
+def kinds(width: int, height: int) -> Iterator[str]:
+    """The pipelines that have room for a picture of that size."""
+    wanted, there = 150 * width * height * 4 / 2**30, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    if wanted + 2 < there:
+        yield "plain"
+    else:
+        why = f"its maps of {width} × {height} take {wanted:.0f} GiB and its network 1 to 2, but {there:.0f} GiB are free"
+        print(f"plain is left out: {why}", file=sys.stderr)
+    yield from ("onnxruntime", "openvino")
+
+
+def rows_of(shape: str, megapixels: str, given: argparse.Namespace, folder: Path) -> Iterator[Row]:
+    """Each pipeline at one size."""
+    size = SIZES[megapixels]
+    picture = photograph(folder / f"{megapixels}.jpg", size)
+    pipelines = {kind: Pipeline(kind, folder / shape, picture, given.threads) for kind in kinds(*size)}
+    for number in range(given.rounds + 1):  # the first is not counted
+        for pipeline in pipelines.values():
+            pipeline.go()
+            if not number:
+                pipeline.rounds.clear()
+    labels = {kind: pipeline.end() for kind, pipeline in pipelines.items()}
+    sums = {kind: [sum(seconds.values()) for seconds in pipeline.rounds] for kind, pipeline in pipelines.items()}
+    for kind, pipeline in pipelines.items():
+        ratio = statistics.median(sums["plain"]) / statistics.median(sums[kind]) if "plain" in sums else None
+        yield {
+            "network": shape,
+            "megapixels": megapixels,
+            "pipeline": kind,
+            **{f"{stage}, s": f"{statistics.median(s[stage] for s in pipeline.rounds):.2f}" for stage in STAGES},
+            "in all, s": spread(sums[kind]),
+            "times plain": "" if ratio is None else f"{ratio:.1f}",
+            "other labels": "" if "plain" not in labels else str(np.count_nonzero(labels[kind] != labels["plain"])),
+            "peak, GB": f"{pipeline.peak * 2**20 / 1e9:.2f}",
+        }
+
+
+def noise(rounds: int) -> Iterator[Row]:
+    """torch's label map and ours of noise."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    small = np.random.default_rng(0).normal(size=(150, 160, 160)).astype(np.float32)
+
+    def large(size: tuple[int, int]) -> np.ndarray:
+        enlarged = interpolate(torch.from_numpy(small)[None], size=size[::-1], mode="bilinear", align_corners=False)
         return enlarged[0].argmax(0).numpy()
 
-    return {"plain": plain, "ours": lambda: enlarge_labels(small, height, width)}
-
-
-def extra_memory(kind: str, height: int, width: int, name: str) -> float:
-    """Megabytes by which the peak of a fresh process grows while it makes one label map."""
-    words = [sys.executable, __file__, "--peak", kind, str(height), str(width), name]
-    return float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-
-
-def peak(kind: str, height: int, width: int, name: str) -> None:
-    run = label_maps(kind, height, width)[name]
-    before = resident("VmRSS")
-    run()
-    print(resident("VmHWM") - before)
-
-
-def resident(key: str) -> float:
-    """Megabytes of this process's memory, now (VmRSS) or at its peak (VmHWM), as Linux counts them."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines[key].split()[0]) / 1024
-
-
-def row(what: str, seconds: dict[str, list[float]], same: str, *more: str) -> None:
-    """A line of the table: medians, the spread (lowest to highest), the ratio of the medians."""
-    cells = [f"{statistics.median(s):.3f} s ({min(s):.3f} – {max(s):.3f})" for s in seconds.values()]
-    ratio = statistics.median(seconds["plain"]) / statistics.median(seconds["ours"])
-    print("|", " | ".join([what, *cells, f"{ratio:.1f}", same, *more]), "|", flush=True)
+    for megapixels in ("0.3", "2", "12"):
+        width, height = size = SIZES[megapixels]
+        runs: Mapping[str, Callable[[], object]] = {
+            "plain": lambda size=size: large(size),
+            "ours": lambda h=height, w=width: enlarge_labels(small, h, w),
+        }
+        seconds = interleaved(rounds, runs, warm=0)
+        ratio = statistics.median(seconds["plain"]) / statistics.median(seconds["ours"])
+        both = {name: spread(times) for name, times in seconds.items()}
+        yield {"label map of noise, megapixels": megapixels, **both, "times plain": f"{ratio:.1f}"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure each shape at each size and report."""
+    parser = arguments(__doc__, 3)
     parser.add_argument("--shapes", nargs="*", choices=list(SHAPES), default=["b0", "b5"])
-    parser.add_argument("--sizes", nargs="*", default=["1920x1080", "4000x3000"], help="of label maps")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--peak", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--megapixels", nargs="*", choices=list(SIZES), default=list(SIZES))
+    parser.add_argument("--threads", type=int, default=cores())
+    parser.add_argument("--noise", action="store_true", help="label maps of noise, the worst case, and nothing else")
+    parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.peak:
-        kind, height, width, name = given.peak
-        peak(kind, int(height), int(width), name)
+    if given.child:
+        child(given)
         return
-    torch.set_num_threads(given.threads)
-    print("| | plain | ours | ratio | same labels | extra memory, MB: plain, ours |\n|---|---|---|---|---|---|")
-    for shape in given.shapes:
-        runs = networks(shape, given.threads)
-        one, other = (run() for run in runs.values())
-        distance = np.linalg.norm(one - other) / np.linalg.norm(one)
-        same = f"{(one.argmax(1) == other.argmax(1)).mean():.6f}, logits' relative L2 {distance:.1e}"
-        row(f"network {shape}, {SHAPES[shape][1]}²", interleaved(given.rounds, runs), same, "")
-    for size in given.sizes:
-        width, height = map(int, size.split("x"))
-        for kind in ("smooth", "noise"):
-            runs = label_maps(kind, height, width)
-            differ = np.count_nonzero(np.not_equal(*(run() for run in runs.values())))
-            memory = ", ".join(f"{extra_memory(kind, height, width, name):.0f}" for name in runs)
-            row(f"label map {size}, {kind}", interleaved(given.rounds, runs), f"all but {differ}", memory)
+    if given.noise:
+        report("Label maps of noise", list(noise(given.rounds)), given.json)
+        return
+    rows: list[Row] = []
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        for shape in given.shapes:
+            save(shape, Path(folder, shape))
+            for kind in ("onnxruntime", "openvino"):  # what is converted and compiled is kept, by processes of their own
+                Pipeline(kind, Path(folder, shape), Path(folder), given.threads).process.communicate()
+            for megapixels in given.megapixels:
+                rows += rows_of(shape, megapixels, given, Path(folder))
+    print(f"in all {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    report("JPEG to label map with SegFormer", rows, given.json)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ def test_one_method_has_nobody_to_agree_with():
 
 
 def test_two_that_find_nothing_agree(monkeypatch):
-    monkeypatch.setattr(models, "load", lambda name, settings, **_: lambda rgb, _=None: SaliencyMap(np.zeros((2, 4), np.float32)))
+    nothing = SaliencyMap(np.zeros((2, 4), np.float32))
+    monkeypatch.setattr(models, "load", lambda name, settings, **_: lambda rgb, prompt=None: nothing)
     assert Separator(find("small+small"))(RGB).agreement == 1
 
 

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from figureground.metrics import FIGURES, Counts, boundary_iou, f_beta, max_f, mean_absolute_error, precision_recall
+from figureground.metrics import (
+    BINS,
+    FIGURES,
+    Counts,
+    Reliability,
+    boundary_iou,
+    f_beta,
+    max_f,
+    mean_absolute_error,
+    precision_recall,
+)
 
 TRUTH = np.array([[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]], bool)
 SAID = np.array([[0, 1, 1, 1], [0, 1, 0, 0], [0, 0, 0, 0]], np.float32)
@@ -97,6 +107,56 @@ def test_max_f_averages_before_it_takes_the_maximum():
     ones, zeros = np.ones(256), np.zeros(256)
     rising = np.linspace(0, 1, 256)
     assert max_f([(ones, rising), (ones, zeros)]) == pytest.approx(1.3 * 0.5 / (0.3 + 0.5))
+
+
+def test_reliability_by_hand():
+    mask = np.array([[0.0, 0.5, 0.5, 0.52], [1.0, 1.0, 0.9, 0.3]], np.float32)
+    truth = np.array([[0, 1, 0, 1], [1, 0, 1, 0]], bool)
+    seen = Reliability.of(mask, truth)
+    assert seen.pixels.tolist() == [
+        1,
+        0,
+        0,
+        0,
+        1,
+        0,
+        0,
+        3,
+        0,
+        0,
+        0,
+        0,
+        0,
+        1,
+        2,
+    ]  # 0.3 · 15 = 4.5, 0.9 · 15 = 13.5, 1 in the last
+    assert seen.true.tolist() == [0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 1, 1]
+    assert seen.error == pytest.approx((0.3 + abs(2 - 1.52) + 0.1 + 1) / 8)
+    assert seen.points()[2] == {"said": pytest.approx(1.52 / 3), "true": pytest.approx(2 / 3), "pixels": 3}
+    assert len(seen.points()) == 5
+
+
+def test_reliability_of_an_honest_answer_and_of_a_boaster():
+    random = np.random.default_rng(0)
+    mask = random.random((400, 500)).astype(np.float32)
+    truth = random.random((400, 500)) < mask
+    assert Reliability.of(mask, truth).error < 0.01
+    boast = np.clip(2 * mask - 0.5, 0, 1)
+    assert Reliability.of(boast, truth).error == pytest.approx(0.125, abs=0.01)
+
+
+@given(levels)
+def test_reliability_adds_up(case):
+    level, truth = case
+    mask = (level / 255).astype(np.float32)
+    seen = Reliability.of(mask, truth)
+    assert len(seen.pixels) == BINS
+    assert seen.pixels.sum() == mask.size
+    assert seen.true.sum() == truth.sum()
+    twice = seen + seen
+    assert twice.error == pytest.approx(seen.error)
+    assert twice.pixels.sum() == 2 * mask.size
+    assert 0 <= seen.error <= 1
 
 
 def test_boundary_sees_what_the_area_hides():

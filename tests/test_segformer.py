@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from figureground.errors import WeightsError
+from figureground.errors import UsageError, WeightsError
 from figureground.maps import LabelMap
-from figureground.models import _labels, card, load, segformer
+from figureground.models import _labels, _runtime, card, load, segformer
 from figureground.models._checkpoint import Processor
 from figureground.models._resize import to_size
 from figureground.models._runtime import session
@@ -108,6 +109,59 @@ def test_it_tells_the_colours_that_it_was_taught(folder, settings):
     assert np.mean(right) > 0.9
 
 
+RUNTIMES = {"onnxruntime": {"runtime": "onnxruntime"}, "bf16": {"precision": "bf16"}, "int8": {"precision": "int8"}}
+AGREEMENT = {"onnxruntime": 1, "bf16": 0.99, "int8": 0.99}
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_runtimes_and_precisions_agree(folder, settings, name):
+    exact = load("segformer", settings, weights=str(folder))
+    try:
+        other = load("segformer", replace(settings, **RUNTIMES[name]), weights=str(folder))
+    except UsageError:
+        pytest.skip("this processor has no bf16")
+    pictures = [drawn(seed)[0] for seed in range(200, 210)]
+    same = np.mean([(exact(rgb).labels == other(rgb).labels).mean() for rgb in pictures])
+    assert AGREEMENT[name] <= same <= 1, same
+
+
+def test_openvino_is_taken_where_it_is_installed(folder, settings, monkeypatch):
+    load("segformer", settings, weights=str(folder))
+    assert list((settings.cache / "openvino").glob("*.blob"))
+    real = _runtime.find_spec
+    monkeypatch.setattr(_runtime, "find_spec", lambda name: None if name == "openvino" else real(name))
+    load("segformer", replace(settings, cache=settings.cache / "other"), weights=str(folder))
+    assert not (settings.cache / "other" / "openvino").exists()
+
+
+def test_each_runtime_has_its_own_form(folder, settings):
+    import onnx
+
+    paths = [segformer.pull(replace(settings, runtime=runtime), str(folder)) for runtime in ("onnxruntime", "openvino")]
+    kinds = [{node.op_type for node in onnx.load(path).graph.node} for path in paths]
+    assert ["MultiHeadAttention" in kind for kind in kinds] == [True, False]
+    assert ["Softmax" in kind for kind in kinds] == [False, True]
+
+
+def test_two_processes_at_once_convert_once(folder, settings):
+    code = "import sys; from figureground.cli import main; main(['pull', 'segformer', '--weights', sys.argv[1]])"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "FIGUREGROUND_CACHE": str(settings.cache)}
+    words = [sys.executable, "-c", code, str(folder)]
+    both = [subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    said = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert said[0] == said[1]
+    assert said[0][1] == b""  # no progress bar in a pipe
+    assert len(converted(settings)) == 2
+
+
+def test_a_terminal_sees_how_far_the_conversion_is(folder, settings, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    segformer.pull(settings, str(folder))
+    assert f"converting {folder}: " in (said := capsys.readouterr().err)
+    assert "100%" in said
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (37, 91)])
 def test_pictures_of_any_form(folder, settings, shape):
     rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
@@ -151,12 +205,12 @@ def test_a_bin_gives_the_same_network(tmp_path, folder, settings):
 
 
 def converted(settings):
-    return sorted(path.name for path in (settings.cache / "segformer").iterdir())
+    return sorted(path.name for path in (settings.cache / "segformer").iterdir() if path.name != ".lock")
 
 
 def forbid_writing(monkeypatch):
     module = importlib.import_module("figureground.models._segformer_onnx")
-    monkeypatch.setattr(module, "write", lambda *_: pytest.fail("was converted again"))
+    monkeypatch.setattr(module, "write", lambda *_, **__: pytest.fail("was converted again"))
 
 
 def test_the_converted_network_is_kept(folder, settings, monkeypatch):

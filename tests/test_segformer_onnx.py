@@ -11,9 +11,12 @@ import torch
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from figureground.errors import WeightsError
+from figureground.models import _segformer_onnx
 from figureground.models._checkpoint import Architecture, Processor
 from figureground.models._runtime import session
+from figureground.models._segformer_check import drawn
 from figureground.models._segformer_onnx import write
+from figureground.settings import Settings
 
 LARGE = {"hidden_sizes": [64, 128, 320, 512], "decoder_hidden_size": 768}
 SMALL = {
@@ -78,13 +81,16 @@ def logits(model, pixels, processor):
         return model(torch.from_numpy(scaled.transpose(0, 3, 1, 2).copy())).logits.numpy()
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_logits_equal_those_of_transformers(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "runtime"), [*((name, "onnxruntime") for name in SHAPES), ("sizes that no stride divides", "openvino")]
+)
+def test_logits_equal_those_of_transformers(tmp_path, name, runtime):
     changes, (height, width) = SHAPES[name]
     model = network(**changes)
     config, tensors = files(model, tmp_path)
     processor = Processor.of({"size": {"height": height, "width": width}})
-    graph = session(write(Architecture.of(config), processor, tensors), 2)
+    written = write(Architecture.of(config), processor, tensors, whole=runtime == "onnxruntime", threads=2)
+    graph = session(written, Settings(cache=tmp_path, threads=2, runtime=runtime))
     pixels = np.random.default_rng(1).integers(0, 256, (1, height, width, 3)).astype(np.float32)
     found, wanted = graph(pixels), logits(model, pixels, processor)
     assert found.shape == wanted.shape
@@ -93,6 +99,49 @@ def test_logits_equal_those_of_transformers(tmp_path, name):
     clear = two[:, -1] - two[:, 0] > 1e-4
     assert (found.argmax(1) == wanted.argmax(1))[clear].all()
     assert clear.mean() > 0.99 or wanted.shape[1] == 1
+
+
+def test_attention_of_plain_operators_is_the_same(tmp_path):
+    config, tensors = files(network(**SMALL), tmp_path)
+    shape, processor = Architecture.of(config), Processor.of({"size": 96})
+    pixels = np.random.default_rng(2).integers(0, 256, (1, 96, 96, 3)).astype(np.float32)
+    one, other = (session(write(shape, processor, tensors, whole=whole))(pixels) for whole in (True, False))
+    assert np.linalg.norm(one - other) <= 1e-5 * np.linalg.norm(one)
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("_fused", lambda made: ([made[0][0] * 1.001, *made[0][1:]], made[1])),
+        ("_fused", lambda made: (made[0], made[1][::-1])),
+        ("_fused", lambda made: ([matrix * np.nan for matrix in made[0]], made[1])),
+        ("_enlarging", lambda made: np.roll(made, 1, axis=0)),
+    ],
+)
+def test_a_wrong_rewrite_is_refused(tmp_path, monkeypatch, part, wrong):
+    config, tensors = files(network(**SMALL), tmp_path)
+    shape, processor = Architecture.of(config), Processor.of({"size": 96})
+    write(shape, processor, tensors)
+    right = getattr(_segformer_onnx, part)
+    monkeypatch.setattr(_segformer_onnx, part, lambda *words: wrong(right(*words)))
+    with pytest.raises(WeightsError, match="from the checkpoint's own, more than 1e-04") as error:
+        write(shape, processor, tensors)
+    assert error.value.code == "model_corrupt"
+
+
+def test_the_picture_it_tries_itself_out_on():
+    picture = drawn(64, 96)
+    assert (picture.shape, picture.dtype) == ((64, 96, 3), np.float32)
+    assert (picture.min(), picture.max()) == (0, 255)
+    assert (picture == picture.round()).all()
+    assert picture.std(axis=(0, 1)).min() > 60
+
+
+def test_each_tensor_is_told_of(tmp_path):
+    config, tensors = files(network(**SMALL), tmp_path)
+    told = []
+    write(Architecture.of(config), Processor.of({"size": 64}), tensors, read=lambda: told.append(1))
+    assert len(told) == len(tensors) - 1  # all but batch norm's num_batches_tracked
 
 
 def test_both_ways_of_naming_tensors_are_read(tmp_path):

@@ -23,10 +23,22 @@ def test_settings_from_the_environment():
             "FIGUREGROUND_LICENCES": "permissive",
             "FIGUREGROUND_CACHE": "/somewhere",
             "FIGUREGROUND_THREADS": "",
+            "FIGUREGROUND_RUNTIME": "openvino",
+            "FIGUREGROUND_PRECISION": "bf16",
+            "FIGUREGROUND_DEVICE": "GPU.1",
             "OTHER": "1",
         }
     )
-    assert settings == Settings(max_pixels=5000, timeout=2.5, lenient=True, licences="permissive", cache=Path("/somewhere"))
+    assert settings == Settings(
+        max_pixels=5000,
+        timeout=2.5,
+        lenient=True,
+        licences="permissive",
+        cache=Path("/somewhere"),
+        runtime="openvino",
+        precision="bf16",
+        device="GPU.1",
+    )
 
 
 @pytest.mark.parametrize(
@@ -38,6 +50,8 @@ def test_settings_from_the_environment():
         ("TIMEOUT", "inf", "a number"),
         ("LENIENT", "perhaps", "yes or no"),
         ("LICENCES", "some", "permissive"),
+        ("RUNTIME", "tensorflow", "auto, onnxruntime, openvino"),
+        ("PRECISION", "fp16", "fp32, bf16, int8"),
     ],
 )
 def test_values_of_the_wrong_form(key, value, wants):

@@ -1,4 +1,4 @@
-"""What a machine or an administrator decides: limits, the cache folder, threads. Read once, at the edge, from FIGUREGROUND_*.
+"""What a machine or an administrator decides: limits, cache folder, runtime, threads. Read once, from FIGUREGROUND_*.
 
 To add a setting: a field here with its default, unit and meaning; `from_environment` reads it under its name in capitals.
 """
@@ -7,11 +7,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, get_args, get_origin
 
 from figureground.errors import UsageError
 
 Licences = Literal["any", "permissive"]
+Runtime = Literal["auto", "onnxruntime", "openvino"]
+Precision = Literal["fp32", "bf16", "int8"]
 
 
 def _cache() -> Path:
@@ -35,6 +37,12 @@ class Settings:
     """Take what can be read of truncated pictures instead of refusing them."""
     threads: int = 0
     """Threads of the network's runtime; 0: as many as this process may use cores."""
+    runtime: Runtime = "auto"
+    """What executes networks; `auto`: of those installed, what pays for the model."""
+    precision: Precision = "fp32"
+    """Numbers the network computes with: `fp32` is exact, `bf16` and `int8` are quicker and coarser."""
+    device: str = "cpu"
+    """Where the network runs: the name of a runtime's device, `cpu`, `cuda`, `gpu` …; one that is absent is an error."""
     licences: Licences = "any"
     """`permissive` refuses weights whose licence does not allow commercial use."""
     cache: Path = Path()
@@ -68,6 +76,6 @@ def _parse(key: str, text: str, kind: object) -> object:
     except (ValueError, KeyError):
         wanted = {bool: "yes or no", int: "a whole number ≥ 0", float: "a number ≥ 0"}[kind]  # type: ignore[index]
         raise UsageError(f"{key} wants {wanted}, but is '{text}'") from None
-    if kind is Licences and text not in get_args(Licences):
-        raise UsageError(f"{key} wants one of {', '.join(get_args(Licences))}, but is '{text}'")
+    if get_origin(kind) is Literal and text not in get_args(kind):
+        raise UsageError(f"{key} wants one of {', '.join(get_args(kind))}, but is '{text}'")
     return Path(text) if kind is Path else text

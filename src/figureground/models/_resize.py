@@ -2,7 +2,8 @@
 
 A bilinearly enlarged value is a convex combination of the four source values around it. Where one class is the largest
 at all four corners of a cell it is the largest everywhere inside, so most of a label map is filled in by repetition;
-only cells between regions are interpolated, and there only the classes that no corner's winner beats at every corner.
+only cells between regions are interpolated, and there only the classes that no corner's winner beats at every corner. Where
+that leaves most of the classes in most of the cells, as in noise, a whole row of cells is interpolated plainly instead.
 To add another way to or from a network's size: a function here, held against a plain one in tests/test_resize.py.
 """
 
@@ -18,6 +19,7 @@ Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 Labels = NDArray[np.unsignedinteger]
 
+_FEW = 40  # pixels of a cell: with fewer, finding out which classes can win costs more than interpolating them all
 _STRIP = 1 << 16  # pixels interpolated at once: the four or so arrays of a strip then stay in a core's own cache
 
 
@@ -98,8 +100,13 @@ def _mend(labels: Labels, logits: Floats, winners: Labels, ys: Positions, xs: Po
     used = np.zeros_like(mixed)
     used[xs.low[needed]] = True
     cells = np.flatnonzero(used)
-    corners = logits[:, [ys.low[0], ys.high[0]]][:, :, [cells, right[cells]]]
-    classes, values, count = _candidates(corners, winners[[ys.low[0], ys.high[0]]][:, [cells, right[cells]]])
+    rows, best = logits[:, [ys.low[0], ys.high[0]]], winners[[ys.low[0], ys.high[0]]]
+    sample = cells[:: max(1, len(cells) // 8)]
+    small = labels.size < _FEW * len(top)
+    if small and 2 * len(cells) > len(top) and _crowded(rows[..., [sample, right[sample]]], best[:, [sample, right[sample]]]):
+        labels[:] = _plain(rows, ys, xs)
+        return
+    classes, values, count = _candidates(rows[..., [cells, right[cells]]], best[:, [cells, right[cells]]])
     first = np.cumsum(count) - count
     columns = np.flatnonzero(needed)
     cell = (np.cumsum(used) - 1)[xs.low[columns]]
@@ -109,6 +116,19 @@ def _mend(labels: Labels, logits: Floats, winners: Labels, ys: Positions, xs: Po
     height = max(1, _STRIP // len(columns))
     for start in range(0, len(labels), height):
         labels[start : start + height, columns] = rounds.best(ys.fraction[start : start + height])
+
+
+def _crowded(corners: Floats, winners: Labels) -> bool:
+    """Whether a quarter of all classes can win in an average cell of these; as `_candidates`."""
+    classes, _, count = _candidates(corners, winners)
+    return 4 * len(classes) > len(corners) * len(count)
+
+
+def _plain(rows: Floats, ys: Positions, xs: Positions) -> Labels:
+    """The winners of one row of cells by interpolating all classes: rows (C, 2, w) → (n, W)."""
+    left, right = rows[:, :, xs.low], rows[:, :, xs.high]
+    top, bottom = np.moveaxis(left + (right - left) * xs.fraction, 1, 0)  # (C, W) each
+    return _winners(top[:, None] + (bottom - top)[:, None] * ys.fraction[:, None])
 
 
 def _candidates(corners: Floats, winners: Labels) -> tuple[Indices, Floats, Indices]:

@@ -1,15 +1,30 @@
-"""One door to the runtime that executes ONNX graphs: onnxruntime, on the CPU."""
+"""One door to the runtimes that execute ONNX graphs: which of them, on which device, in which precision, on how many threads.
 
-import os
-from collections.abc import Callable
+To add a runtime: a module here with `devices`, `refuse` and `opened`, a row in `RUNTIMES`, its name in settings.Runtime.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.errors import WeightsError
+from figureground.errors import MissingExtra, UsageError, WeightsError
+from figureground.models._machine import cores
+from figureground.settings import Settings
+
+__all__ = ["LARGE", "QUICK", "RUNTIMES", "Choice", "Session", "choose", "cores", "devices", "session"]
+
+RUNTIMES = {"onnxruntime": "figureground.models._onnxruntime", "openvino": "figureground.models._openvino"}
+QUICK = ("onnxruntime", "openvino")
+"""The order in which `auto` tries them for a small network: what starts sooner."""
+LARGE = ("openvino", "onnxruntime")
+"""The order for a large one: what computes sooner."""
+_ABLE = {"fp32": tuple(RUNTIMES), "bf16": ("openvino",), "int8": ("onnxruntime",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,29 +40,69 @@ class Session:
         return self.run(x)
 
 
-def cores() -> int:
-    """How many cores this process may use: its affinity, not the machine's size."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a graph will be run with."""
+
+    runtime: str
+    device: str
+    """As the runtime itself calls it."""
+    precision: str
+    threads: int
 
 
-def session(graph: Path | bytes, threads: int = 0) -> Session:
-    """Make an ONNX file, or its bytes, ready to run; raises WeightsError where it is no sound graph.
+def choose(settings: Settings, order: Sequence[str] = QUICK) -> Choice:
+    """What these settings come to on this machine; nothing that was asked for is replaced in silence.
 
-    threads : how many the graph may use; 0: one for each core that this process may use.
+    order : which runtime `auto` prefers. Raises MissingExtra where the runtime is not installed, UsageError where it does
+    not compute in that precision, nothing has that device, or int8 is wanted of a small network, `order` being QUICK.
     """
-    import onnxruntime
+    able = _ABLE[settings.precision]
+    if settings.runtime != "auto" and settings.runtime not in able:
+        raise UsageError(f"runtime '{settings.runtime}' does not compute in {settings.precision}; it takes --runtime {able[0]}")
+    if settings.precision == "int8" and order == QUICK:
+        raise UsageError("int8 gains nothing in so small a network; leave out --precision int8 (FIGUREGROUND_PRECISION)")
+    wanted = [name for name in order if name in able and settings.runtime in ("auto", name)]
+    here = [name for name in wanted if find_spec(name) is not None]
+    if not here:
+        what = f"runtime '{wanted[0]}'" if settings.precision == "fp32" else f"precision {settings.precision}"
+        raise MissingExtra(what, "fast")
+    found = {}
+    for name in here:
+        found[name] = devices(name)
+        if (device := _named(settings.device, found[name])) is not None:
+            import_module(RUNTIMES[name]).refuse(device, settings.precision)
+            return Choice(name, device, settings.precision, settings.threads or cores())
+    listed = "; ".join(f"{name} has {', '.join(known)}" for name, known in found.items())
+    raise UsageError(f"device '{settings.device}' is not here: {listed}; name one of these with --device")
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or cores()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors come as exceptions; its log lines on stderr would be a second voice
+
+def devices(runtime: str) -> dict[str, str]:
+    """The devices of an installed runtime: its own names by short ones, e.g. cpu, cuda, gpu. Raises UsageError."""
     try:
-        made = onnxruntime.InferenceSession(
-            str(graph) if isinstance(graph, Path) else graph, options, providers=["CPUExecutionProvider"]
-        )
+        known: dict[str, str] = import_module(RUNTIMES[runtime]).devices()
+    except (ImportError, OSError, RuntimeError) as error:
+        raise UsageError(f"{runtime} cannot be loaded ({error}); reinstall it, or name another with --runtime") from error
+    return known
+
+
+def _named(wanted: str, known: dict[str, str]) -> str | None:
+    names = {own.lower(): own for own in known.values()} | known
+    return names.get(wanted.strip().lower())
+
+
+def session(graph: Path | bytes, settings: Settings | None = None, order: Sequence[str] = QUICK) -> Session:
+    """Make an ONNX file, or its bytes, ready to run.
+
+    order : which runtime the setting `auto` prefers. Raises WeightsError where it is no sound graph, and as `choose` does.
+    """
+    settings = settings or Settings()
+    choice = choose(settings, order)
+    where = f"'{graph}'" if isinstance(graph, Path) else "the network"
+    try:
+        made: Session = import_module(RUNTIMES[choice.runtime]).opened(graph, choice, settings.cache)
+    except (UsageError, MissingExtra):
+        raise
     except Exception as error:
-        where = f"'{graph}'" if isinstance(graph, Path) else "the network"
         raise WeightsError(f"{where} is no ONNX graph that can be run ({error})", code="model_corrupt") from error
-    first = made.get_inputs()[0]
-    shape = tuple(side if isinstance(side, int) else -1 for side in first.shape)
-    return Session(lambda x: made.run(None, {first.name: x})[0], shape)
+    return made

@@ -9,7 +9,7 @@ every change of what is written, `_WRITER` in segformer.py is raised, so that ke
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,13 @@ from onnx import helper
 from figureground.errors import WeightsError
 from figureground.models._checkpoint import Architecture, Processor
 from figureground.models._resize import positions
+from figureground.models._runtime import cores
+from figureground.models._segformer_check import EPSILON, check
 
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]
 
-_OPSET, _IR = 20, 9
-_EPSILON = 1e-5  # of layer and batch norms alike; config.json's layer_norm_eps is not read by transformers either
+_OPSETS, _IR = (("", 20), ("com.microsoft", 1)), 9
 
 _RENAMED = [  # transformers 5 names the layers anew; a checkpoint may have either form
     (r"stages\.(\d+)\.patch_embeddings\.", r"encoder.patch_embeddings.\1."),
@@ -44,13 +45,23 @@ _RENAMED = [  # transformers 5 names the layers anew; a checkpoint may have eith
 ]
 
 
-def write(shape: Architecture, processor: Processor, tensors: Tensors) -> bytes:
+def write(
+    shape: Architecture,
+    processor: Processor,
+    tensors: Tensors,
+    *,
+    whole: bool = False,
+    threads: int = 0,
+    read: Callable[[], object] = lambda: None,
+) -> bytes:
     """The graph: (1, height, width, 3) float32, a resized picture's 0 … 255 → logits (1, C, h, w) float32.
 
-    h and w are a quarter of the processor's height and width in the usual checkpoints. Raises WeightsError where a tensor
-    is missing, of another shape than the config says, or holds what is no finite number.
+    h and w are a quarter of the processor's height and width in the usual checkpoints. whole : attention as
+    onnxruntime's own operator, quicker there; else of plain ones, which openvino fuses better. threads : with which the
+    graph is tried out. read : called after each tensor. Raises WeightsError where a tensor is missing, of another shape than
+    the config says, or holds what is no finite number, and where the graph's logits are not those of the plain decode head.
     """
-    writer = _Writer(tensors)
+    writer = _Writer(tensors, whole, read)
     picture = writer.prepared("picture", processor)
     stages, height, width = [], processor.height, processor.width
     for index in range(len(shape.depths)):
@@ -63,6 +74,7 @@ def write(shape: Architecture, processor: Processor, tensors: Tensors) -> bytes:
     value, kind = helper.make_tensor_value_info, onnx.TensorProto.FLOAT
     writer.graph.input.append(value("picture", kind, [1, processor.height, processor.width, 3]))
     writer.graph.output.append(value("logits", kind, [1, len(shape.names), height, width]))
+    check(writer.model, shape, [(h, wide) for _, h, wide in stages], _Writer(tensors).tensor, threads or cores())
     written: bytes = writer.model.SerializeToString()
     return written
 
@@ -70,10 +82,10 @@ def write(shape: Architecture, processor: Processor, tensors: Tensors) -> bytes:
 class _Writer:
     """Nodes and constants, and the checkpoint's tensors by their older names."""
 
-    def __init__(self, tensors: Tensors) -> None:
-        self.tensors = tensors
+    def __init__(self, tensors: Tensors, whole: bool = False, read: Callable[[], object] = lambda: None) -> None:
+        self.tensors, self.whole, self.read = tensors, whole, read
         self.stored = {_older(name): name for name in tensors}
-        self.model = onnx.ModelProto(ir_version=_IR, opset_import=[helper.make_opsetid("", _OPSET)])
+        self.model = onnx.ModelProto(ir_version=_IR, opset_import=[helper.make_opsetid(*opset) for opset in _OPSETS])
         self.graph = self.model.graph  # filled in place: a copy of all weights would be as large again
         self.graph.name = "segformer"
 
@@ -82,6 +94,7 @@ class _Writer:
         if name not in self.stored:
             raise _unsound(name, "is missing")
         tensor = self.tensors[self.stored[name]]
+        self.read()
         if tensor.shape != shape or tensor.dtype.kind != "f":
             raise _unsound(name, f"should be {shape} floating-point numbers, but is {tensor.shape} {tensor.dtype}")
         if not np.isfinite(tensor).all():
@@ -120,9 +133,10 @@ class _Writer:
     def convolution(self, x: str, weight: Array, bias: Array, **attributes: Any) -> str:
         return self.node("Conv", x, self.constant(weight), self.constant(bias), kernel_shape=weight.shape[2:], **attributes)
 
-    def norm(self, x: str, name: str, channels: int) -> str:
+    def norm(self, x: str, name: str, channels: int, output: str = "") -> str:
         weight, bias = self.tensor(f"{name}.weight", channels), self.tensor(f"{name}.bias", channels)
-        return self.node("LayerNormalization", x, self.constant(weight), self.constant(bias), epsilon=_EPSILON)
+        scaled = (x, self.constant(weight), self.constant(bias))
+        return self.node("LayerNormalization", *scaled, output=output, epsilon=EPSILON)
 
 
 class _Stage:
@@ -151,7 +165,7 @@ class _Stage:
             name = f"segformer.encoder.block.{self.index}.{layer}"
             x = w.node("Add", x, self.attention(w.norm(x, f"{name}.layer_norm_1", self.channels), f"{name}.attention"))
             x = w.node("Add", x, self.feed_forward(w.norm(x, f"{name}.layer_norm_2", self.channels), f"{name}.mlp"))
-        return w.norm(x, f"segformer.encoder.layer_norm.{self.index}", self.channels)
+        return w.norm(x, f"segformer.encoder.layer_norm.{self.index}", self.channels, f"stage{self.index}")
 
     def tokens(self, planes: str) -> str:
         rows = self.writer.node("Transpose", planes, perm=[0, 2, 3, 1])
@@ -167,11 +181,15 @@ class _Stage:
         few = self.reduced(x, f"{name}.self") if self.reduction > 1 else x
         query = w.linear(x, f"{name}.self.query", c, c, each**-0.5)
         key, value = (w.linear(few, f"{name}.self.{part}", c, c) for part in ("key", "value"))
-        heads = [w.reshape(part, -1, self.heads, each) for part in (query, key, value)]
-        orders = [1, 0, 2], [1, 2, 0], [1, 0, 2]
-        query, key, value = (w.node("Transpose", h, perm=order) for h, order in zip(heads, orders, strict=True))
-        weights = w.node("Softmax", w.node("MatMul", query, key), axis=-1)
-        mixed = w.node("Transpose", w.node("MatMul", weights, value), perm=[1, 0, 2])
+        if w.whole:
+            whole = (w.reshape(part, 1, -1, c) for part in (query, key, value))
+            mixed = w.node("MultiHeadAttention", *whole, domain="com.microsoft", num_heads=self.heads, scale=1.0)
+        else:
+            heads = [w.reshape(part, 1, -1, self.heads, each) for part in (query, key, value)]
+            orders = [0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]
+            query, key, value = (w.node("Transpose", h, perm=order) for h, order in zip(heads, orders, strict=True))
+            weights = w.node("Softmax", w.node("MatMul", query, key), axis=-1)
+            mixed = w.node("Transpose", w.node("MatMul", weights, value), perm=[0, 2, 1, 3])
         return w.linear(w.reshape(mixed, -1, c), f"{name}.output.dense", c, c)
 
     def reduced(self, x: str, name: str) -> str:
@@ -232,7 +250,7 @@ def _fused(w: _Writer, shape: Architecture) -> tuple[list[NDArray[np.float64]], 
         part: w.tensor(f"decode_head.batch_norm.{part}", d).astype(np.float64)
         for part in ("weight", "bias", "running_mean", "running_var")
     }
-    gain = norm["weight"] / np.sqrt(norm["running_var"] + _EPSILON)
+    gain = norm["weight"] / np.sqrt(norm["running_var"] + EPSILON)
     bias = norm["bias"] - gain * norm["running_mean"]
     fuse = gain[:, None] * w.tensor("decode_head.linear_fuse.weight", d, d * count, 1, 1)[:, :, 0, 0].astype(np.float64)
     matrices = []

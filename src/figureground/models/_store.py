@@ -1,11 +1,13 @@
-"""Files that are kept between runs: their hashes, and writing them as a whole or not at all.
+"""Files that are kept between runs: their hashes, writing them as a whole or not at all, and making them only once.
 
-To add another chore around such files: a function here with its test in tests/test_hub.py.
+To add another chore around such files: a function here with its test in tests/test_store.py.
 """
 
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from figureground.errors import WeightsError
@@ -36,3 +38,41 @@ def keep(path: Path, data: bytes) -> bool:
     except OSError:
         return False
     return True
+
+
+def kept_or_made(path: Path, make: Callable[[], bytes]) -> Path | bytes:
+    """The file where it is kept and whole, else made and kept; its bytes where nothing can be kept there.
+
+    Whether it is whole is told by its SHA-256 in a file beside it. Several processes that want it at once make it once.
+    """
+    if _whole(path):
+        return path
+    with _alone(path.parent):
+        if _whole(path):  # another process made it while this one waited
+            return path
+        data = make()
+        if keep(path, data) and keep(path.with_suffix(".sha256"), hashlib.sha256(data).hexdigest().encode()):
+            return path
+    return data
+
+
+def _whole(path: Path) -> bool:
+    beside = path.with_suffix(".sha256")
+    return path.is_file() and beside.is_file() and beside.read_text("ascii", "replace") == sha256(path)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Only one process at a time is within, for one folder; where it cannot be written nothing is kept, so nothing collides."""
+    from filelock import FileLock
+
+    lock = FileLock(folder / ".lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (OSError, NotImplementedError):
+        lock.release()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -5,10 +5,10 @@ Weights: NVIDIA's, fine-tuned on ADE20K, from the hub (research and evaluation o
 To add a short name for a checkpoint: a row in `SHORT`.
 """
 
-import hashlib
 import json
 import logging
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +20,15 @@ from figureground.models import Card, Model, _hub
 from figureground.models._checkpoint import Architecture, Processor
 from figureground.models._labels import stuff_flags
 from figureground.models._resize import enlarge_labels, to_size
-from figureground.models._runtime import Session, session
-from figureground.models._store import keep, sha256
+from figureground.models._runtime import LARGE, Session, choose, session
+from figureground.models._store import kept_or_made
 from figureground.settings import Settings
 
 DEFAULT = "nvidia/segformer-b5-finetuned-ade-640-640"
-_WRITER = 1  # to be raised with every change of what _segformer_onnx.py writes: kept networks are then made anew
+RUNTIMES = LARGE
+"""The order in which the runtime `auto` is chosen."""
+_FOLDER = "segformer"  # in the cache
+_WRITER = 2  # to be raised with every change of what _segformer_onnx.py writes: kept networks are then made anew
 SHORT = {f"segformer-b{n}": f"nvidia/segformer-b{n}-finetuned-ade-512-512" for n in range(5)} | {"segformer-b5": DEFAULT}
 """Names for those who do not know the hub's."""
 
@@ -71,8 +74,7 @@ def load(
     """
     checkpoint = _fetch(weights, settings)
     shape, processor = Architecture.of(checkpoint.config), Processor.of(checkpoint.preprocessor)
-    kept, graph = _graph(checkpoint, shape, processor, settings)
-    made = session(kept if graph is None else graph, settings.threads)
+    made = session(_graph(checkpoint, shape, processor, settings), settings, RUNTIMES)
     return SegFormer(checkpoint.name, checkpoint.licence, shape.names, stuff_flags(shape.names), processor, made)
 
 
@@ -83,9 +85,10 @@ def pull(settings: Settings, weights: str = DEFAULT) -> Path:
     """
     checkpoint = _fetch(weights, settings)
     shape, processor = Architecture.of(checkpoint.config), Processor.of(checkpoint.preprocessor)
-    kept, graph = _graph(checkpoint, shape, processor, settings)
-    if graph is not None:
-        raise WeightsError(f"the converted network cannot be kept in '{kept.parent}'; name another folder: FIGUREGROUND_CACHE")
+    kept = _graph(checkpoint, shape, processor, settings)
+    if isinstance(kept, bytes):
+        where = settings.cache / _FOLDER
+        raise WeightsError(f"the converted network cannot be kept in '{where}'; name another folder: FIGUREGROUND_CACHE")
     return kept
 
 
@@ -97,20 +100,22 @@ def _fetch(weights: str, settings: Settings) -> _hub.Checkpoint:
     return checkpoint
 
 
-def _graph(
-    checkpoint: _hub.Checkpoint, shape: Architecture, processor: Processor, settings: Settings
-) -> tuple[Path, bytes | None]:
-    """Where the converted network is kept; with it the network itself where it could not be kept."""
-    made_from = [_WRITER, checkpoint.sha256, asdict(shape), asdict(processor)]
-    key = hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
-    path = settings.cache / "segformer" / f"{key}.onnx"
-    beside = path.with_suffix(".sha256")
-    if path.is_file() and beside.is_file() and beside.read_text("ascii", "replace") == sha256(path):
-        return path, None
-    from figureground.models._segformer_onnx import write
-    from figureground.models._tensors import read
+def _graph(checkpoint: _hub.Checkpoint, shape: Architecture, processor: Processor, settings: Settings) -> Path | bytes:
+    """Where the converted network is kept, or the network itself where it could not be kept."""
+    whole = choose(settings, RUNTIMES).runtime == "onnxruntime"
+    made_from = [_WRITER, whole, checkpoint.sha256, asdict(shape), asdict(processor)]
+    key = sha256(json.dumps(made_from).encode()).hexdigest()
 
-    graph = write(shape, processor, read(_hub.checked(checkpoint)))
-    if keep(path, graph) and keep(beside, hashlib.sha256(graph).hexdigest().encode()):
-        return path, None
-    return path, graph
+    def convert() -> bytes:
+        from tqdm import tqdm
+
+        from figureground.models._segformer_onnx import write
+        from figureground.models._tensors import read
+
+        tensors = read(_hub.checked(checkpoint))
+        with tqdm(total=len(tensors), desc=f"converting {checkpoint.name}", unit="tensor", disable=None) as bar:
+            graph = write(shape, processor, tensors, whole=whole, threads=settings.threads, read=bar.update)
+            bar.update(bar.total - bar.n)  # what no inference needs
+        return graph
+
+    return kept_or_made(settings.cache / _FOLDER / f"{key}.onnx", convert)

@@ -1,0 +1,157 @@
+"""What this machine, this installation and these settings come to: the command `doctor`. Nothing is loaded, nothing fetched.
+
+To tell of something else: a key in `examine` and its line in `text`.
+"""
+
+import os
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import figureground
+from figureground import models
+from figureground.decode import FORMATS
+from figureground.errors import FigureGroundError
+from figureground.methods import DEFAULT, METHODS
+from figureground.models import _machine
+from figureground.models._runtime import QUICK, RUNTIMES, choose, devices
+from figureground.settings import Settings
+
+Report = dict[str, Any]
+NAME = "figureground"
+
+
+def examine(settings: Settings, environment: Mapping[str, str] = os.environ) -> Report:
+    """All that is worth knowing when something is slow, missing or refused, as plain data; bytes and cores as numbers."""
+    name, features = _machine.processor()
+    return {
+        "version": figureground.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": {
+            "name": name,
+            "features": list(features),
+            "cores": _machine.cores(),
+            "quota": _machine.quota(),
+            "memory": _machine.memory(),
+        },
+        "packages": {package: _version(package) for package, extra in _requirements() if not extra},
+        "runtimes": {runtime: _runtime(runtime) for runtime in RUNTIMES},
+        "extras": _extras(),
+        "cache": _cache(settings.cache),
+        "formats": [name for name, module in FORMATS.items() if find_spec(module.split(".")[0]) is not None],
+        "settings": {key: value for key, value in sorted(environment.items()) if key in _variables()},
+        "unknown": sorted(key for key in environment if key.startswith("FIGUREGROUND_") and key not in _variables()),
+        "methods": {method: _plan(METHODS[method].model, settings) for method in METHODS},
+    }
+
+
+def _variables() -> set[str]:
+    return {f"FIGUREGROUND_{field.name.upper()}" for field in fields(Settings)}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _requirements() -> Iterator[tuple[str, str]]:
+    """Each package that this one needs, and the extra that it belongs to, if any."""
+    try:
+        lines = requires(NAME) or []
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        lines = []
+    for line in lines:
+        extra = re.search(r"extra == ['\"]([\w-]+)['\"]", line)
+        yield re.split(r"[^\w.-]", line, maxsplit=1)[0], extra[1] if extra else ""
+
+
+def _extras() -> dict[str, Report]:
+    """Each extra by name: which of its packages are missing, and how to install them."""
+    found: dict[str, Report] = {}
+    for package, extra in _requirements():
+        if extra not in ("", "all"):
+            row = found.setdefault(extra, {"missing": [], "install": f"pip install '{NAME}[{extra}]'"})
+            row["missing"] += [package] if _version(package) is None else []
+    return dict(sorted(found.items()))
+
+
+def _runtime(name: str) -> Report:
+    """Version and devices of a runtime; without them where it is not installed, with why where it cannot be loaded."""
+    if find_spec(name) is None:
+        return {"version": None, "devices": [], "error": "not installed"}
+    try:
+        return {"version": _version(name), "devices": list(devices(name)), "error": None}
+    except FigureGroundError as error:
+        return {"version": _version(name), "devices": [], "error": str(error)}
+
+
+def _cache(folder: Path) -> Report:
+    """The cache folder: whether it can be written or made, and the bytes of what is kept in each folder within."""
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    kept: dict[str, int] = {}
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        if path.is_file():
+            part = path.relative_to(folder).parts[0]
+            kept[part] = kept.get(part, 0) + path.stat().st_size
+    return {"folder": str(folder), "writable": nearest.is_dir() and os.access(nearest, os.W_OK), "kept": kept}
+
+
+def _plan(model: str, settings: Settings) -> Report:
+    """What a model would run with under these settings, or why it would not run."""
+    if extra := models.card(model).extra:
+        row = _extras().get(extra, {"missing": []})
+        return {"error": f"needs: {row['install']}" if row["missing"] else None, "runtime": extra}
+    try:
+        choice = choose(settings, getattr(models.module(model), "RUNTIMES", QUICK))
+    except FigureGroundError as error:
+        return {"error": str(error)}
+    return {"error": None, **{field.name: getattr(choice, field.name) for field in fields(choice)}}
+
+
+def text(report: Report) -> str:
+    """The report to be read at a glance: one fact a line."""
+    processor, cache = report["processor"], report["cache"]
+    limit = "" if processor["quota"] is None else f", the cgroup allows {processor['quota']:g}"
+    memory = "" if processor["memory"] is None else f", {processor['memory'] / 2**30:.1f} GiB of memory free"
+    kept = ", ".join(f"{name} {size / 2**20:.0f} MiB" for name, size in sorted(cache["kept"].items())) or "nothing kept yet"
+    lines = [
+        ("figureground", f"{report['version']}, Python {report['python']}, {report['system']}"),
+        ("processor", f"{processor['name']}: {', '.join(processor['features']) or 'no known features'}"),
+        ("may use", f"{processor['cores']} cores{limit}{memory}"),
+        ("packages", ", ".join(f"{name} {at or 'MISSING'}" for name, at in report["packages"].items())),
+        *((f"{name}", _said(row)) for name, row in report["runtimes"].items()),
+        *((f"extra {name}", _missing(row)) for name, row in report["extras"].items()),
+        ("cache", f"{cache['folder']} ({'writable' if cache['writable'] else 'NOT writable'}): {kept}"),
+        ("reads", ", ".join(report["formats"])),
+        *((key, value) for key, value in report["settings"].items()),
+        *((key, "there is NO such setting") for key in report["unknown"]),
+        *((f"method {name}", _used(row, name)) for name, row in report["methods"].items()),
+    ]
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:{width}}  {said}" for name, said in lines)
+
+
+def _said(runtime: Report) -> str:
+    if runtime["version"] is None:
+        return str(runtime["error"])
+    return f"{runtime['version']}: " + (runtime["error"] or f"devices {', '.join(runtime['devices'])}")
+
+
+def _missing(extra: Report) -> str:
+    return f"{', '.join(extra['missing'])} not installed: {extra['install']}" if extra["missing"] else "installed"
+
+
+def _used(plan: Report, name: str) -> str:
+    if plan["error"]:
+        return f"CANNOT RUN: {plan['error']}"
+    parts = [plan["runtime"], plan.get("device"), plan.get("precision"), f"{plan.get('threads')} threads"]
+    said = ", ".join(parts if "device" in plan else parts[:1])
+    return f"{said} (default)" if name == DEFAULT else said

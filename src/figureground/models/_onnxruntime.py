@@ -1,0 +1,102 @@
+"""The runtime onnxruntime, which every installation has: fp32 as it is, int8 by weights quantised once and kept.
+
+It sends usage data to its maker from Linux too, unless told not to before it is imported; here it is told. To add a
+device's own settings: a row in `_PROVIDER_OPTIONS`.
+"""
+
+import os
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from figureground.errors import UsageError
+from figureground.models._runtime import Choice, Session
+from figureground.models._store import kept_or_made
+
+_PROVIDER_OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # TF32 rounds to 10 bits what is said to be fp32
+_QUANTISER = "1"  # to be raised with every change of `_quantised`: kept networks are then made anew
+_CPU = "CPUExecutionProvider"
+
+
+def _runtime() -> Any:
+    """The module, silent towards the network."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()  # where another part of the program imported it first
+    return onnxruntime
+
+
+def devices() -> dict[str, str]:
+    """Its execution providers by short names: CUDAExecutionProvider as cuda. Azure is none: it sends pictures elsewhere."""
+    providers = _runtime().get_available_providers()
+    short = {name.removesuffix("ExecutionProvider").lower(): name for name in reversed(providers)}
+    return {name: provider for name, provider in short.items() if name != "azure"}
+
+
+def refuse(device: str, precision: str) -> None:
+    """Raises UsageError where that device does not compute in that precision."""
+    if precision == "int8" and device != _CPU:
+        raise UsageError(f"int8 is for the processor, but the device is {device}; take --device cpu, or --precision fp32")
+
+
+def opened(graph: Path | bytes, choice: Choice, cache: Path) -> Session:
+    """The graph made ready; raises UsageError where the device cannot be opened, and whatever onnxruntime raises."""
+    made = _session(_quantised(graph, cache) if choice.precision == "int8" else graph, choice.threads, choice.device)
+    if made.get_providers()[0] != choice.device:  # it falls back with a log line where, say, a driver is missing
+        raise UsageError(f"device {choice.device} cannot be opened by onnxruntime; mend its driver, or take --device cpu")
+    first = made.get_inputs()[0]
+    shape = tuple(side if isinstance(side, int) else -1 for side in first.shape)
+    return Session(lambda x: made.run(None, {first.name: x})[0], shape)
+
+
+def outputs(graph: bytes, x: NDArray[Any], threads: int) -> dict[str, NDArray[Any]]:
+    """All outputs of a graph of one input, by name, on the processor."""
+    made = _session(graph, threads, _CPU)
+    names = [output.name for output in made.get_outputs()]
+    return dict(zip(names, made.run(names, {made.get_inputs()[0].name: x}), strict=True))
+
+
+def _session(graph: Path | bytes, threads: int, provider: str) -> Any:
+    runtime = _runtime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # errors come as exceptions; its log lines on stderr would be a second voice
+    providers = [(provider, _PROVIDER_OPTIONS.get(provider, {}))]
+    return runtime.InferenceSession(str(graph) if isinstance(graph, Path) else graph, options, providers=providers)
+
+
+def _quantised(graph: Path | bytes, cache: Path) -> Path | bytes:
+    """The graph with the weights of its linear maps as int8, one scale for each column; kept by its content."""
+    content = graph.read_bytes() if isinstance(graph, Path) else graph
+    key = sha256(content + _QUANTISER.encode()).hexdigest()
+    return kept_or_made(cache / "int8" / f"{key}.onnx", lambda: _quantise(content))
+
+
+def _quantise(graph: bytes) -> bytes:
+    import logging
+
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quiet = logging.getLogger()
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)  # it recommends a pass over the graph on the root logger, which is not ours to say
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder, "from.onnx"), Path(folder, "to.onnx")
+            source.write_bytes(graph)
+            quantize_dynamic(
+                source,
+                target,
+                op_types_to_quantize=["MatMul", "Gemm"],
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                extra_options={"MatMulConstBOnly": True, "DefaultTensorType": 1},  # 1: float32, of what it cannot infer
+            )
+            return target.read_bytes()
+    finally:
+        quiet.setLevel(level)

@@ -1,0 +1,178 @@
+"""What the doctor says is so: of a drawn machine, of this one, and of settings that cannot work; and he is quick and silent."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from commandline import command
+from figureground import doctor
+from figureground.doctor import examine, text
+from figureground.methods import METHODS
+from figureground.models import _openvino, _runtime
+from figureground.models._machine import cores
+from figureground.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(cache=tmp_path / "cache")
+
+
+def line(report, start):
+    [found] = [row for row in text(report).splitlines() if row.startswith(start)]
+    return found[len(start) :].strip()
+
+
+def test_every_method_and_what_it_runs_with(settings):
+    report = examine(settings, {})
+    assert list(report["methods"]) == list(METHODS)
+    assert line(report, "method small ").startswith(f"onnxruntime, CPUExecutionProvider, fp32, {cores()} threads (default)")
+    assert line(report, "method stuff") == f"openvino, CPU, fp32, {cores()} threads"
+
+
+def test_settings_that_cannot_work_are_told_method_by_method(tmp_path):
+    report = examine(Settings(cache=tmp_path, device="cuda"), {})
+    assert line(report, "method small ").startswith("CANNOT RUN: device 'cuda' is not here")
+    report = examine(Settings(cache=tmp_path, precision="int8"), {})
+    assert line(report, "method small ").startswith("CANNOT RUN: int8 gains nothing")
+    assert line(report, "method stuff").startswith("onnxruntime, CPUExecutionProvider, int8")
+
+
+def test_runtimes(settings, monkeypatch):
+    report = examine(settings, {})
+    assert "devices cpu" in line(report, "onnxruntime ") and "devices cpu" in line(report, "openvino ")
+    real = doctor.find_spec
+    for module in (doctor, _runtime):
+        monkeypatch.setattr(module, "find_spec", lambda name: None if name == "openvino" else real(name))
+    report = examine(settings, {})
+    assert line(report, "openvino ") == "not installed"
+    assert line(report, "method stuff").startswith("onnxruntime")
+
+
+def test_a_runtime_that_cannot_be_loaded(settings, monkeypatch):
+    def broken():
+        raise ImportError("libtbb.so.12:\nno such file")
+
+    monkeypatch.setattr(_openvino, "devices", broken)
+    report, why = examine(settings, {}), "openvino cannot be loaded (libtbb.so.12: no such file)"
+    assert why in line(report, "openvino ")
+    assert line(report, "method stuff").startswith(f"CANNOT RUN: {why}")
+    assert line(report, "method small ").startswith("onnxruntime")
+
+
+def test_extras_that_are_missing_and_how_to_get_them(settings, monkeypatch):
+    said = ["numpy>=1", "pillow-heif>=1.1; extra == 'formats'", "nonesuch>=2; extra == 'train'", 'nonesuch; extra == "all"']
+    monkeypatch.setattr(doctor, "requires", lambda _: said)
+    report = examine(settings, {})
+    assert report["extras"] == {
+        "formats": {"missing": [], "install": "pip install 'figureground[formats]'"},
+        "train": {"missing": ["nonesuch"], "install": "pip install 'figureground[train]'"},
+    }
+    assert list(report["packages"]) == ["numpy"]
+    assert line(report, "extra formats") == "installed"
+    assert line(report, "extra train") == "nonesuch not installed: pip install 'figureground[train]'"
+
+
+def test_a_model_that_needs_an_extra(settings, monkeypatch):
+    class Card:
+        extra = "train"
+
+    monkeypatch.setattr(doctor.models, "card", lambda _: Card)
+    monkeypatch.setattr(doctor, "requires", lambda _: ["nonesuch; extra == 'train'"])
+    assert line(examine(settings, {}), "method small ") == "CANNOT RUN: needs: pip install 'figureground[train]'"
+    monkeypatch.setattr(doctor, "requires", lambda _: ["numpy; extra == 'train'"])
+    assert line(examine(settings, {}), "method small ") == "train (default)"
+
+
+def test_a_checkout_that_was_never_installed(settings, monkeypatch):
+    def unknown(_):
+        raise doctor.PackageNotFoundError
+
+    monkeypatch.setattr(doctor, "requires", unknown)
+    report = examine(settings, {})
+    assert (report["packages"], report["extras"]) == ({}, {})
+    monkeypatch.setattr(doctor, "requires", lambda _: ["nonesuch"])
+    assert line(examine(settings, {}), "packages") == "nonesuch MISSING"
+
+
+def test_the_cache(settings, tmp_path):
+    assert line(examine(settings, {}), "cache") == f"{settings.cache} (writable): nothing kept yet"
+    for name, size in (("segformer/a.onnx", 3 << 20), ("segformer/b/c.sha256", 64), ("openvino/d.blob", 2 << 20)):
+        path = settings.cache / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(size))
+    report = examine(settings, {})
+    assert report["cache"]["kept"] == {"segformer": (3 << 20) + 64, "openvino": 2 << 20}
+    assert line(report, "cache").endswith("(writable): openvino 2 MiB, segformer 3 MiB")
+    (tmp_path / "file").write_text("")
+    assert "(NOT writable)" in line(examine(Settings(cache=tmp_path / "file" / "x"), {}), "cache")
+
+
+def test_formats(settings, monkeypatch):
+    assert line(examine(settings, {}), "reads").startswith("JPEG, PNG, WEBP")
+    real = doctor.find_spec
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "pillow_heif" else real(name))
+    assert "HEIF" not in examine(settings, {})["formats"]
+
+
+def test_settings_of_the_environment(settings):
+    environment = {"FIGUREGROUND_THREADS": "3", "FIGUREGROUND_COLOUR": "red", "HOME": "/"}
+    report = examine(settings, environment)
+    assert (report["settings"], report["unknown"]) == ({"FIGUREGROUND_THREADS": "3"}, ["FIGUREGROUND_COLOUR"])
+    assert line(report, "FIGUREGROUND_THREADS") == "3"
+    assert line(report, "FIGUREGROUND_COLOUR") == "there is NO such setting"
+
+
+def test_the_machine(settings, monkeypatch):
+    monkeypatch.setattr(doctor._machine, "processor", lambda *_: ("A Chip", ("avx2", "amx_bf16")))
+    monkeypatch.setattr(doctor._machine, "cores", lambda *_: 3)
+    monkeypatch.setattr(doctor._machine, "quota", lambda *_: 2.5)
+    monkeypatch.setattr(doctor._machine, "memory", lambda *_: 3 << 29)
+    report = examine(settings, {})
+    assert line(report, "processor") == "A Chip: avx2, amx_bf16"
+    assert line(report, "may use") == "3 cores, the cgroup allows 2.5, 1.5 GiB of memory free"
+    monkeypatch.setattr(doctor._machine, "processor", lambda *_: ("A Chip", ()))
+    monkeypatch.setattr(doctor._machine, "memory", lambda *_: None)
+    monkeypatch.setattr(doctor._machine, "quota", lambda *_: None)
+    report = examine(settings, {})
+    assert (line(report, "processor"), line(report, "may use")) == ("A Chip: no known features", "3 cores")
+
+
+def test_the_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("FIGUREGROUND_CACHE", str(tmp_path))
+    ended = command("doctor", "--threads", 5, "--runtime", "openvino")
+    assert (ended.code, ended.err) == (0, "")
+    assert "method small             openvino, CPU, fp32, 5 threads (default)" in ended.out
+    report = json.loads(command("doctor", "--json").out)
+    assert report["settings"] == {"FIGUREGROUND_CACHE": str(tmp_path)}
+    assert report["methods"]["small"]["runtime"] == "onnxruntime"
+    command("doctor", "--precision", "fp16").refused(2, "fp16", "bf16")
+    monkeypatch.setenv("FIGUREGROUND_RUNTIME", "none")
+    command("doctor").refused(2, "FIGUREGROUND_RUNTIME wants one of auto, onnxruntime, openvino")
+
+
+def test_remove_refuses_what_is_not_here(tmp_path):
+    for words in (["--device", "cuda"], ["--runtime", "onnxruntime", "--precision", "bf16"], ["--precision", "int8"]):
+        command("remove", tmp_path / "photo.jpg", *words).refused(2, "figureground: usage: ", words[-1])
+
+
+QUIET = """
+import sys, time
+sys.addaudithook(lambda event, _: sys.exit(event) if event.startswith(("socket.", "subprocess.")) else None)
+from figureground.cli import main
+try:
+    main(["doctor"])
+finally:
+    print(time.process_time(), file=sys.stderr)
+"""
+
+
+def test_it_is_quick_and_asks_no_network(tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "FIGUREGROUND_CACHE": str(tmp_path)}
+    end = subprocess.run([sys.executable, "-c", QUIET], env=environment, capture_output=True, text=True, check=False)
+    assert end.returncode == 0, end.stderr
+    assert "method small" in end.stdout
+    assert float(end.stderr) < 1.5  # seconds of the processor, which other work on the machine does not lengthen much
