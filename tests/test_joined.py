@@ -30,7 +30,7 @@ def answers(monkeypatch):
 def joined(combine):
     from dataclasses import replace
 
-    return Separator(replace(find("small+stuff"), combine=combine, refiner="none"))(RGB)
+    return Separator(replace(find("small+stuff").with_options(firmness=1), combine=combine, refiner="none"))(RGB)
 
 
 @pytest.mark.parametrize(

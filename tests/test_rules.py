@@ -2,6 +2,9 @@ from typing import get_type_hints
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from figureground.errors import UnknownName, UnknownOption, UsageError
 from figureground.maps import DepthMap, Instance, InstanceMap, LabelMap, SaliencyMap
@@ -33,9 +36,31 @@ STREET = """
 """
 
 
-def test_salient_is_the_map_itself():
-    values = np.array([[0, 0.25, 1]], np.float32)
-    assert salient(SaliencyMap(values)) is values
+def test_salient_with_firmness_1_is_the_map_itself():
+    values = np.array([[0.1, 0.9]], np.float32)
+    assert salient(SaliencyMap(values), firmness=1) is values
+
+
+def test_a_firm_mask_is_solid_where_the_map_is_fairly_sure():
+    values = np.array([[0, 0.2, 0.4, 0.5, 0.6, 0.8, 1]], np.float32)
+    mask = salient(SaliencyMap(values))
+    assert mask.dtype == np.float32
+    assert mask == pytest.approx(np.array([[0, 1 / 65, 8 / 35, 0.5, 27 / 35, 64 / 65, 1]]), abs=1e-4)
+
+
+@given(arrays.arrays(np.float32, (5, 7), elements=st.floats(0, 1, width=32)), st.floats(0.2, 8))
+def test_firmness_moves_no_pixel_across_one_half_and_keeps_the_order(values, firmness):
+    mask = salient(SaliencyMap(values), firmness=firmness)
+    assert (mask[values > 0.5001] > 0.5).all()
+    assert (mask[values < 0.4999] < 0.5).all()
+    assert (np.diff(mask.ravel()[np.argsort(values.ravel())]) >= 0).all()
+    assert 0 <= mask.min() and mask.max() <= 1
+
+
+@pytest.mark.parametrize("firmness", [0, -1, float("nan"), float("inf")])
+def test_a_firmness_that_makes_no_sense(firmness):
+    with pytest.raises(UsageError, match="firmness is above 0"):
+        salient(SaliencyMap(np.zeros((1, 1), np.float32)), firmness=firmness)
 
 
 def test_stuff():

@@ -11,7 +11,7 @@ import click
 import figureground
 from figureground.errors import FigureGroundError, UsageError
 from figureground.flags import chosen, method_options, prompt_from, prompt_options, runtime_options, settings_from
-from figureground.learning import evaluate, export, split, train
+from figureground.learning import adapt, evaluate, export, split, train
 from figureground.methods import DEFAULT, METHODS, all_options
 from figureground.models import card
 from figureground.output import ENCODERS
@@ -192,5 +192,5 @@ def doctor(as_json: bool, **options: Any) -> None:
     click.echo(json.dumps(report, ensure_ascii=False, indent=1) if as_json else text(report))
 
 
-for command in (evaluate, split, train, export):
+for command in (evaluate, split, train, adapt, export):
     main.add_command(command)

@@ -67,12 +67,17 @@ class Option:
 
 
 def find(name: str) -> Method:
-    """The method of that name, or of two names joined by a plus sign: small+stuff; raises UnknownName, UsageError."""
+    """The method of that name, of a file that `figureground adapt` wrote (my.onnx), or of two joined: small+stuff.
+
+    Raises UnknownName, UsageError.
+    """
     if "+" in name:
         first, _, second = name.partition("+")
         if "+" in second:
             raise UsageError(f"two methods can be joined, such as small+stuff, but '{name}' came")
         return replace(find(first), beside=find(second))
+    if name.lower().endswith(".onnx"):
+        return Method("adapted", "salient", "clean", {"weights": name}, about="a network adapted to your own pictures")
     if name not in METHODS:
         raise UnknownName("method", name, METHODS)
     return METHODS[name]

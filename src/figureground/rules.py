@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from figureground.errors import UnknownName, UnknownOption, UsageError
 from figureground.ground import standing
 from figureground.maps import DepthMap, InstanceMap, LabelMap, Mask, SaliencyMap
+from figureground.pixels import strips
 from figureground.prominence import belongings, prominence
 
 Flags = NDArray[np.bool_]
@@ -26,6 +27,7 @@ Shape = NDArray[np.bool_]
 
 Background = Annotated[tuple[str, ...], "Classes that are background, whatever the model's own list says."]
 Foreground = Annotated[tuple[str, ...], "Classes that are foreground, whatever the model's own list says."]
+Firmness = Annotated[float, "How solid the mask is where the map is fairly sure; 1 gives the map's own probabilities."]
 CountStuff = Annotated[bool, "Count stuff (sky, wall, floor) too when the commonest class is looked for."]
 HullFill = Annotated[
     Literal["things", "everything"], "What the hull adds: things that lie mostly inside it, or everything inside it."
@@ -44,9 +46,24 @@ ALIKE = 0.5  # the share of its outline by which one of the subject's own kind b
 LARGE_PART = 10  # a part of the commonest class gets a hull if the largest one has at most this many times its area
 
 
-def salient(seen: SaliencyMap) -> Mask:
-    """The map itself: what catches the eye is foreground."""
-    return seen.values
+def salient(seen: SaliencyMap, *, firmness: Firmness = 3.0) -> Mask:
+    """Foreground is what catches the eye: the map's log odds times `firmness`, so that a subject is solid within its edge.
+
+    A map says how likely a pixel is the subject's, a mask how much of it is: within a subject of which the network is fairly
+    sure nothing should shine through. One half stays one half, and no two values change places. With 1 the mask is the
+    map itself. Raises UsageError for a firmness that is not above 0.
+    """
+    if not 0 < firmness < float("inf"):
+        raise UsageError(f"firmness is above 0, 1 leaves the map as it is, but {firmness:g} came")
+    if firmness == 1:
+        return seen.values
+    steps = np.linspace(0, 1, 1 << 16)  # a table, since powers of every pixel would cost more than the network
+    raised, lowered = steps**firmness, (1 - steps) ** firmness
+    curve = (raised / (raised + lowered)).astype(np.float32)
+    mask = np.empty_like(seen.values)
+    for rows in strips(*mask.shape):
+        mask[rows] = curve[np.rint(seen.values[rows] * np.float32(len(curve) - 1)).astype(np.uint16)]
+    return mask
 
 
 def stuff(seen: LabelMap, *, background_classes: Background = (), foreground_classes: Foreground = ()) -> Mask:

@@ -92,8 +92,8 @@ def require(family: Family) -> None:
 def load(checkpoint: Checkpoint, settings: Settings, family: Family) -> Any:
     """The network, a torch module in eval mode, float32, ready to be called under `torch.inference_mode()`.
 
-    Raises MissingExtra, UsageError for a device other than the CPU, and WeightsError where the weights do not make a whole
-    network of that kind.
+    Raises MissingExtra, UsageError for a device, runtime or precision that it cannot give, and WeightsError where the weights
+    do not make a whole network of that kind.
     """
     require(family)
     import torch
@@ -101,6 +101,9 @@ def load(checkpoint: Checkpoint, settings: Settings, family: Family) -> Any:
 
     if settings.device.lower() != "cpu":
         raise UsageError(f"model '{family.model}' runs on the device cpu, but FIGUREGROUND_DEVICE asks for '{settings.device}'")
+    if settings.runtime != "auto" or settings.precision != "fp32":
+        asked = f"--runtime {settings.runtime} --precision {settings.precision}"
+        raise UsageError(f"model '{family.model}' runs in torch with fp32, but {asked} came; leave them out")
     torch.set_num_threads(settings.threads or cores())
     with quiet():
         try:

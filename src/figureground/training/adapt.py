@@ -1,0 +1,245 @@
+"""`figureground adapt`: a frozen network, a head trained on the user's own pictures, one ONNX file, if it is any better.
+
+How far the training may go from what the network says already is decided by pictures that were held back: the gain in IoU
+less its standard error must be above nothing, else the network stays as it was. To add something to train: a class with the
+`path` and `logits` of `Learner`, and its choice in `_learnt`.
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import helper
+from torch import Tensor
+from tqdm import tqdm
+
+import figureground
+from figureground.dataset import Pair
+from figureground.errors import OutputExists, UsageError, WriteFailed
+from figureground.metrics import Counts
+from figureground.models._runtime import cores
+from figureground.models.adapted import FORM, KEY
+from figureground.output import write
+from figureground.settings import Settings
+from figureground.training.augment import Sample
+from figureground.training.bases import Base, Own, decoded, encoded, exported
+from figureground.training.deep import DeepLearner
+from figureground.training.head import LinearLearner, Views
+from figureground.training.views import look, read
+
+Floats = NDArray[np.float64]
+MINUTES = 8.0
+PATIENCE = 6  # steps of a path without a better answer on the held-back pictures, after which it ends
+ENOUGH = 100  # pictures: with so many, or with --deep, a fifth is held back once; with fewer each is, by turns
+FOLDS = 5
+
+
+class Learner(Protocol):
+    """Something to train: a path of states, each further from the start than the one before it."""
+
+    def path(self, rows: Tensor) -> Iterator[Any]:
+        """What these rows of the views teach."""
+        ...
+
+    def logits(self, state: Any, rows: Tensor) -> Tensor:
+        """What a state says of rows of the views, (n, 1, H, W)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of it. IoU: mean over the held-back pictures, at the size of the network's logits."""
+
+    pictures: int
+    held_back: int
+    iou_before: float
+    iou_after: float
+    """Of what was written: the same as before where the training was not adopted."""
+    adopted: bool
+    seconds: float
+    out: str
+    made_from: str
+    licence: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """What became of it, to be read by people."""
+        head = f"{self.out}: from {self.made_from} (licence: {self.licence}) and {self.pictures} pictures, {self.seconds:.0f} s"
+        before = f"IoU on {self.held_back} held-back pictures {self.iou_before:.3f}"
+        if not self.adopted:
+            return f"{head}\n{before} did not surely improve, so the network is written as it was"
+        return f"{head}\n{before} → {self.iou_after:.3f}; use it with: --method {self.out}"
+
+
+def adapt(
+    data: Sequence[Pair],
+    out: Path,
+    *,
+    deep: bool = False,
+    start: str | None = None,
+    minutes: float = MINUTES,
+    seed: int = 0,
+    overwrite: bool = False,
+    settings: Settings | None = None,
+    quiet: bool = False,
+) -> Outcome:
+    """Train a head (with `deep` the decoder) on `data` and write one ONNX file.
+
+    start : a SegFormer checkpoint by hub id or folder, to be given a head; None: the embedded network. minutes : about how
+    long it may take. The same data, seed and threads give the same file, unless time runs out. Raises UsageError, BadData,
+    OutputExists, WriteFailed before any work where that can be told, WeightsError.
+    """
+    began = time.monotonic()
+    settings = settings or Settings.from_environment()
+    _refuse(out, deep, start, minutes, overwrite)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(settings.threads or cores())
+    try:
+        base = _base(start, settings)
+        samples = read(data, base.size, quiet)
+        graph, before, after = _learnt(base, samples, deep, seed, began + 60 * minutes, quiet)
+    finally:
+        torch.set_num_threads(threads)
+    judged, adopted, seconds = before[~np.isnan(before)], after is not None, time.monotonic() - began
+    means = float(judged.mean()), float(judged.mean()) if after is None else after
+    result = Outcome(len(data), len(judged), *means, adopted, seconds, str(out), base.name, base.licence)
+    _write(graph, out, result, base, deep)
+    return result
+
+
+def _learnt(
+    base: Base, samples: list[Sample], deep: bool, seed: int, until: float, quiet: bool
+) -> tuple[onnx.ModelProto, Floats, float | None]:
+    """The graph to write, the IoU of each held-back picture before (else NaN), and their mean after, None if not adopted."""
+    network = base.network if deep and isinstance(base, Own) else None
+    views = look(samples, base.seen if network is None else partial(_maps, network), seed, until - time.monotonic(), quiet)
+    learner: Learner = LinearLearner(views, seed) if network is None else DeepLearner(views, network, seed)
+    table, before = held_back(learner, views, seed, deep, until, quiet)
+    step, after = chosen(table, before)
+    if step is None:
+        return base.graph(None), before, None
+    state = taught(learner, views, step, until)
+    return base.graph(state) if network is None else exported(state, base.size), before, after
+
+
+def _refuse(out: Path, deep: bool, start: str | None, minutes: float, overwrite: bool) -> None:
+    """Raises what can be told before any work."""
+    if out.suffix.lower() != ".onnx":
+        raise UsageError(f"--out names an ONNX file, such as my.onnx, but '{out}' came")
+    if deep and start is not None:
+        raise UsageError("--deep trains the embedded network's decoder and --from adds a head to another one; leave one out")
+    if not (minutes > 0 and math.isfinite(minutes)):
+        raise UsageError(f"--minutes must be above 0, but is {minutes:g}")
+    if out.exists() and not overwrite:
+        raise OutputExists(f"'{out}' exists; replace it with --overwrite, or name another file with --out")
+    if not out.parent.is_dir():
+        raise WriteFailed(f"'{out}' cannot be written: there is no folder '{out.parent}'; make it first")
+
+
+def _base(start: str | None, settings: Settings) -> Base:
+    if start is None:
+        return Own()
+    from figureground.training.backbone import Backbone
+
+    return Backbone(start, settings)
+
+
+def _maps(network: Any, x: Tensor) -> tuple[list[Tensor], Tensor]:
+    """What the decoder's training reads: the encoder's maps, and the network's logits at S / 2."""
+    with torch.no_grad():
+        maps = encoded(network, x)
+        return maps, decoded(network, maps)[1]
+
+
+def held_back(learner: Learner, views: Views, seed: int, once: bool, until: float, quiet: bool) -> tuple[Floats, Floats]:
+    """IoU of pictures that each path did not learn from: (steps, n) along the paths, and (n,) of the network itself.
+
+    NaN where a picture was never held back. once : hold back a fifth, not each picture by turns. until : by when, on
+    time.monotonic's clock, all paths and a last one with all pictures should have ended.
+    """
+    plain = torch.nonzero(views.plain).ravel()
+    count = len(plain)
+    groups = np.array_split(np.random.default_rng(seed).permutation(count), FOLDS)
+    if once or count >= ENOUGH:
+        groups = groups[:1]
+    found: list[list[Floats]] = []
+    before = np.full(count, np.nan)
+    for left, group in enumerate(tqdm(groups, "train", disable=quiet or None, unit="fold")):
+        rows = torch.nonzero(~torch.isin(views.picture, torch.from_numpy(group))).ravel()
+        asked = plain[torch.from_numpy(np.sort(group))]
+        before[np.sort(group)] = ious(views.own[asked].float(), views.truth[asked])
+        end = time.monotonic() + (until - time.monotonic()) / (len(groups) - left + 1)
+        found.append(_path(learner, views, rows, asked, end))
+    steps = min(map(len, found))
+    table = np.full((steps, count), np.nan)
+    for group, rows_of in zip(groups, found, strict=True):
+        table[:, np.sort(group)] = rows_of[:steps]
+    return table, before
+
+
+def _path(learner: Learner, views: Views, rows: Tensor, asked: Tensor, until: float) -> list[Floats]:
+    """IoU of each asked picture at each step of one path."""
+    steps: list[Floats] = []
+    for state in learner.path(rows):
+        steps.append(ious(learner.logits(state, asked), views.truth[asked]))
+        means = [step.mean() for step in steps]
+        if time.monotonic() > until or len(steps) - int(np.argmax(means)) > PATIENCE:
+            break
+    return steps
+
+
+def ious(logits: Tensor, truth: Tensor) -> Floats:
+    """IoU of each picture where a logit ≥ 0 says foreground; (n, 1, H, W) each, truth in [0, 1]."""
+    said, true = (logits >= 0).numpy(), (truth >= 0.5).numpy()
+    return np.array([Counts.of(s, t).iou for s, t in zip(said, true, strict=True)])
+
+
+def chosen(table: Floats, before: Floats) -> tuple[int | None, float]:
+    """The step with the largest gain less its standard error, and its mean IoU; None where that is not above nothing."""
+    judged = ~np.isnan(before)
+    gains = table[:, judged] - before[judged]
+    sure = gains.mean(1) - gains.std(1, ddof=1) / math.sqrt(gains.shape[1])
+    best = int(np.argmax(sure))
+    if not sure[best] > 0:
+        return None, float(before[judged].mean())
+    return best, float(table[best, judged].mean())
+
+
+def taught(learner: Learner, views: Views, step: int, until: float) -> Any:
+    """The state at that step of the path that all pictures teach, or the last one for which there is time."""
+    state = None
+    for number, state in enumerate(learner.path(torch.arange(len(views.picture)))):  # noqa: B007
+        if number == step or time.monotonic() > until:
+            break
+    return state
+
+
+def _write(graph: onnx.ModelProto, out: Path, result: Outcome, base: Base, deep: bool) -> None:
+    said = {
+        "form": FORM,
+        "version": figureground.__version__,
+        "from": base.name,
+        "licence": base.licence,
+        "permissive": base.permissive,
+        "size": base.size,
+        "trained": "decoder" if deep else "head",
+        "pictures": result.pictures,
+        "held_back": result.held_back,
+        "iou_before": round(result.iou_before, 4),
+        "iou_after": round(result.iou_after, 4),
+        "adopted": result.adopted,
+    }
+    helper.set_model_props(graph, {KEY: json.dumps(said, ensure_ascii=False)})
+    write(graph.SerializeToString(), out)

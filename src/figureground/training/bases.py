@@ -1,0 +1,131 @@
+"""The frozen networks that `adapt` builds on: what they see in a picture, and one ONNX graph with a head of the user's.
+
+Here the embedded one, in backbone.py SegFormer. To add one: a class with the attributes and methods of `Base`, and its
+choice in adapt.py.
+"""
+
+from importlib.resources import as_file, files
+from typing import Any, Protocol
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from figureground.errors import WeightsError
+from figureground.models.small import CARD
+from figureground.training import export
+from figureground.training.head import Head
+
+HALVED = 64  # numbers of a tensor from which on it is stored as float16
+
+
+class Base(Protocol):
+    """A frozen network."""
+
+    name: str
+    licence: str
+    permissive: bool
+    size: int
+    """S: pixels of a side of the pictures it looks at."""
+
+    def seen(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Of pictures (N, 3, S, S) in [0, 1]: feature maps (N, c, h, w), and own logits (N, 1, H, W) or zeros."""
+        ...
+
+    def graph(self, head: Head | None) -> onnx.ModelProto:
+        """(1, 3, S, S) in [0, 1] → (1, 1, S, S) in [0, 1], weights as float16; None: the network as it was.
+
+        Raises WeightsError where the graph is further from torch than export.BEFORE and export.AFTER allow.
+        """
+        ...
+
+
+def checked(graph: onnx.ModelProto, said: Any, size: int) -> onnx.ModelProto:
+    """The graph with its weights rounded to float16, once it is near `said`, a function of a tensor, before and after.
+
+    Raises WeightsError.
+    """
+    generator = np.random.default_rng(0)
+    pictures = [export._picture(generator, size) for _ in range(3)]
+    rounded = export._halve(graph)
+    for made, step, bound in ((graph, "before", export.BEFORE), (rounded, "after", export.AFTER)):
+        apart = export._difference(said, made, pictures)
+        if not apart <= bound:
+            raise WeightsError(f"the adapted graph is {apart:.1e} from torch ({step} rounding), but {bound:.0e} is allowed")
+    return rounded
+
+
+class Own:
+    """The embedded network; its encoder's maps and its decoder's are features, its answer is where a head starts."""
+
+    name, licence, permissive = "small", CARD.licence, CARD.permissive
+
+    def __init__(self) -> None:
+        with as_file(files("figureground").joinpath("assets/small.safetensors")) as weights:
+            recipe = export._recipe(weights)
+            self.network: Any = rounded(export._load(weights, recipe.network).requires_grad_(False))
+        self.size = recipe.last_size or recipe.size
+
+    def seen(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """As `Base.seen`; own logits at S / 2."""
+        with torch.no_grad():
+            return read_out(self.network, x)
+
+    def graph(self, head: Head | None) -> onnx.ModelProto:
+        """As `Base.graph`."""
+        return exported(self.network if head is None else WithHead(self.network, head), self.size)
+
+
+def exported(network: nn.Module, size: int) -> onnx.ModelProto:
+    """The checked graph of a network that gives a list of logits, finest first."""
+    model = export._Probability(network).eval()
+    return checked(export._graph(model, size), model, size)
+
+
+def rounded(network: nn.Module) -> nn.Module:
+    """The network with the weights that its file will hold: what is trained over it is not surprised by their rounding."""
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.numel() >= HALVED:
+                weight.copy_(weight.half().float())
+    return network
+
+
+def encoded(network: Any, x: Tensor) -> list[Tensor]:
+    """The encoder's maps of pictures (N, 3, S, S): at 1/2, 1/4, 1/8, 1/16, and at 1/32 those with context."""
+    maps = [network.stem((x - network.mean) / network.std)]
+    for stage in network.stages:
+        maps.append(stage(maps[-1]))
+    return [*maps[:-1], network.context(maps[-1])]
+
+
+def decoded(network: Any, maps: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+    """The decoder's maps at 1/16, 1/8, 1/4 and 1/2, and the logits, (N, 1, S/2, S/2)."""
+    x, found = maps[4], []
+    for i in (3, 2, 1, 0):
+        x = F.interpolate(network.rise[i](x), scale_factor=2, mode="bilinear", align_corners=False)
+        x = network.mend[i](x + network.lateral[i](maps[i]))
+        found.append(x)
+    return found, network.heads[0](x)
+
+
+def read_out(network: Any, x: Tensor) -> tuple[list[Tensor], Tensor]:
+    """All maps of the embedded network, those at 1/2 averaged down to 1/4, and its logits at 1/2."""
+    maps = encoded(network, x)
+    above, own = decoded(network, maps)
+    return [F.avg_pool2d(m, 2) if m.shape[-1] == own.shape[-1] else m for m in [*maps, *above]], own
+
+
+class WithHead(nn.Module):
+    """The embedded network with a head: as `networks.Small` in eval mode."""
+
+    def __init__(self, network: nn.Module, head: Head) -> None:
+        super().__init__()
+        self.network, self.head = network, head
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(N, 3, S, S) in [0, 1] → logits [(N, 1, S, S)]."""
+        logits = self.head(*read_out(self.network, x))
+        return [F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)]

@@ -1,0 +1,130 @@
+"""The user's labelled pictures on their way to a frozen network: read, judged, altered, looked at once and kept.
+
+To alter them in another way: `_altered`.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from figureground.dataset import Pair, _folder, _match, pairs
+from figureground.errors import BadData, UsageError
+from figureground.models._looks import _fitted
+from figureground.training.augment import Sample, sample
+from figureground.training.head import Views
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LEAST = 5  # pictures: with fewer nothing can be held back that says anything
+MOST_VIEWS = 8  # of one picture
+MANY_VIEWS = 320  # in all, but one of each picture in any case
+MEMORY = 1 << 29  # bytes of kept features, likewise
+SHARE = 0.35  # of the time given, for looking
+
+
+def labelled(sources: Sequence[str | Path]) -> list[Pair]:
+    """The pairs of data sets as `dataset.pairs` reads them, or of two plain folders, pictures and masks of the same stems.
+
+    Raises BadData as `dataset.pairs` does.
+    """
+    places = [Path(source) for source in sources]
+    if len(places) == 2 and all(place.is_dir() and not _folder(place) for place in places):
+        found = {
+            PurePosixPath(role, path.name): path.read_bytes
+            for role, place in zip(("images", "masks"), places, strict=True)
+            for path in place.iterdir()
+            if path.is_file()
+        }
+        return _match(places[0], found)
+    return pairs(places)
+
+
+def read(data: Sequence[Pair], size: int, quiet: bool) -> list[Sample]:
+    """Every picture, (size, size, 3) uint8, and its mask, (size, size) uint8.
+
+    Raises UsageError for fewer than `LEAST`, BadData for what cannot be read and where no mask shows both classes; masks
+    that are empty or full are told of, counted.
+    """
+    if len(data) < LEAST:
+        raise UsageError(f"adapting wants at least {LEAST} labelled pictures, but {len(data)} came; label some more")
+
+    def one(pair: Pair) -> tuple[Sample, bool, bool]:
+        rgb, mask = pair.read()
+        found = mask > 127
+        fitted = np.rint(_fitted(rgb, size)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
+        return (fitted, shrunk(mask, size)), bool(found.any()), bool(found.all())
+
+    with ThreadPoolExecutor(2) as pool:
+        made = list(tqdm(pool.map(one, data), "read", len(data), disable=quiet or None, unit="picture"))
+    empty = [pair.name for pair, (_, some, _) in zip(data, made, strict=True) if not some]
+    full = [pair.name for pair, (_, _, every) in zip(data, made, strict=True) if every]
+    if len(empty) + len(full) == len(data):
+        what = "empty" if not full else "full" if not empty else "empty or full"
+        raise BadData(
+            f"all {len(data)} masks are {what}, the first is that of '{data[0].name}': masks must show both, foreground as"
+            " 255 and background as 0"
+        )
+    for what, names in (("empty", empty), ("full", full)):
+        if names:
+            told = "%d of %d masks are %s, the first is that of '%s'; they are learnt from as they are"
+            logging.getLogger("figureground").warning(told, len(names), len(data), what, names[0])
+    return [one_sample for one_sample, _, _ in made]
+
+
+def shrunk(mask: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """A mask (H, W) uint8 → (size, size) uint8, averaged over what falls together."""
+    height, width = mask.shape
+    smaller = cv2.resize(mask, (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(smaller, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def look(
+    samples: list[Sample], seen: "Callable[[Tensor], tuple[list[Tensor], Tensor]]", seed: int, seconds: float, quiet: bool
+) -> Views:
+    """Each picture, its mirror image, and altered forms of it while time and memory allow, as the frozen network sees them.
+
+    seen : of pictures (1, 3, S, S) in [0, 1]: levels and own logits, as `bases.Base.seen`. seconds : for all of adapting.
+    """
+    began, count = time.monotonic(), len(samples)
+    levels: list[list[Tensor]] = []
+    owns, truths = [], []
+    most = max(1, min(MOST_VIEWS, MANY_VIEWS // count))
+    with tqdm(total=most * count, desc="look", disable=quiet or None, unit="picture") as bar:
+        for view in range(most):
+            for index in range(count):
+                rgb, mask = _altered(samples, index, view, seed)
+                x = torch.from_numpy(rgb.astype(np.float32) / 255).permute(2, 0, 1)[None].contiguous()
+                found, own = seen(x)
+                levels.append([level.half() for level in found])
+                owns.append(own.half())
+                truths.append(torch.from_numpy(shrunk(mask, own.shape[-1]).astype(np.float16) / np.float16(255))[None, None])
+                bar.update()
+            rounds, bytes_each = view + 1, sum(level.nbytes for level in levels[0])
+            too_long = (time.monotonic() - began) * (rounds + 1) / rounds > SHARE * seconds
+            if too_long or bytes_each * count * (rounds + 1) > MEMORY:
+                break
+        bar.total = bar.n
+    picture = torch.arange(len(owns)) % count
+    plain = torch.arange(len(owns)) < count
+    joined = [torch.cat([one[i] for one in levels]) for i in range(len(levels[0]))]
+    return Views(joined, torch.cat(owns), torch.cat(truths), picture, plain)
+
+
+def _altered(samples: list[Sample], index: int, view: int, seed: int) -> Sample:
+    """View 0 of a picture is itself, 1 its mirror image, each further one another crop, turn and colouring of it."""
+    rgb, mask = samples[index]
+    if view == 0:
+        return rgb, mask
+    if view == 1:
+        return np.ascontiguousarray(rgb[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
+    return sample(samples, index, len(rgb), np.random.default_rng([seed, index, view]))
