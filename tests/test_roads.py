@@ -34,17 +34,13 @@ def test_from_a_cold_cache_and_then_without_the_hub(method, tmp_path, monkeypatc
     with serving(served) as hub:
         monkeypatch.setenv("FIGUREGROUND_CACHE", str(tmp_path / "cache"))
         with small_torch.pointed(monkeypatch, hub, tmp_path / "hub"):
-            once = command(
-                "remove", PICTURE, "--method", method, *words, "--view", views, "--out-dir", tmp_path / "a", "--json"
-            )
+            once = command(*asked_for, "--out-dir", tmp_path / "a")
         assert once.code == 0, once
         assert hub.asked
         asked = len(hub.asked)
         hub.fault = "status 500"
         with small_torch.pointed(monkeypatch, hub, tmp_path / "hub"):
-            again = command(
-                "remove", PICTURE, "--method", method, *words, "--view", views, "--out-dir", tmp_path / "b", "--json"
-            )
+            again = command(*asked_for, "--out-dir", tmp_path / "b")
         assert again.code == 0, again
         assert len(hub.asked) == asked, "what is kept needs no network"
     assert json.loads(once.out)["licence"] == json.loads(again.out)["licence"]
