@@ -80,7 +80,7 @@ class Separator:
 
     def _look(self, picture: Picture, prompt: Prompt | None, clock: "Clock") -> tuple[Map, Mask]:
         """What the model sees, and what of it the rule takes for foreground."""
-        asked = (picture.rgb, prompt) if self._takes else (picture.rgb,)
+        asked = (picture.rgb, prompt) if prompt and self._takes & prompt.kinds else (picture.rgb,)
         seen = clock("network", self._model, *asked)
         return seen, clock("rule", self._rule, seen, **self._rule_options)
 

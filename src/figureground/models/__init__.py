@@ -24,7 +24,7 @@ class Model(Protocol):
     def __call__(self, rgb: Rgb, /) -> Map:
         """What the network says of a picture, (H, W, 3) uint8 sRGB, as a map of the same H and W.
 
-        A model whose card says that it takes prompts is called as `model(rgb, prompt)`, with a `Prompt` or None.
+        A model whose card says that it takes prompts is called as `model(rgb, prompt)` where there is one.
         """
         ...
 

@@ -1,7 +1,7 @@
 """`figureground adapt`: a frozen network, a head trained on the user's own pictures, one ONNX file, if it is any better.
 
 How far the training may go from what the network says already is decided by pictures that were held back: the gain in IoU
-less two standard errors must be above nothing, else the network stays as it was. To add something to train: a class with the
+less its standard error must be above nothing, else the network stays as it was. To add something to train: a class with the
 `path` and `logits` of `Learner`, and its choice in `_learnt`.
 """
 
@@ -41,8 +41,7 @@ MINUTES = 8.0
 PATIENCE = 6  # steps of a path without a better answer on the held-back pictures, after which it ends
 ENOUGH = 100  # pictures: with so many, or with --deep, a fifth is held back once; with fewer each is, by turns
 FOLDS = 5
-CAUTION = 2.0  # standard errors of the gain in IoU that it must be above nothing
-SPREAD = 0.04  # of the gains, at least: a few pictures may agree by chance
+SPREAD = 0.1  # standard deviation of the gains, at least: a few pictures may agree by chance
 
 
 class Learner(Protocol):
@@ -209,10 +208,10 @@ def ious(logits: Tensor, truth: Tensor) -> Floats:
 
 
 def chosen(table: Floats, before: Floats) -> tuple[int | None, float]:
-    """The step with the largest gain less its standard errors, and its mean IoU; None where that is not above nothing."""
+    """The step with the largest gain less its standard error, and its mean IoU; None where that is not above nothing."""
     judged = ~np.isnan(before)
     gains = table[:, judged] - before[judged]
-    sure = gains.mean(1) - CAUTION * np.maximum(gains.std(1, ddof=1), SPREAD) / math.sqrt(gains.shape[1])
+    sure = gains.mean(1) - np.maximum(gains.std(1, ddof=1), SPREAD) / math.sqrt(gains.shape[1])
     best = int(np.argmax(sure))
     if not sure[best] > 0:
         return None, float(before[judged].mean())
