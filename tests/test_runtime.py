@@ -186,13 +186,24 @@ def test_open_sides_are_minus_one(tmp_path, runtime):
 def test_what_openvino_compiled_is_kept_and_mended(tmp_path):
     settings = of(tmp_path, runtime="openvino")
     wanted = session(SMALL, settings)(X)
-    [kept] = (settings.cache / "openvino").glob("*.blob")
+    [kept] = (settings.cache / "openvino").rglob("*.blob")
     before = kept.stat().st_mtime_ns
     assert np.array_equal(session(SMALL, settings)(X), wanted)
     assert kept.stat().st_mtime_ns == before
     kept.chmod(0o600)
     os.truncate(kept, kept.stat().st_size // 2)
     assert np.array_equal(session(SMALL, settings)(X), wanted)
+
+
+def test_what_openvino_compiled_is_kept_for_each_precision_apart(tmp_path):
+    """Its own key for what it keeps knows nothing of precision: one file would be taken for both."""
+    exact = session(SMALL, of(tmp_path, runtime="openvino"))(X)
+    try:
+        session(SMALL, of(tmp_path, runtime="openvino", precision="bf16"))(X)
+    except UsageError:
+        pytest.skip("this processor has no bf16")
+    assert len(list((of(tmp_path).cache / "openvino").rglob("*.blob"))) == 2
+    assert np.array_equal(session(SMALL, of(tmp_path, runtime="openvino"))(X), exact)
 
 
 def test_openvino_needs_no_cache(tmp_path, monkeypatch):

@@ -54,7 +54,8 @@ def opened(graph: Path | bytes, choice: Choice, cache: Path) -> Session:
     }
     if choice.device == "CPU":  # pinned threads of two processes would wait for the same cores
         settings |= {"INFERENCE_NUM_THREADS": choice.threads, "ENABLE_CPU_PINNING": False}
-    compiled = _compiled(core, graph, choice.device, settings, cache / "openvino")
+    # a folder for each precision: openvino would take what it compiled in one for the other, and answer with garbage
+    compiled = _compiled(core, graph, choice.device, settings, cache / "openvino" / choice.precision)
     request, taken = compiled.create_infer_request(), Lock()
 
     def run(x: NDArray[Any]) -> NDArray[np.float32]:
