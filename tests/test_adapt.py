@@ -19,7 +19,7 @@ from hub_server import drawn as coloured
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from figureground import Method, Separator, models  # noqa: E402
-from figureground.dataset import Pair  # noqa: E402
+from figureground.dataset import Pair, labelled  # noqa: E402
 from figureground.errors import BadData, OutputExists, UnknownName, UsageError, WeightsError, WriteFailed  # noqa: E402
 from figureground.metrics import Counts  # noqa: E402
 from figureground.models import adapted  # noqa: E402
@@ -36,7 +36,6 @@ from figureground.training import (  # noqa: E402
 )
 from figureground.training.backbone import Backbone  # noqa: E402
 from figureground.training.recipe import Recipe  # noqa: E402
-from figureground.training.views import labelled  # noqa: E402
 
 ONE = Settings(threads=1)
 

@@ -56,6 +56,9 @@ def test_evaluate_compares_methods_and_writes_a_page(tmp_path):
     end = command("evaluate", data, "--against", "small", "--quality", "fast", "--report", tmp_path / "page.html")
     assert end.out.count("max F") == 1, "the same method is not measured twice"
     assert "<h2>Figures</h2>" in (tmp_path / "page.html").read_text("utf-8")
+    alone = command("evaluate", data, "--quality", "fast", "--json")
+    with_itself = command("evaluate", data, "--against", "small", "--quality", "fast", "--json")
+    assert alone.lines()[0]["mean"]["iou"] == with_itself.lines()[0]["mean"]["iou"], "the options given are the ones measured"
     command("evaluate", data, "--against", "nothing").refused(2, "unknown_name", "nothing")
 
 

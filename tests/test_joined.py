@@ -80,6 +80,19 @@ def test_names_that_cannot_be_joined():
         find("small+stuff+depth")
 
 
+def test_an_unknown_rule_of_joined_methods_is_named_as_one_of_a_single_method():
+    command("remove", "x.jpg", "--method", "small+stuff", "--rule", "odd", "--quality", "fast").refused(
+        2, "unknown_name", "odd"
+    )
+
+
+def test_a_file_whose_name_holds_a_plus_sign_is_one_method(tmp_path):
+    path = tmp_path / "mine+yours.onnx"
+    path.write_bytes(b"")
+    assert find(str(path)).options == {"weights": str(path)}
+    assert find("small+my.onnx").beside.options == {"weights": "my.onnx"}
+
+
 def test_a_prompt_goes_to_the_one_that_takes_it():
     places = Prompt(box=box("1,1,2,2"))
     check_prompt(find("stuff+points"), places)

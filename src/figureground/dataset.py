@@ -8,7 +8,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -100,6 +100,20 @@ def pairs(sources: Iterable[str | Path]) -> list[Pair]:
         else:
             found += _match(source, _folder(source) if source.is_dir() else _archive(source))
     return found
+
+
+def labelled(sources: Sequence[str | Path]) -> list[Pair]:
+    """As `pairs`, or the pairs of two plain folders, pictures and masks of the same stems; raises BadData as it does."""
+    places = [Path(source) for source in sources]
+    if len(places) == 2 and all(place.is_dir() and not _folder(place) for place in places):
+        found = {
+            PurePosixPath(role, path.name): path.read_bytes
+            for role, place in zip(_ROLES, places, strict=True)
+            for path in place.iterdir()
+            if path.is_file()
+        }
+        return _match(places[0], found)
+    return pairs(places)
 
 
 def _listed(source: Path) -> list[Pair]:

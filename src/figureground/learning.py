@@ -28,7 +28,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 @click.option("--csv", "table", type=click.Path(path_type=Path), help="Write the figures of each picture here.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw precision over recall and reliability here.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page with figures, curves and pictures here (HTML).")
-@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON, a line for each method.")
 def evaluate(
     data: tuple[str, ...],
     method: str,
@@ -53,7 +53,7 @@ def evaluate(
     if plot is not None:
         encoder(plot.suffix)  # an unknown format is told before the work, not after it
     labelled, settings = pairs(data), settings_from(options)
-    asked = {method: chosen(method, options)} | {name: find(name) for name in against}
+    asked = {name: find(name) for name in (method, *against)} | {method: chosen(method, options)}
     evaluated = []
     for name, each in asked.items():
         separate = Separator(each, settings)
@@ -163,10 +163,11 @@ def adapt(data: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> No
     Its encoder stays as it is and a linear head is trained on 5 pictures or more. Pictures held back decide whether the
     result is any better; where it is not, the network is written as it was.
     """
+    from figureground.dataset import labelled
+
     adapting = _part("figureground.training.adapt", "adapting", "train")
-    views = _part("figureground.training.views", "adapting", "train")
     settings = settings_from(options)
-    result = adapting.adapt(views.labelled(data), out, settings=settings, quiet=as_json, **options)
+    result = adapting.adapt(labelled(data), out, settings=settings, quiet=as_json, **options)
     click.echo(json.dumps(result.as_dict(), ensure_ascii=False) if as_json else result.text())
 
 

@@ -48,7 +48,7 @@ def nearness(seen: DepthMap) -> Image8:
 def objects_found(seen: InstanceMap, mask: Mask) -> list[dict[str, Any]]:
     """Each object by its number: name, share of the picture, score, and the share of it that was counted as foreground."""
     total = seen.areas()
-    inside = np.bincount(seen.numbers[mask >= FOUND], minlength=len(seen.objects) + 1)[1:]
+    inside = _inside(seen.numbers, mask, len(seen.objects) + 1)[1:]
     return [
         {
             "number": place + 1,
@@ -70,20 +70,24 @@ def class_colour(index: int) -> tuple[int, int, int]:
 
 def classes_found(seen: LabelMap, mask: Mask) -> list[dict[str, Any]]:
     """Each class found, its share of the picture and the share of it that was counted as foreground."""
-    total = inside = np.zeros(len(seen.names), np.int64)
-    for rows in strips(*mask.shape):
-        labels = seen.labels[rows]
-        total = total + np.bincount(labels.ravel(), minlength=len(seen.names))
-        inside = inside + np.bincount(labels[mask[rows] >= FOUND], minlength=len(seen.names))
+    inside = _inside(seen.labels, mask, len(seen.names))
     return [
         {
             "name": seen.names[index].strip(),
             "share": round(share, 6),
             "stuff": seen.stuff[index],
-            "foreground": round(int(inside[index]) / int(total[index]), 4),
+            "foreground": round(int(inside[index]) / round(share * mask.size), 4),
         }
         for index, share in seen.shares().items()
     ]
+
+
+def _inside(indices: np.typing.NDArray[np.unsignedinteger], mask: Mask, kinds: int) -> np.typing.NDArray[np.int64]:
+    """How many pixels of each index are foreground, (kinds,) int64."""
+    inside = np.zeros(kinds, np.int64)
+    for rows in strips(*mask.shape):
+        inside += np.bincount(indices[rows][mask[rows] >= FOUND], minlength=kinds)
+    return inside
 
 
 def _mark(entry: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from figureground import models
@@ -35,8 +36,9 @@ class Method:
         """The same method with these options set beside its own; of two methods, each takes those that it knows."""
         if self.beside is None:
             return replace(self, options={**self.options, **options})
-        theirs = {name: value for name, value in options.items() if name in set().union(*_known(self.beside)[:2])}
-        mine = {name: value for name, value in options.items() if name not in theirs or name in set().union(*_known(self))}
+        own, others = set().union(*_known(self)), set().union(*_known(self.beside)[:2])
+        theirs = {name: value for name, value in options.items() if name in others}
+        mine = {name: value for name, value in options.items() if name in own or name not in others}
         return replace(self, options={**self.options, **mine}, beside=self.beside.with_options(**theirs))
 
 
@@ -71,13 +73,13 @@ def find(name: str) -> Method:
 
     Raises UnknownName, UsageError.
     """
+    if name.lower().endswith(".onnx") and ("+" not in name or Path(name).is_file()):
+        return Method("adapted", "salient", "clean", {"weights": name}, about="a network adapted to your own pictures")
     if "+" in name:
         first, _, second = name.partition("+")
         if "+" in second:
             raise UsageError(f"two methods can be joined, such as small+stuff, but '{name}' came")
         return replace(find(first), beside=find(second))
-    if name.lower().endswith(".onnx"):
-        return Method("adapted", "salient", "clean", {"weights": name}, about="a network adapted to your own pictures")
     if name not in METHODS:
         raise UnknownName("method", name, METHODS)
     return METHODS[name]
@@ -139,16 +141,13 @@ def check(method: Method) -> Parts:
 
     Raises UnknownName, UnknownOption, and Mismatch where the rule cannot read what the model gives.
     """
-    for kind, name, table in (("rule", method.rule, RULES), ("refiner", method.refiner, REFINERS)):
-        if name not in table:
-            raise UnknownName(kind, name, table)
+    known = _known(method)
     gives, wants = models.card(method.model).gives, reads(method.rule)
     if gives is not wants:
         raise Mismatch(
             f"rule '{method.rule}' reads a {wants.__name__}, but model '{method.model}' gives a {gives.__name__};"
             f" rules for it: {', '.join(name for name in RULES if reads(name) is gives)}"
         )
-    known = _known(method)
     for name in method.options:
         if not any(name in names for names in known):
             takes = ", ".join(sorted(set().union(*known))) or "none"
@@ -162,6 +161,9 @@ def check(method: Method) -> Parts:
 
 
 def _known(method: Method) -> list[set[str]]:
-    """The names of the options of model, rule and refiner."""
+    """The names of the options of model, rule and refiner; raises UnknownName."""
+    for kind, name, table in (("rule", method.rule, RULES), ("refiner", method.refiner, REFINERS)):
+        if name not in table:
+            raise UnknownName(kind, name, table)
     functions = (models.module(method.model).load, RULES[method.rule], REFINERS[method.refiner])
     return [{option.name for option in options_of(function)} for function in functions]

@@ -112,7 +112,7 @@ def logit(probability: Floats, sure: float) -> Floats:
 
 def sigmoid(odds: Floats) -> Floats:
     """Log odds as a probability."""
-    probability: Floats = np.asarray(1 / (1 + np.exp(-odds)), np.float32)
+    probability: Floats = np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))), np.float32)
     return probability
 
 

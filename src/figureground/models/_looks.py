@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from figureground.errors import UnknownName
 from figureground.maps import Mask, Rgb
+from figureground.spread import logit, sigmoid
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """(1, 3, S, S) float32 in [0, 1] → (1, 1, S, S) float32 in [0, 1]."""
@@ -24,6 +26,7 @@ WORTH = 0.75  # the second look is worth its time where its window is a smaller 
 FADE = 0.15  # of a window's side, over which what was seen there fades out
 TRUST = 0.5  # how much of the answer inside a window is the second look's
 CORNER = 0.85  # of the picture's sides: the windows at its corners
+SURE = 13.8  # the log odds that an answer is believed at most: one in a million
 CORNER_TRUST = 0.6  # the weight of a look at a corner, that of the first answer being 1
 
 
@@ -53,15 +56,22 @@ LOOKS: Mapping[str, Callable[[Run, int, Rgb], Mask]] = {"fast": once, "balanced"
 """(run, S, picture (H, W, 3) uint8) → (H, W) float32 in [0, 1], by quality."""
 
 
+def looking(quality: str) -> Callable[[Run, int, Rgb], Mask]:
+    """The row of `LOOKS`; raises UnknownName."""
+    if quality not in LOOKS:
+        raise UnknownName("quality", quality, LOOKS)
+    return LOOKS[quality]
+
+
 def alone(run: Run, side: int, rgb: Rgb) -> Mask:
     """The whole picture as it is; (S, S)."""
-    return _plain(run, _fitted(rgb, side))
+    return _plain(run, fitted(rgb, side))
 
 
 def both(run: Run, side: int, rgb: Rgb) -> Mask:
     """The whole picture and its mirror image, joined by the mean of their logits; (S, S)."""
-    x = _fitted(rgb, side)
-    return _probability((_logit(_plain(run, x)) + _logit(_mirror(run, x))) / 2)
+    x = fitted(rgb, side)
+    return sigmoid((logit(_plain(run, x), SURE) + logit(_mirror(run, x), SURE)) * np.float32(0.5))
 
 
 def subject(seen: Mask, shape: tuple[int, ...]) -> Window | None:
@@ -96,24 +106,24 @@ def at_corners(run: Run, side: int, rgb: Rgb, first: Mask) -> Mask:
     """`first`, (S, S), and one look at each corner, joined by a weighted mean of logits and enlarged; (H, W)."""
     height, width = rgb.shape[:2]
     steps = (np.arange(side, dtype=np.float32) + 0.5) / side
-    total, weights = _logit(first), np.ones_like(first)
+    total, weights = logit(first, SURE), np.ones_like(first)
     for i, rows in enumerate(_ends(height)):
         for j, columns in enumerate(_ends(width)):
             look = _plain if i == j else _mirror  # in this order a mirrored picture is looked at alike
-            seen = _logit(look(run, _fitted(rgb[rows, columns], side)))
+            seen = logit(look(run, fitted(rgb[rows, columns], side)), SURE)
             weight = np.outer(_weight(steps * height, rows, height), _weight(steps * width, columns, width))
             total += CORNER_TRUST * weight * _placed(seen, (rows, columns), rgb.shape)
             weights += CORNER_TRUST * weight
-    return enlarged(_probability(total / weights), rgb.shape)
+    return enlarged(sigmoid(total / weights), rgb.shape)
 
 
-def _fitted(rgb: Rgb, side: int) -> NDArray[np.float32]:
+def fitted(rgb: Rgb, side: int) -> NDArray[np.float32]:
     """A picture, (H, W, 3) uint8, as the network wants it: (1, 3, S, S) float32 in [0, 1]."""
     height, width = rgb.shape[:2]
     # in two steps: OpenCV's area mode must not enlarge, as it would one side of a thin picture, lopsidedly
     shrunk = cv2.resize(rgb, (min(width, side), min(height, side)), interpolation=cv2.INTER_AREA)
-    fitted = cv2.resize(shrunk, (side, side), interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(fitted.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+    small = cv2.resize(shrunk, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(small.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
 
 
 def _plain(run: Run, x: NDArray[np.float32]) -> Mask:
@@ -124,17 +134,6 @@ def _plain(run: Run, x: NDArray[np.float32]) -> Mask:
 def _mirror(run: Run, x: NDArray[np.float32]) -> Mask:
     answer: Mask = run(np.ascontiguousarray(x[..., ::-1]))[0, 0, :, ::-1]
     return answer
-
-
-def _logit(answer: Mask) -> Mask:
-    sure = np.clip(answer, 1e-6, 1 - 1e-6)
-    logit: Mask = np.log(sure / (1 - sure)).astype(np.float32, copy=False)
-    return logit
-
-
-def _probability(logit: NDArray[np.floating]) -> Mask:
-    probability: Mask = (1 / (1 + np.exp(-logit))).astype(np.float32, copy=False)
-    return probability
 
 
 def enlarged(answer: Mask, shape: tuple[int, ...]) -> Mask:

@@ -6,12 +6,13 @@ weights is that of the network it was made from, as the file's own notes say.
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from figureground.errors import UnknownName, WeightsError
-from figureground.maps import Rgb, SaliencyMap
+from figureground.errors import WeightsError
+from figureground.maps import Mask, Rgb, SaliencyMap
 from figureground.models import Card, Model
 from figureground.models._runtime import Session
 from figureground.models.small import Quality
@@ -40,13 +41,11 @@ class Adapted:
     weights: str
     licence: str
     session: Session
-    quality: str
+    looks: Callable[[Session, int, Rgb], Mask]
 
     def __call__(self, rgb: Rgb, /) -> SaliencyMap:
         """How much each pixel of (H, W, 3) uint8 sRGB belongs to the subject."""
-        from figureground.models._looks import LOOKS
-
-        return SaliencyMap(LOOKS[self.quality](self.session, self.session.shape[-1], rgb))
+        return SaliencyMap(self.looks(self.session, self.session.shape[-1], rgb))
 
 
 def load(
@@ -56,11 +55,10 @@ def load(
     quality: Quality = "balanced",
 ) -> Model:
     """The file as a model; raises WeightsError where it is not there, not ours, or its licence is not allowed, UnknownName."""
-    from figureground.models._looks import LOOKS
+    from figureground.models._looks import looking
     from figureground.models._runtime import session
 
-    if quality not in LOOKS:
-        raise UnknownName("quality", quality, LOOKS)
+    looks = looking(quality)
     data = _bytes(weights)
     said = notes(data, weights)
     licence = str(said["licence"])
@@ -75,7 +73,7 @@ def load(
     made = session(data, settings)
     if len(made.shape) != 4 or made.shape[2] != made.shape[3] or made.shape[:2] != (1, 3) or made.shape[3] < 1:
         raise _refusal(weights, f"its input has the shape {made.shape}", code="model_corrupt")
-    return Adapted(weights, licence, made, quality)
+    return Adapted(weights, licence, made, looks)
 
 
 def _bytes(weights: str) -> bytes:

@@ -30,7 +30,7 @@ FAMILY = Family("depth", "AutoModelForDepthEstimation", ("depth_anything", "dpt"
 
 CARD = Card(
     gives=DepthMap,
-    about="how near each pixel is; needs torch, downloads 99 MB once",
+    about="how near each pixel is; needs torch, fetched once",
     weights=DEFAULT,
     licence="Apache-2.0",
     data="synthetic pictures with exact depth, then 62 million photographs labelled by a larger network; terms vary",

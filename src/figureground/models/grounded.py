@@ -38,7 +38,7 @@ MOST = 64  # boxes that are filled, the surest ones
 
 CARD = Card(
     gives=SaliencyMap,
-    about="what --prompt names, found as boxes and cut out; needs torch, downloads 845 MB once",
+    about="what --prompt names, found as boxes and cut out; needs torch, fetched once",
     weights=DEFAULT,
     licence="Apache-2.0",
     data="Objects365, GoldG, Cap4M (terms vary); for the masks SA-V (CC BY 4.0), SA-1B (a research licence)",

@@ -41,7 +41,7 @@ FAMILY = Family("panoptic", "AutoModelForUniversalSegmentation", tuple(READINGS)
 
 CARD = Card(
     gives=InstanceMap,
-    about="each object for itself, this person and that one; needs torch, downloads 370 MB once",
+    about="each object for itself, this person and that one; needs torch, fetched once",
     weights=DEFAULT,
     licence="MIT",
     data="COCO (its photographs under licences of their own) after DINOv2's web pictures",

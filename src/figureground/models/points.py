@@ -27,7 +27,7 @@ SHORT = {
 
 CARD = Card(
     gives=SaliencyMap,
-    about="the object under --point or in --box; needs torch, downloads 156 MB once",
+    about="the object under --point or in --box; needs torch, fetched once",
     weights=WEIGHTS,
     licence="Apache-2.0",
     data="SA-V (CC BY 4.0), SA-1B (a research licence) and videos of the authors",

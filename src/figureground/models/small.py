@@ -7,7 +7,6 @@ Trained on DUTS-TR and Clothing Co-Parsing, whose terms stand in the card below.
 from importlib.resources import files
 from typing import Annotated, Literal
 
-from figureground.errors import UnknownName
 from figureground.maps import Rgb, SaliencyMap
 from figureground.models import Card, Model
 from figureground.prompt import Prompt
@@ -34,13 +33,12 @@ Quality = Annotated[
 
 def load(settings: Settings, *, quality: Quality = "balanced") -> Model:
     """The network of the package as a model; raises WeightsError where the package is damaged, UnknownName."""
-    from figureground.models._looks import LOOKS
+    from figureground.models._looks import looking
     from figureground.models._runtime import session
 
-    if quality not in LOOKS:
-        raise UnknownName("quality", quality, LOOKS)
+    looks = looking(quality)
     run = session(files("figureground").joinpath("assets/small.onnx").read_bytes(), settings)
-    looks, side = LOOKS[quality], run.shape[-1]
+    side = run.shape[-1]
 
     def look(rgb: Rgb, prompt: Prompt | None = None, /) -> SaliencyMap:
         values = looks(run, side, rgb)

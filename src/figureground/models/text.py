@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import WeightsError
-from figureground.maps import Mask, Rgb, SaliencyMap
+from figureground.maps import Rgb, SaliencyMap
 from figureground.models import Card, Model
 from figureground.models._phrases import tidy, tokenizer, tokens
 from figureground.models._pictures import Tones, side, unusable
@@ -22,6 +22,7 @@ from figureground.models._transformers import Checkpoint, Family, fetch, require
 from figureground.models._transformers import load as load_network
 from figureground.prompt import Prompt
 from figureground.settings import Settings
+from figureground.spread import sigmoid
 
 Floats = NDArray[np.float32]
 
@@ -32,7 +33,7 @@ FAMILY = Family("text", "CLIPSegForImageSegmentation", ("clipseg",), tokenizer=T
 
 CARD = Card(
     gives=SaliencyMap,
-    about="what --prompt names, or the main subject; needs torch, downloads 603 MB once",
+    about="what --prompt names, or the main subject; needs torch, fetched once",
     weights=DEFAULT,
     licence="Apache-2.0",
     data="PhraseCut (photographs of Visual Genome, CC BY 4.0) after CLIP's pictures of the web, whose terms vary",
@@ -102,12 +103,12 @@ class Text:
             words = {phrase: self._read(phrase) for phrase in (*wanted, *unwanted)}
             seen = self._seen(rgb)
             if wanted:
-                found = _probability(self._best(seen, (words[phrase] for phrase in wanted)))
+                found = sigmoid(self._best(seen, (words[phrase] for phrase in wanted)))
             else:
                 fore, back = (self._best(seen, self._built_in(foreground)) for foreground in (True, False))
-                found = _probability(fore - back)
+                found = sigmoid(fore - back)
             if unwanted:
-                found = np.minimum(found, 1 - _probability(self._best(seen, (words[phrase] for phrase in unwanted))))
+                found = np.minimum(found, 1 - sigmoid(self._best(seen, (words[phrase] for phrase in unwanted))))
         full = np.asarray(cv2.resize(found, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
         return SaliencyMap(np.clip(full, 0, 1, out=full))
 
@@ -124,12 +125,10 @@ class Text:
 
     def _seen(self, rgb: Rgb) -> list[Any]:
         """The picture as the network has it, whatever the phrases are: one encoding for all of them."""
-        x = self.tones.tensor(rgb, self.size)
         import torch
 
-        layers = self.network.clip.get_image_features(
-            torch.from_numpy(x), interpolate_pos_encoding=True, output_hidden_states=True
-        ).hidden_states
+        x = torch.from_numpy(self.tones.tensor(rgb, self.size))
+        layers = self.network.clip.get_image_features(x, interpolate_pos_encoding=True, output_hidden_states=True).hidden_states
         return [layers[index + 1] for index in self.network.extract_layers]
 
     def _best(self, seen: list[Any], phrases: Iterable[Any]) -> Floats:
@@ -172,7 +171,3 @@ def _size(checkpoint: Checkpoint) -> tuple[int, int]:
     if not height or height != width or height % patch:
         raise unusable(f"wanted a square size in whole patches of {patch} pixels, but it says {width} × {height}")
     return height, width
-
-
-def _probability(logits: Mask) -> Mask:
-    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)

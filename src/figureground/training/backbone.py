@@ -20,7 +20,8 @@ from figureground.models import _hub, segformer
 from figureground.models._checkpoint import Architecture, Processor
 from figureground.models._runtime import session
 from figureground.settings import Settings
-from figureground.training.bases import HALVED, checked
+from figureground.training.bases import checked
+from figureground.training.export import HALVED
 from figureground.training.head import Head
 
 

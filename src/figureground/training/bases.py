@@ -18,8 +18,6 @@ from figureground.models.small import CARD
 from figureground.training import export
 from figureground.training.head import Head
 
-HALVED = 64  # numbers of a tensor from which on it is stored as float16
-
 
 class Base(Protocol):
     """A frozen network."""
@@ -88,7 +86,7 @@ def rounded(network: nn.Module) -> nn.Module:
     """The network with the weights that its file will hold: what is trained over it is not surprised by their rounding."""
     with torch.no_grad():
         for weight in network.parameters():
-            if weight.numel() >= HALVED:
+            if weight.numel() >= export.HALVED:
                 weight.copy_(weight.half().float())
     return network
 

@@ -24,6 +24,9 @@ from figureground.training.recipe import Recipe
 BEFORE, AFTER = 1e-4, 2e-3
 """How far the graph may be from torch, in probability: as exported, and with its weights rounded to float16."""
 
+HALVED = 64
+"""Numbers of a tensor from which on it is stored as float16."""
+
 
 class _Probability(nn.Module):
     """The finest output alone, as a probability."""
@@ -101,7 +104,7 @@ def _halve(graph: onnx.ModelProto) -> onnx.ModelProto:
     half.CopyFrom(graph)
     casts = []
     for tensor in half.graph.initializer:
-        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < 64:
+        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < HALVED:
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{name}.half"))

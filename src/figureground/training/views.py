@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import cv2
@@ -16,9 +15,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from figureground.dataset import Pair, _folder, _match, pairs
+from figureground.dataset import Pair
 from figureground.errors import BadData, UsageError
-from figureground.models._looks import _fitted
+from figureground.models._looks import fitted
 from figureground.training.augment import Sample, sample
 from figureground.training.head import Views
 
@@ -30,23 +29,6 @@ MOST_VIEWS = 8  # of one picture
 MANY_VIEWS = 320  # in all, but one of each picture in any case
 MEMORY = 1 << 29  # bytes of kept features, likewise
 SHARE = 0.35  # of the time given, for looking
-
-
-def labelled(sources: Sequence[str | Path]) -> list[Pair]:
-    """The pairs of data sets as `dataset.pairs` reads them, or of two plain folders, pictures and masks of the same stems.
-
-    Raises BadData as `dataset.pairs` does.
-    """
-    places = [Path(source) for source in sources]
-    if len(places) == 2 and all(place.is_dir() and not _folder(place) for place in places):
-        found = {
-            PurePosixPath(role, path.name): path.read_bytes
-            for role, place in zip(("images", "masks"), places, strict=True)
-            for path in place.iterdir()
-            if path.is_file()
-        }
-        return _match(places[0], found)
-    return pairs(places)
 
 
 def read(data: Sequence[Pair], size: int, quiet: bool) -> list[Sample]:
@@ -61,8 +43,8 @@ def read(data: Sequence[Pair], size: int, quiet: bool) -> list[Sample]:
     def one(pair: Pair) -> tuple[Sample, bool, bool]:
         rgb, mask = pair.read()
         found = mask > 127
-        fitted = np.rint(_fitted(rgb, size)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
-        return (fitted, shrunk(mask, size)), bool(found.any()), bool(found.all())
+        small = np.rint(fitted(rgb, size)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
+        return (small, shrunk(mask, size)), bool(found.any()), bool(found.all())
 
     with ThreadPoolExecutor(2) as pool:
         made = list(tqdm(pool.map(one, data), "read", len(data), disable=quiet or None, unit="picture"))
