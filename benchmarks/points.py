@@ -40,7 +40,7 @@ class Row:
 
 
 def deepest(shape):
-    """The deepest pixel's centre; None where the shape is nowhere deep."""
+    """The deepest pixel's centre, a tuple of one; empty where the shape is nowhere deep."""
     depth = cv2.distanceTransform(np.pad(shape.astype(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     if depth.max() < DEEP * max(shape.shape):
         return ()

@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from common import ROOT, table
-from figureground.models._runtime import cores
+from figureground.models._machine import cores, processor
 
 PAGE = ROOT / "docs" / "speed.md"
 BENCHMARKS: dict[str, list[str]] = {
@@ -31,7 +31,6 @@ BENCHMARKS: dict[str, list[str]] = {
     "SEGFORMER": ["segformer.py", "--shapes", "b0", "b5"],
 }
 LIMIT = 900  # seconds that one benchmark may take
-FEATURES = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "VNNI", "avx512_bf16": "bf16", "amx_tile": "AMX"}
 PACKAGES = ("numpy", "Pillow", "opencv-python-headless", "onnxruntime", "openvino", "torch", "transformers")
 
 
@@ -62,15 +61,10 @@ def filled(page: str, name: str, text: str) -> str:
 
 def machine(load: float) -> str:
     """What the figures were measured on, in a sentence."""
-    name, flags = platform.processor() or platform.machine(), ""
-    facts = Path("/proc/cpuinfo")
-    if facts.exists():
-        lines = dict(line.split(":", 1) for line in facts.read_text().split("\n\n")[0].splitlines() if ":" in line)
-        lines = {key.strip(): value.strip() for key, value in lines.items()}
-        name, flags = lines.get("model name", name), lines.get("flags", "")
-    has = ", ".join(text for flag, text in FEATURES.items() if flag in flags.split())
+    name, features = processor()
+    has = "".join(f", {feature}" for feature in features)
     return (
-        f"Measured on {cores()} cores of {name} ({platform.machine()}{', ' + has if has else ''}), {platform.system()},"
+        f"Measured on {cores()} cores of {name} ({platform.machine()}{has}), {platform.system()},"
         f" Python {platform.python_version()}, {', '.join(filter(None, map(_release, PACKAGES)))}; other work kept"
         f" {load:.1f} cores busy in the minute before."
     )

@@ -111,6 +111,15 @@ def save(folder: Path, kind: str, **options) -> Files:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def changed(folder: Path, tmp_path: Path, file: str, **changes: object) -> str:
+    """The checkpoint in `folder` copied to `tmp_path`, some fields of a JSON file changed; None takes one away."""
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    said = json.loads((folder / file).read_text()) | changes
+    (tmp_path / file).write_text(json.dumps({key: value for key, value in said.items() if value is not None}))
+    return str(tmp_path)
+
+
 @contextlib.contextmanager
 def pointed(monkeypatch, hub, folder: Path):
     """huggingface_hub asks `hub` and keeps what it gets in `folder`."""

@@ -1,10 +1,8 @@
 """Depth as a model: pixels and answers as transformers has them, what is refused, and that nothing heavy is imported early."""
 
-import json
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +14,9 @@ from figureground.models import card, depth, load, pull
 from figureground.models._pictures import Tones
 from figureground.settings import Settings
 from hub_server import Hub, serving
-from small_torch import model, pointed, save
+from photographs import PICTURES, photograph
+from small_torch import changed, model, pointed, save
 
-PICTURES = sorted((Path(__file__).parent / "pictures").glob("*.jpg"))
 SETTINGS = Settings(threads=1)
 
 
@@ -27,20 +25,6 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("depth")
     save(path, "depth")
     return path
-
-
-def photograph(path):
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def changed(folder, tmp_path, file, **changes):
-    """The checkpoint with some fields of a JSON file changed; None takes one away."""
-    for path in folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    said = json.loads((folder / file).read_text()) | changes
-    (tmp_path / file).write_text(json.dumps({key: value for key, value in said.items() if value is not None}))
-    return str(tmp_path)
 
 
 @pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)

@@ -1,7 +1,6 @@
 """Panoptic segmentation as a model: pixels and objects as transformers has them, names, sharpness, what is refused."""
 
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -16,16 +15,11 @@ from figureground.models._panoptic import instances, sharpness
 from figureground.models._pictures import Tones
 from figureground.settings import Settings
 from hub_server import Hub, serving
-from small_torch import NAMES, model, pointed, save
+from photographs import PICTURES, photograph
+from small_torch import NAMES, changed, model, pointed, save
 
-PICTURES = sorted((Path(__file__).parent / "pictures").glob("*.jpg"))
 SETTINGS = Settings(threads=1)
 STUFF = (False, False, False, True, True)
-
-
-def photograph(path):
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 @pytest.fixture(scope="module")
@@ -308,14 +302,6 @@ def test_names_by_label_set(caplog):
     assert _labels.named({"id2label": {0: " cat ", 1: "dog"}}, 3) == ("cat", "dog", "LABEL_2")
 
 
-def changed(folder, tmp_path, **changes):
-    for path in folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    said = json.loads((folder / "preprocessor_config.json").read_text()) | changes
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps({k: v for k, v in said.items() if v is not None}))
-    return str(tmp_path)
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -328,7 +314,7 @@ def changed(folder, tmp_path, **changes):
 )
 def test_processors_that_cannot_be_followed(folders, tmp_path, changes):
     with pytest.raises(WeightsError, match=r"preprocessor_config.json cannot be used"):
-        load("panoptic", SETTINGS, weights=changed(folders["eomt"], tmp_path, **changes))
+        load("panoptic", SETTINGS, weights=changed(folders["eomt"], tmp_path, "preprocessor_config.json", **changes))
 
 
 def test_numbers_that_are_none_are_refused():

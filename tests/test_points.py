@@ -4,7 +4,6 @@ import builtins
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,10 +18,10 @@ from figureground.models._sam import probability
 from figureground.prompt import Places, Prompt, box, point
 from figureground.settings import Settings
 from hub_server import Hub, serving
+from photographs import PICTURES, photograph
 from small_prompts import save
-from small_torch import model, pointed
+from small_torch import changed, model, pointed
 
-PICTURES = sorted((Path(__file__).parent / "pictures").glob("*.jpg"))
 SETTINGS = Settings(threads=1)
 TONES = Tones.of({"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]})
 
@@ -37,19 +36,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def loaded(folder):
     return load("points", SETTINGS, weights=str(folder))
-
-
-def photograph(path):
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def changed(folder, tmp_path, file, **changes):
-    """The checkpoint with some fields of a JSON file changed."""
-    for path in folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / file).write_text(json.dumps(json.loads((folder / file).read_text()) | changes))
-    return str(tmp_path)
 
 
 @pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
@@ -286,11 +272,7 @@ def test_twelve_megapixels_stay_below_a_gigabyte(folder, tmp_path):
         save(path, kind)
     words = [
         sys.executable,
-        "-W",
-        "error",
-        "-W",
-        "ignore::ResourceWarning",
-        "-c",
+        *["-W", "error", "-W", "ignore::ResourceWarning", "-c"],
         SCRIPT,
         str(folder),
         *map(str, folders.values()),

@@ -22,9 +22,9 @@ from figureground.models._resize import to_size
 from figureground.models._runtime import session
 from figureground.settings import Settings
 from hub_server import COLOURS, Hub, drawn, save, serving, tiny
+from photographs import PICTURES, photograph
 
 NAMES = tuple("bed " if name == "bed" else name for name, _ in _labels.ade20k())  # as the checkpoints write it
-PICTURES = sorted((Path(__file__).parent / "pictures").glob("*.jpg"))
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +37,6 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def settings(tmp_path):
     return Settings(cache=tmp_path / "cache", threads=2)
-
-
-def photograph(path):
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def pixels(processor, rgb):

@@ -1,9 +1,7 @@
 """Phrases as prompts: CLIPSeg alone, and Grounding DINO with SAM 2.1; pixels, scores and boxes as transformers has them."""
 
 import builtins
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,10 +16,10 @@ from figureground.models._pictures import Tones
 from figureground.prompt import Prompt, point
 from figureground.settings import Settings
 from hub_server import Hub, serving
+from photographs import PICTURES, photograph
 from small_prompts import save
-from small_torch import model, pointed
+from small_torch import changed, model, pointed
 
-PICTURES = sorted((Path(__file__).parent / "pictures").glob("*.jpg"))
 SETTINGS = Settings(threads=1)
 NORMAL = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 NONE = Tones(2, float("nan"), (0, 0, 0), (1, 1, 1))
@@ -46,19 +44,6 @@ def finds(folders):
     """With a threshold that random weights reach."""
     weights = {"weights": str(folders["dino"]), "mask_weights": str(folders["sam"])}
     return load("grounded", SETTINGS, **weights, box_threshold=0.01)
-
-
-def photograph(path):
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def changed(folder, tmp_path, file, **changes):
-    """The checkpoint with some fields of a JSON file changed."""
-    for path in folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / file).write_text(json.dumps(json.loads((folder / file).read_text()) | changes))
-    return str(tmp_path)
 
 
 def logits(folder, rgb, phrases):

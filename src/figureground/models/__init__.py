@@ -10,12 +10,17 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 from figureground.errors import UnknownName, WeightsError
 from figureground.maps import Map, Rgb
 from figureground.prompt import Kind
 from figureground.settings import Settings
+
+Weights = Annotated[
+    str, "Other weights than the model's own: a hub id, a local folder, or a file that `figureground adapt` wrote."
+]
+"""Of every `load` that takes weights."""
 
 
 class Model(Protocol):

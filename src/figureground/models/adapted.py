@@ -9,11 +9,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from figureground.errors import WeightsError
 from figureground.maps import Mask, Rgb, SaliencyMap
-from figureground.models import Card, Model
+from figureground.models import Card, Model, Weights
 from figureground.models._runtime import Session
 from figureground.models.small import Quality
 from figureground.settings import Settings
@@ -51,7 +51,7 @@ class Adapted:
 def load(
     settings: Settings,
     *,
-    weights: Annotated[str, "An ONNX file that `figureground adapt` wrote."] = "",
+    weights: Weights = "",
     quality: Quality = "balanced",
 ) -> Model:
     """The file as a model; raises WeightsError where it is not there, not ours, or its licence is not allowed, UnknownName."""

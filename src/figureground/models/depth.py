@@ -6,13 +6,13 @@ ones are CC BY-NC 4.0), model.safetensors on main, or any others named with `wei
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
 from figureground.errors import WeightsError
 from figureground.maps import DepthMap, Rgb
-from figureground.models import Card, Model
+from figureground.models import Card, Model, Weights
 from figureground.models._checkpoint import Json
 from figureground.models._pictures import Tones, side, unusable
 from figureground.models._transformers import Family, fetch, require
@@ -114,7 +114,7 @@ def is_metric(config: Json) -> bool:
 def load(
     settings: Settings,
     *,
-    weights: Annotated[str, "hub id or local folder of a checkpoint for depth estimation"] = DEFAULT,
+    weights: Weights = DEFAULT,
 ) -> Model:
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
     require(FAMILY)

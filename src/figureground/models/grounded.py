@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from figureground.errors import UnknownOption, UsageError, WeightsError
 from figureground.maps import Mask, Rgb, SaliencyMap
-from figureground.models import Card, Model
+from figureground.models import Card, Model, Weights
 from figureground.models._phrases import tidy, tokenizer, tokens
 from figureground.models._pictures import Tones, side, unusable
 from figureground.models._sam import WEIGHTS as MASKS
@@ -142,9 +142,9 @@ class Grounded:
 def load(
     settings: Settings,
     *,
-    weights: Annotated[str, "hub id or local folder of a Grounding DINO checkpoint"] = DEFAULT,
-    mask_weights: Annotated[str, "hub id or local folder of the SAM 2 checkpoint that fills the boxes"] = MASKS,
-    box_threshold: Annotated[float, "how sure a box must be to count, above 0 and below 1"] = BOX_THRESHOLD,
+    weights: Weights = DEFAULT,
+    mask_weights: Annotated[str, "Hub id or local folder of the SAM 2 checkpoint that fills the boxes."] = MASKS,
+    box_threshold: Annotated[float, "How sure a box must be to count, above 0 and below 1."] = BOX_THRESHOLD,
 ) -> Model:
     """The model made ready; raises MissingExtra, WeightsError, and UnknownOption for a threshold that is none."""
     if not 0 < box_threshold < 1:

@@ -7,10 +7,10 @@ others named with `weights`. To add a short name: a row in `SHORT`; an architect
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from figureground.maps import InstanceMap, Rgb
-from figureground.models import Card, Model
+from figureground.models import Card, Model, Weights
 from figureground.models._checkpoint import Json
 from figureground.models._labels import named, stuff_flags
 from figureground.models._panoptic import Reading, instances
@@ -138,7 +138,7 @@ class Panoptic:
 def load(
     settings: Settings,
     *,
-    weights: Annotated[str, "hub id or local folder of a checkpoint for panoptic segmentation"] = DEFAULT,
+    weights: Weights = DEFAULT,
 ) -> Model:
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
     require(FAMILY)

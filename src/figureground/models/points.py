@@ -6,11 +6,10 @@ model.safetensors on main, or any others of the family named with `weights`. To 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 from figureground.errors import UsageError
 from figureground.maps import Rgb, SaliencyMap
-from figureground.models import Card, Model
+from figureground.models import Card, Model, Weights
 from figureground.models._sam import WEIGHTS, Sam, family, probability
 from figureground.models._transformers import fetch, require
 from figureground.prompt import Prompt
@@ -64,7 +63,7 @@ class Points:
 def load(
     settings: Settings,
     *,
-    weights: Annotated[str, "hub id or local folder of a SAM 2 checkpoint"] = WEIGHTS,
+    weights: Weights = WEIGHTS,
 ) -> Model:
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
     require(family("points"))

@@ -10,13 +10,12 @@ import logging
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 
 from figureground.errors import WeightsError
 from figureground.maps import LabelMap, Rgb
-from figureground.models import Card, Model, _hub
+from figureground.models import Card, Model, Weights, _hub
 from figureground.models._checkpoint import Architecture, Processor
 from figureground.models._labels import stuff_flags
 from figureground.models._resize import enlarge_labels, to_size
@@ -66,7 +65,7 @@ class SegFormer:
 def load(
     settings: Settings,
     *,
-    weights: Annotated[str, "hub id or local folder of a SegFormer checkpoint"] = DEFAULT,
+    weights: Weights = DEFAULT,
 ) -> Model:
     """The model made ready: fetched and converted unless that is kept; raises WeightsError.
 

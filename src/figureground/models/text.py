@@ -8,14 +8,14 @@ To change what is meant where nothing is said: a row in `OPPOSED`.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import WeightsError
 from figureground.maps import Rgb, SaliencyMap
-from figureground.models import Card, Model
+from figureground.models import Card, Model, Weights
 from figureground.models._phrases import tidy, tokenizer, tokens
 from figureground.models._pictures import Tones, side, unusable
 from figureground.models._transformers import Checkpoint, Family, fetch, require
@@ -145,7 +145,7 @@ class Text:
 def load(
     settings: Settings,
     *,
-    weights: Annotated[str, "hub id or local folder of a CLIPSeg checkpoint"] = DEFAULT,
+    weights: Weights = DEFAULT,
 ) -> Model:
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
     require(FAMILY)

@@ -19,9 +19,9 @@ def sample(pairs: list[Sample], index: int, size: int, random: Generator) -> Sam
 
 
 def _window(rgb: Image8, mask: Image8, size: int, random: Generator) -> Sample:
-    """A crop of 0.7 to 1 of each side (at times mirrored, at times turned by up to 15°), made (size, size) in one warp."""
+    """A crop of 0.55 to 1 of each side (at times mirrored, at times turned by up to 15°), made (size, size) in one warp."""
     height, width = mask.shape
-    scale = random.uniform(0.7, 1) if random.random() < 0.8 else 1.0
+    scale = random.uniform(0.55, 1) if random.random() < 0.8 else 1.0
     w, h = width * scale * random.uniform(0.9, 1), height * scale * random.uniform(0.9, 1)
     x, y = random.uniform(0, width - w), random.uniform(0, height - h)
     angle = np.deg2rad(random.uniform(-15, 15)) if random.random() < 0.2 else 0.0
