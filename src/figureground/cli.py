@@ -10,13 +10,12 @@ import click
 
 import figureground
 from figureground.errors import FigureGroundError, UsageError
-from figureground.flags import chosen, method_options, prompt_from, prompt_options, runtime_options, settings_from
+from figureground.flags import chosen, product_from, product_options, runtime_options, settings_from
 from figureground.learning import adapt, evaluate, export, split, train
-from figureground.methods import DEFAULT, METHODS, all_options
+from figureground.many import batch
+from figureground.methods import DEFAULT, METHODS
 from figureground.models import card
 from figureground.output import ENCODERS
-from figureground.png import EFFORTS
-from figureground.separation import VIEWS
 
 
 class OneLine(click.Group):
@@ -50,10 +49,11 @@ class _Stderr(logging.Handler):
     """What the library has to say, one line each, without breaking a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _note(record.getMessage())
+        note(record.getMessage())
 
 
-def _note(text: str) -> None:
+def note(text: str) -> None:
+    """A remark on standard error, above a progress bar."""
     from tqdm import tqdm
 
     with tqdm.external_write_mode(sys.stderr):
@@ -65,7 +65,7 @@ def _say(error: FigureGroundError, as_json: bool = False) -> None:
         click.echo(json.dumps(error.as_dict(), ensure_ascii=False), err=True)
     else:
         where = f"'{error.picture}': " if error.picture and error.picture not in str(error) else ""
-        _note(f"{error.code}: {where}{error}")
+        note(f"{error.code}: {where}{error}")
 
 
 @click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -81,41 +81,19 @@ def main() -> None:
 
 @main.command()
 @click.argument("pictures", nargs=-1, required=True)
-@method_options
-@click.option("--view", default="cutout", show_default=True, metavar="NAME,…", help=f"What to write: {', '.join(VIEWS)}.")
+@product_options
 @click.option("-o", "--output", metavar="FILE", help="The file to write, for one picture and one view; - is standard output.")
 @click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for <stem>.<view>.png; else beside each picture.")
 @click.option("--format", "suffix", type=click.Choice([s[1:] for s in ENCODERS]), help="Of files named by us, and of -o -.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
-@click.option("--background", metavar="COLOUR", help="Put a colour behind the cut-out: white, #rrggbb …")
-@click.option("--encoder-quality", type=click.IntRange(1, 100), help="Of JPEG, WebP and AVIF; WebP is lossless without it.")
-@click.option(
-    "--png-effort",
-    type=click.Choice(list(EFFORTS)),
-    default="fast",
-    show_default=True,
-    help="Of PNG; small takes many times as long.",
-)
-@prompt_options
-@click.option("--require-subject", is_flag=True, help="A picture without foreground is an error.")
-@click.option("--lenient", is_flag=True, help="Take what can be read of truncated pictures.")
-@click.option("--max-pixels", type=click.IntRange(1), help="Refuse larger pictures.  [default: 100000000]")
-@runtime_options
 @click.option("--workers", type=click.IntRange(1), help="Pictures worked on at once; else as many as cores, at most 4.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each picture on standard output.")
 @click.option("--timings", is_flag=True, help="Say how long each stage took, on standard error.")
-def remove(pictures: tuple[str, ...], method: str, **given_options: Any) -> int:
+def remove(pictures: tuple[str, ...], **options: Any) -> int:
     """Separate PICTURES: paths, http(s) addresses, or - for standard input."""
     from figureground.remove import Job, run
 
-    names = set(all_options()) | {"model", "rule", "refiner", "combine"}
-    options = {name: given_options.pop(name) for name in list(given_options) if name in names}
-    given_options["lenient"] = given_options["lenient"] or None  # a flag that is not given leaves the environment's word
-    settings = settings_from(given_options)
-    given_options["quality"] = given_options.pop("encoder_quality")
-    given_options["prompt"] = prompt_from(given_options)
-    job = Job(pictures, chosen(method, options), settings, **given_options)
-    return run(job, echo=click.echo, note=_note, say=_say)
+    return run(Job(pictures, product_from(options), **options), echo=click.echo, note=note, say=_say)
 
 
 @main.command()
@@ -192,5 +170,5 @@ def doctor(as_json: bool, **options: Any) -> None:
     click.echo(json.dumps(report, ensure_ascii=False, indent=1) if as_json else text(report))
 
 
-for command in (evaluate, split, train, adapt, export):
+for command in (batch, evaluate, split, train, adapt, export):
     main.add_command(command)

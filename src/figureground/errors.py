@@ -14,6 +14,7 @@ FigureGroundError          what the user should be told
 │   ├── UnknownOption          unknown_option
 │   ├── NameCollision          name_collision; two pictures would be written to one file
 │   └── Mismatch               mismatch; a rule reads another kind of map than the model gives
+├── CannotGoOn             a whole run is at an end: write_error (disk full, permission lost), busy; exit 3
 ├── BadData                a data set cannot be used: bad_data; exit 3
 ├── MissingExtra           a part is not installed: missing_extra; exit 3
 ├── NoForeground           only where asked for (--require-subject): no_foreground; exit 1
@@ -122,6 +123,12 @@ class Mismatch(UsageError):
     """A rule reads another kind of map than the model gives."""
 
     code = "mismatch"
+
+
+class CannotGoOn(FigureGroundError):
+    """A run over many pictures cannot go on, or not begin; what was done stands."""
+
+    code = "write_error"
 
 
 class BadData(FigureGroundError):

@@ -3,14 +3,19 @@
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
 from figureground.errors import UsageError
 from figureground.methods import DEFAULT, METHODS, Combine, Method, all_options, find
+from figureground.png import EFFORTS
 from figureground.prompt import Prompt, box, point
+from figureground.separation import VIEWS
 from figureground.settings import Precision, Runtime, Settings
+
+if TYPE_CHECKING:
+    from figureground.products import Product
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -103,3 +108,44 @@ def chosen(method: str, options: dict[str, Any]) -> Method:
     if "combine" in parts and found.beside is None:
         raise UsageError(f"--combine joins two methods, such as small+stuff, but --method {method} is one")
     return replace(found, **parts).with_options(**set_here)
+
+
+def product_options(command: F) -> F:
+    """All that decides what is made of a picture: method, views, look, prompt, limits; `product_from` reads them."""
+    for option in (
+        runtime_options,
+        click.option("--max-pixels", type=click.IntRange(1), help="Refuse larger pictures.  [default: 100000000]"),
+        click.option("--lenient", is_flag=True, default=None, help="Take what can be read of truncated pictures."),
+        click.option("--require-subject", is_flag=True, help="A picture without foreground is an error."),
+        prompt_options,
+        click.option(
+            "--png-effort",
+            type=click.Choice(list(EFFORTS)),
+            default="fast",
+            show_default=True,
+            help="Of PNG; small takes many times as long.",
+        ),
+        click.option(
+            "--encoder-quality", type=click.IntRange(1, 100), help="Of JPEG, WebP and AVIF; WebP is lossless without it."
+        ),
+        click.option("--background", metavar="COLOUR", help="Put a colour behind the cut-out: white, #rrggbb …"),
+        click.option(
+            "--view", default="cutout", show_default=True, metavar="NAME,…", help=f"What to write: {', '.join(VIEWS)}."
+        ),
+        method_options,
+    ):
+        command = option(command)
+    return command
+
+
+def product_from(options: dict[str, Any]) -> "Product":
+    """The product of the flags, which are taken out of `options`. Raises UsageError and its kin."""
+    from figureground.output import Look
+    from figureground.products import Product
+
+    parts = {name: options.pop(name) for name in [*all_options(), *_PARTS]}
+    method = chosen(options.pop("method"), parts)
+    settings = settings_from(options)
+    views = tuple(dict.fromkeys(name.strip() for name in options.pop("view").split(",") if name.strip()))
+    look = Look(options.pop("background"), options.pop("encoder_quality"), options.pop("png_effort"))
+    return Product(method, settings, views, look, prompt_from(options), options.pop("require_subject"))

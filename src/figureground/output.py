@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from figureground.pixels import Pixels, eight_bits, strips
 from figureground.png import Effort, png
 
 STDOUT = Path("-")
+PART = re.compile(r"\.[0-9a-f]{16}\.part")
+"""The name of a file that is being written."""
 
 
 @dataclass(frozen=True, slots=True)

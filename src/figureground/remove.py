@@ -7,30 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from figureground.errors import InputError, NoForeground, UsageError, WriteFailed
-from figureground.maps import Mask
-from figureground.methods import Method, check, check_prompt
 from figureground.models._runtime import cores
-from figureground.output import (
-    ARRAYS,
-    OPAQUE,
-    STDOUT,
-    Look,
-    Plan,
-    colour,
-    encode,
-    encoder,
-    make_folder,
-    plan,
-    refuse_existing,
-    write,
-)
+from figureground.output import OPAQUE, STDOUT, Plan, encoder, make_folder, plan, refuse_existing, write
 from figureground.picture import stem
-from figureground.pipeline import Clock, Separator, share, within_memory
-from figureground.pixels import Pixels
-from figureground.png import Effort
-from figureground.prompt import Prompt
-from figureground.separation import VIEWS, Separation, check_views
-from figureground.settings import Settings
+from figureground.pipeline import Clock, Separator, share
+from figureground.products import Product, make
 from figureground.stream import in_order
 
 MOST = 4  # pictures at once, where nobody says: each holds some 25 bytes for every pixel
@@ -43,26 +24,14 @@ class Job:
     """What the command line asked for."""
 
     pictures: Sequence[str]
-    method: Method
-    settings: Settings
-    view: str = "cutout"
+    product: Product
     output: str | None = None
     out_dir: Path | None = None
     suffix: str | None = None
     overwrite: bool = False
-    background: str | None = None
-    quality: int | None = None
-    png_effort: Effort = "fast"
-    prompt: Prompt | None = None
-    require_subject: bool = False
     as_json: bool = False
     timings: bool = False
     workers: int | None = None
-
-    @property
-    def views(self) -> tuple[str, ...]:
-        """The views asked for, each once, in order."""
-        return tuple(dict.fromkeys(name.strip() for name in self.view.split(",") if name.strip()))
 
 
 def run(job: Job, echo: Say, note: Say, say: Say) -> int:
@@ -73,17 +42,15 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
     """
     from tqdm import tqdm
 
-    check(job.method)
-    check_prompt(job.method, job.prompt)
-    check_views(job.views, job.method)
+    job.product.check()
     plans = _plan(job)
     _remark(job, plans, note)
     workers = min(len(plans), job.workers or min(cores(), MOST))
-    separate = Separator(job.method, replace(job.settings, threads=share(job.settings, workers)))
+    settings = job.product.settings
+    separate = Separator(job.product.method, replace(settings, threads=share(settings, workers)))
 
     def one(each: Plan) -> dict[str, Any]:
-        with within_memory(each.source):
-            return _one(job, each, separate)
+        return _one(job, each, separate)
 
     failed, quiet = 0, True if len(plans) < 2 or job.as_json else None
     results = in_order(one, plans, workers, (InputError, NoForeground))
@@ -100,10 +67,6 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
 
 
 def _plan(job: Job) -> list[Plan]:
-    if not job.views:
-        raise UsageError(f"--view wants at least one of {', '.join(VIEWS)}")
-    if job.background is not None:
-        colour(job.background)
     if job.output == "-" and job.as_json:
         raise UsageError(
             "-o - and --json would both write to standard output; write the picture to a file, or leave out --json"
@@ -114,16 +77,15 @@ def _plan(job: Job) -> list[Plan]:
         encoder(suffix)
         if job.suffix and encoder(f".{job.suffix}") is not encoder(suffix):
             raise UsageError(f"-o {job.output} ends in {suffix}, but --format says {job.suffix}; leave one out")
-    if suffix.lower() in ARRAYS and job.views != ("mask",):
-        raise UsageError(f"{suffix} holds a mask's floats, so it goes with --view mask, but --view {job.view} came")
+    job.product.check_format(suffix)
     if job.pictures.count("-") > 1:
         raise UsageError("standard input (-) can be read once, but was named several times")
-    return plan(job.pictures, [stem(source) for source in job.pictures], job.views, job.output, job.out_dir, suffix)
+    return plan(job.pictures, [stem(source) for source in job.pictures], job.product.views, job.output, job.out_dir, suffix)
 
 
 def _remark(job: Job, plans: Sequence[Plan], note: Say) -> None:
     suffixes = {_suffix(job, path) for each in plans for path in each.targets.values()}
-    if "cutout" in job.views and job.background is None and suffixes & OPAQUE:
+    if "cutout" in job.product.views and job.product.look.background is None and suffixes & OPAQUE:
         note("JPEG has no transparency: white is put behind the cut-out; choose another colour with --background")
 
 
@@ -139,35 +101,13 @@ def _one(job: Job, each: Plan, separate: Separator) -> dict[str, Any]:
             raise WriteFailed(f"'{path}' cannot be written: there is no folder '{path.parent}'; make it first")
     if not (job.overwrite or job.output is not None):
         refuse_existing(files)
-    held = [separate(each.source, job.prompt)]
-    facts, clock = held[0].info(), Clock()
-    if job.require_subject and not facts["found"]:
-        raise NoForeground(f"'{each.source}': no foreground was found; try another --method, or leave out --require-subject")
-    clock.seconds.update(held[0].seconds)
-    for path, data in _encoded(job, each, held, clock):
+    clock = Clock()
+    made = make(job.product, separate, each.source, {v: _suffix(job, p) for v, p in each.targets.items()}, each.source, clock)
+    for view, path in each.targets.items():
         if job.out_dir is not None and path != STDOUT:
             make_folder(path.parent)
-        clock("write", write, data, path)
-    return {**facts, "seconds": {stage: round(seconds, 4) for stage, seconds in clock.seconds.items()}}
-
-
-def _encoded(job: Job, each: Plan, held: list[Separation], clock: Clock) -> list[tuple[Path, bytes]]:
-    """Every file's bytes; takes the separation out of `held`, so that picture, map and mask make room for the last encoder."""
-    made, last = [], list(each.targets)[-1]
-    for view, path in each.targets.items():
-        suffix, look = _suffix(job, path), _look(job, held[0], view)
-        image = clock("view", _image, held.pop() if view == last else held[0], view, suffix)
-        made.append((path, clock("encode", encode, image, suffix, look)))
-    return made
-
-
-def _image(done: Separation, view: str, suffix: str) -> Pixels | Mask:
-    return done.mask if suffix in ARRAYS else done.view(view)
-
-
-def _look(job: Job, done: Separation, view: str) -> Look:
-    icc = done.picture.icc if VIEWS[view].own_colours else None
-    return Look(job.background, job.quality, job.png_effort, icc, done.picture.dpi)
+        clock("write", write, made.files[view], path)
+    return {**made.facts, "seconds": {stage: round(seconds, 4) for stage, seconds in clock.seconds.items()}}
 
 
 def summary(facts: Mapping[str, Any]) -> str:

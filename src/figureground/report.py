@@ -47,6 +47,11 @@ def page(evaluated: Sequence[Evaluated], data: Sequence[Pair], title: str) -> st
         _shown(f"Best of {first.name}", best, evaluated, data) if best else "",
         _all(evaluated, data),
     ]
+    return framed(title, sections)
+
+
+def framed(title: str, sections: Sequence[str]) -> str:
+    """A whole page of these sections, HTML, in the style of all our pages."""
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
     view = '<meta name="viewport" content="width=device-width,initial-scale=1">'
     return f"{head}{view}<style>{_STYLE}</style><main>{''.join(sections)}</main></html>\n"
@@ -72,6 +77,9 @@ figcaption { font-size: 13px; overflow-wrap: anywhere; }
 .row { display: flex; flex-wrap: wrap; gap: 6px; align-items: flex-end; }
 .row div { font-size: 12px; }
 .row img { display: block; background: #8883; }
+.sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: 12px; }
+.card img { max-width: 48%; height: auto; }
+.words td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .key { display: inline-block; width: 11px; height: 11px; margin-right: 6px; }
 """
 
@@ -154,16 +162,16 @@ def _shown(title: str, chosen: Sequence[int], evaluated: Sequence[Evaluated], da
     figures = []
     for i in chosen:
         rgb, mask = data[i].read()
-        parts = [("picture", _image(rgb)), ("truth", _image(mask))]
+        parts = [("picture", small_image(rgb)), ("truth", small_image(mask))]
         for one in evaluated:
             said = np.rint(np.clip(one.separate(rgb), 0, 1) * 255).astype(np.uint8)
-            parts.append((f"{one.name}: IoU {one.result.rows[i].figures['iou']:.3f}", _image(said)))
+            parts.append((f"{one.name}: IoU {one.result.rows[i].figures['iou']:.3f}", small_image(said)))
         row = "".join(f"<div>{image}{escape(text)}</div>" for text, image in parts)
         figures.append(f'<figure><figcaption>{escape(data[i].name)}</figcaption><div class="row">{row}</div></figure>')
     return (f"<h2>{escape(title)}</h2>" if title else "") + "".join(figures)
 
 
-def _image(image: Image8) -> str:
+def small_image(image: Image8) -> str:
     """A picture, (H, W, 3) or (H, W), made small and put into the page."""
     import cv2
 

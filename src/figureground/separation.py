@@ -102,6 +102,22 @@ class Separation:
             return None
         return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
+    def certainty(self) -> float | None:
+        """How sure the mask is of its own foreground, in [0, 1]; None where there is none.
+
+        The soft intersection over union of the mask with what it says at 0.5: 1 where every pixel is 0 or 1.
+        """
+        if not self.found():
+            return None
+        count = inside = total = 0.0
+        for rows in strips(*self.mask.shape):
+            part = self.mask[rows]
+            said = part >= FOUND
+            count += np.count_nonzero(said)
+            inside += float(part.sum(where=said, dtype=np.float64))
+            total += float(part.sum(dtype=np.float64))
+        return inside / (count + total - inside)
+
     def info(self) -> dict[str, Any]:
         """What was found, as plain data: the line that `--json` prints."""
         height, width = self.mask.shape
@@ -115,6 +131,7 @@ class Separation:
             "box": list(box) if box else None,
             "area": area,
             "coverage": round(area / (height * width), 6),
+            "certainty": None if (sure := self.certainty()) is None else round(sure, 4),
             "method": {
                 "model": self.method.model,
                 "rule": self.method.rule,

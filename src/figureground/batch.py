@@ -1,0 +1,291 @@
+"""A batch: inputs registered in the ledger, tasks handed to an engine, every outcome written down as it comes.
+
+The order of things keeps the promise that nothing is lost: a file is written whole under its name, then its row; an
+input is moved or deleted after that, if at all.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from figureground import engines
+from figureground.engines import Stop, Work
+from figureground.errors import CannotGoOn, InputError, UsageError, WriteFailed
+from figureground.inputs import Item, Reading, items
+from figureground.ledger import NAME, Ledger, Order, Outcome, Task
+from figureground.models._runtime import cores
+from figureground.output import make_folder
+from figureground.pipeline import share
+from figureground.places import Folder, is_remote, place
+from figureground.products import Product
+from figureground.settle import After, Settled
+
+Say = Callable[..., None]
+TOLD = 10  # failures that are told one by one; the ledger has them all
+DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the command line asked for."""
+
+    inputs: tuple[str, ...]
+    out: str
+    product: Product
+    suffix: str = ".png"
+    reading: Reading = field(default_factory=Reading)
+    engine: str = "local"
+    address: str = "auto"
+    workers: int | None = None
+    resume: bool = True
+    retry_failed: bool = False
+    overwrite: bool = False
+    shard: tuple[int, int] | None = None
+    picture_seconds: float = 300.0
+    picture_memory: int = 0
+    ledger: Path | None = None
+    watch: bool = False
+    settle: float = 2.0
+    after: After = field(default_factory=After)
+    as_json: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where the ledger lies."""
+        return self.ledger or Path(self.out)
+
+
+def run(batch: Batch, echo: Say, note: Say, stop: Stop | None = None) -> int:
+    """Do the batch; returns the exit code: 0 all done, 1 some pictures failed, 130 stopped by a signal.
+
+    echo : prints a line of results. note : prints a remark. Raises UsageError before anything is read, CannotGoOn and
+    other FigureGroundErrors of exit code 3 where the run cannot begin or go on; what was done stands.
+    """
+    work = _checked(batch)
+    ledger_file = batch.folder / f"{NAME}{_shard_name(batch.shard)}.sqlite"
+    with _stopping(stop or Stop(), note) as stopping, _alone(ledger_file):
+        target = place(batch.out)
+        if isinstance(target, Folder):
+            target.clear(time.time() - DAY if batch.shard else 0)
+        ledger = Ledger(ledger_file)
+        try:
+            ledger.begin(batch.inputs, json.dumps(_plain(batch)), batch.engine, work.workers)
+            return _Run(batch, work, ledger, stopping, echo, note).finish()
+        finally:
+            ledger.close()
+
+
+def _checked(batch: Batch) -> Work:
+    """Refuse what cannot be done, before anything is touched."""
+    batch.product.check()
+    batch.product.check_format(batch.suffix)
+    if batch.engine not in engines.names():
+        engines.load(batch.engine)
+    if is_remote(batch.out) and batch.ledger is None:
+        raise UsageError(f"the ledger is a file on this machine, but '{batch.out}' is not; name a folder for it with --ledger")
+    if batch.watch and batch.engine != "local":
+        raise UsageError("--watch works with --engine local, which takes pictures as they come")
+    if batch.shard and not 1 <= batch.shard[0] <= batch.shard[1]:
+        raise UsageError(f"--shard is i/n with 1 <= i <= n, but {batch.shard[0]}/{batch.shard[1]} came")
+    batch.after.check()
+    _refuse_overlap(batch)
+    for folder in (batch.folder, *([] if is_remote(batch.out) else [Path(batch.out)])):
+        try:
+            make_folder(folder)
+        except WriteFailed as error:
+            raise CannotGoOn(str(error)) from error
+    workers = batch.workers or cores()
+    settings = batch.product.settings
+    product = replace(batch.product, settings=replace(settings, threads=share(settings, workers)))
+    return Work(
+        product, batch.out, batch.suffix, workers, batch.picture_seconds, batch.picture_memory, batch.after.asked, batch.address
+    )
+
+
+def _refuse_overlap(batch: Batch) -> None:
+    """Inputs must not lie where outputs go; outputs among the inputs are left out when these are read."""
+    if is_remote(batch.out):
+        return
+    out = os.path.realpath(batch.out)
+    for spec in batch.inputs:
+        real = os.path.realpath(spec)
+        if Path(spec).is_dir() and os.path.commonpath([real, out]) == out:
+            what = "is the folder of the outputs" if real == out else "lies in the folder of the outputs"
+            raise UsageError(f"'{spec}' {what}, '{batch.out}'; name another folder for the outputs")
+
+
+def _plain(batch: Batch) -> dict[str, Any]:
+    """All that decides the files' bytes."""
+    product, deciding = batch.product, ("precision", "runtime", "device", "lenient", "max_pixels", "max_bytes")
+    prompt = asdict(product.prompt) if product.prompt else None
+    return {
+        "method": asdict(product.method),
+        "weights": _weights(product),
+        "prompt": prompt,
+        "require_subject": product.require_subject,
+        "views": product.views,
+        "suffix": batch.suffix,
+        "look": asdict(product.look),
+        "settings": {name: getattr(product.settings, name) for name in deciding},
+    }
+
+
+def _weights(product: Product) -> list[str]:
+    """Checksums of the networks' files that are on this machine: the one in the package, and those that the user named."""
+    from figureground.models._store import sha256
+
+    ours = Path(__file__).parent / "assets/small.onnx"
+    methods = [each for each in (product.method, product.method.beside) if each]
+    named = [Path(str(each.options.get("weights") or (ours if each.model == "small" else ""))) for each in methods]
+    return [sha256(path) for path in named if path.is_file()]
+
+
+def fingerprint(batch: Batch) -> str:
+    """The same for batches whose files are the same, byte for byte."""
+    return hashlib.sha256(json.dumps(_plain(batch), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _shard_name(shard: tuple[int, int] | None) -> str:
+    return f".{shard[0]}-of-{shard[1]}" if shard else ""
+
+
+@contextmanager
+def _alone(ledger: Path) -> Iterator[None]:
+    """Only one run at a time writes a ledger."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(ledger.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise CannotGoOn(f"another run works on '{ledger.parent}'; wait for it, or name another folder", code="busy") from error
+    except OSError as error:
+        raise CannotGoOn(f"'{ledger.parent}' cannot be written ({error.strerror})") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _stopping(stop: Stop, note: Say) -> Iterator[Stop]:
+    """The first Ctrl-C (or SIGTERM) finishes what is in hand, the second stops at once."""
+
+    def asked(*_: object) -> None:
+        stop.soft, stop.hard = True, stop.soft
+        if not stop.hard:
+            note("finishing the pictures in hand; once more stops at once. The same command goes on from here")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {each: signal.signal(each, asked) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+class _Run:
+    """One run, from the first row to the summary."""
+
+    def __init__(self, batch: Batch, work: Work, ledger: Ledger, stop: Stop, echo: Say, note: Say) -> None:
+        self.batch, self.work, self.ledger, self.stop, self.echo, self.note = batch, work, ledger, stop, echo, note
+        self.reading = replace(batch.reading, leave_out="" if is_remote(batch.out) else batch.out)
+        self.order = Order(fingerprint(batch), work.endings, batch.resume, batch.retry_failed, batch.overwrite, batch.shard)
+        self.in_hand: dict[int, Task] = {}
+        self.failed = 0
+        self.began = time.monotonic()
+
+    def finish(self) -> int:
+        """Work through everything; the exit code."""
+        from tqdm import tqdm
+
+        tasks = self._watched() if self.batch.watch else self._registered()
+        total = None if self.batch.watch else self.ledger.counts()["waiting"]
+        engine = engines.load(self.batch.engine)
+        quiet = True if self.batch.as_json else None
+        done = 0
+        with tqdm(total=total, desc="batch", unit="picture", disable=quiet) as bar:
+            for outcome in engine(self.work, self._noted(tasks), self.stop):
+                self._take(outcome)
+                done += outcome.state == "done"
+                bar.set_postfix(failed=self.failed, refresh=False)
+                bar.update()
+        return self._summed_up(done)
+
+    def _registered(self) -> Iterator[Task | None]:
+        self._register(lambda _: True)
+        self.batch.after.catch_up(self.ledger, place(self.batch.out))
+        return iter(self.ledger.waiting())
+
+    def _register(self, wanted: Callable[[Item], bool]) -> None:
+        found = chain.from_iterable(items(spec, self.reading) for spec in self.batch.inputs)
+        try:
+            self.ledger.register(filter(wanted, found), self.order, place(self.batch.out))
+        except InputError as error:
+            raise CannotGoOn(str(error), code=error.code) from error
+
+    def _watched(self) -> Iterator[Task | None]:
+        """Tasks as pictures come and settle, until the run is stopped; None while there are none."""
+        settled = Settled(self.ledger, self.batch.settle)
+        while not self.stop.soft:
+            began = time.monotonic()
+            self._register(settled)
+            yield from (task for task in self.ledger.waiting() if task.number not in self.in_hand)
+            # a look at a great many files takes its time, and must not be all that is done
+            until = time.monotonic() + max(self.batch.settle, 4 * (time.monotonic() - began))
+            while time.monotonic() < until and not self.stop.soft:
+                yield None
+
+    def _noted(self, tasks: Iterator[Task | None]) -> Iterator[Task | None]:
+        for task in tasks:
+            if task is not None:
+                self.in_hand[task.number] = task
+            yield task
+
+    def _take(self, outcome: Outcome) -> None:
+        """Write an outcome down and tell of it."""
+        task = self.in_hand.pop(outcome.number)
+        if outcome.state == "stopped":
+            raise CannotGoOn(f"{outcome.message}; what was done stands, the same command goes on from here", code=outcome.code)
+        self.ledger.record(outcome)
+        if outcome.state == "failed":
+            self.failed += 1
+            if self.failed <= TOLD and not self.batch.as_json:
+                where = "" if task.source in outcome.message else f"'{task.source}': "
+                self.note(f"{outcome.code}: {where}{outcome.message}")
+            elif self.failed == TOLD + 1:
+                self.note("more pictures fail; the ledger has them all: figureground batch --status")
+        else:
+            self.batch.after(task.source, self.ledger.name(task.number))
+        if self.batch.as_json:
+            self.echo(json.dumps({"picture": task.source, **_told(outcome)}, ensure_ascii=False))
+
+    def _summed_up(self, done: int) -> int:
+        counts = self.ledger.counts()
+        seconds = time.monotonic() - self.began
+        if self.batch.as_json:
+            self.echo(json.dumps({"summary": {**counts, "done_now": done, "seconds": round(seconds, 2)}}))
+        speed = f", {done / seconds:.1f} pictures per second" if done else ""
+        parts = ", ".join(f"{count} {state}" for state, count in counts.items() if count or state == "done")
+        self.note(f"{parts} of {sum(counts.values())}; {done} done now in {seconds:.0f} s{speed}; ledger: {self.ledger.path}")
+        if self.stop.soft and not self.batch.watch:
+            return 130
+        self.ledger.end()
+        return 1 if counts["failed"] else 0
+
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    facts = asdict(outcome) | {"seconds": round(outcome.seconds, 4)}
+    return {name: value for name, value in facts.items() if name != "number" and value not in (None, "", {})}

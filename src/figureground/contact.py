@@ -1,0 +1,113 @@
+"""A batch as one self-contained HTML page: how it stands, and contact sheets of what to look at, doubtful pictures first.
+
+To add a sheet: a row in `SHEETS`.
+"""
+
+from collections.abc import Callable, Sequence
+from html import escape
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from figureground.errors import FigureGroundError
+from figureground.maps import Image8
+from figureground.picture import Picture
+from figureground.places import open_source, place
+from figureground.report import framed, small_image
+from figureground.settings import Settings
+from figureground.standing import Row, rows, summary
+
+Caption = Callable[[Row], str]
+
+SHEETS: Sequence[tuple[str, str, str, int, Caption]] = (
+    ("No foreground was found", "state = 'done' AND certainty IS NULL", "number", 24, lambda row: "nothing found"),
+    (
+        "The mask is unsure",
+        "state = 'done' AND certainty < 0.85",
+        "certainty",
+        24,
+        lambda row: f"certainty {row.certainty:.2f}",
+    ),
+    (
+        "Nearly nothing, or nearly everything, is foreground",
+        "state = 'done' AND certainty IS NOT NULL AND (coverage < 0.01 OR coverage > 0.95)",
+        "min(coverage, 1 - coverage)",
+        24,
+        lambda row: f"{row.coverage:.1%} is foreground",
+    ),
+    (
+        "Some of the others",
+        "state = 'done' AND certainty >= 0.85 AND coverage BETWEEN 0.01 AND 0.95",
+        "(number * 2654435761) % 4294967296",  # spread over all, and the same each time
+        24,
+        lambda row: f"certainty {row.certainty:.2f}, {row.coverage:.1%} is foreground",
+    ),
+)
+"""Title, condition and order in SQL, how many at most, and what is written below each picture."""
+FAILED = 200  # failures that are listed
+
+
+def page(ledger: Path, out: Path | str) -> str:
+    """The page, HTML of a few MB at most, from the ledgers in a folder and the files of the batch."""
+    facts = summary(ledger)
+    states = ", ".join(f"{facts[state]} {state}" for state in ("done", "failed", "skipped", "waiting"))
+    spent = f" {facts['seconds'] / facts['done']:.2f} s of work a picture." if facts["done"] else ""
+    going = "" if facts["ended"] else " The run has not ended: it is at work, or to be resumed."
+    sections = [f"<h1>{escape(str(out))}</h1><p>{facts['inputs']} inputs: {states}.{spent}{going}</p>"]
+    sections += [_sheet(ledger, out, *sheet) for sheet in SHEETS]
+    sections += [_failures(ledger, facts["codes"])]
+    return framed(f"Batch: {out}", sections)
+
+
+def _sheet(ledger: Path, out: Path | str, title: str, where: str, order: str, most: int, caption: Caption) -> str:
+    """Pictures that fulfil a condition, each beside what was made of it."""
+    found = rows(ledger, where, order, most)
+    if not found:
+        return ""
+    figures = []
+    for row in found:
+        images = [small_image(image) for image in (_input(row), _output(row, out)) if image is not None]
+        what = f"{escape(row.source)}<br>{escape(caption(row))}"
+        figures.append(f'<figure class="card"><div class="row">{"".join(images)}</div><figcaption>{what}</figcaption></figure>')
+    return f'<h2>{escape(title)}</h2><div class="sheet">{"".join(figures)}</div>'
+
+
+def _input(row: Row) -> Image8 | None:
+    """The picture itself, or None where it is there no more."""
+    try:
+        settings = Settings.from_environment()
+        return Picture.read(open_source(row.source, settings), settings).rgb
+    except FigureGroundError:
+        return None
+
+
+def _output(row: Row, out: Path | str) -> Image8 | None:
+    """The first of its files that is a picture, on grey squares where it is transparent; None where there is none."""
+    from PIL import Image
+
+    for name in row.files:
+        try:
+            with Image.open(BytesIO(place(str(out)).read(name))) as image:
+                rgba = np.asarray(image.convert("RGBA"))
+        except OSError:
+            continue
+        alpha = rgba[..., 3:].astype(np.float32) / 255
+        side = max(4, max(rgba.shape) // 24)
+        y, x = np.indices(rgba.shape[:2]) // side
+        squares = np.where((x + y) % 2, 205, 240)[..., None]
+        return np.asarray(rgba[..., :3] * alpha + squares * (1 - alpha), np.uint8)
+    return None
+
+
+def _failures(ledger: Path, codes: dict[str, int]) -> str:
+    """How often what went wrong, and a line for each failure."""
+    if not codes:
+        return ""
+    counts = "".join(f"<tr><td>{escape(code)}</td><td>{count}</td></tr>" for code, count in codes.items())
+    failed = rows(ledger, "state = 'failed'", "code, number", FAILED)
+    parts = ([row.source, row.code or "", row.message or ""] for row in failed)
+    lines = "".join(f"<tr>{''.join(f'<td>{escape(part)}</td>' for part in each)}</tr>" for each in parts)
+    table = f'<div class="wide"><table class="words">{lines}</table></div>'
+    listed = f"<details><summary>The first {len(failed)} failures</summary>{table}</details>" if failed else ""
+    return f"<h2>Failed and skipped</h2><table><tr><th>code</th><th>inputs</th></tr>{counts}</table>{listed}"

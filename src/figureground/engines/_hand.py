@@ -1,0 +1,144 @@
+"""A worker in a process of its own, which can be timed, bounded in memory, killed and replaced."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from figureground.engines import Work
+from figureground.errors import FigureGroundError
+from figureground.ledger import Outcome, Task
+
+TRIES = 3
+"""How many workers a picture may kill before it is given up."""
+
+Ready = tuple[str, str, int] | None
+"""What a worker sends first: nothing where it is ready, else code, message and exit code of what it lacks."""
+
+
+class Hand:
+    """One worker process and what it has in hand."""
+
+    def __init__(self, work: Work) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, work), daemon=True, name="figureground-worker")
+        self.process.start()
+        theirs.close()
+        self.work = work
+        self.loading = True
+        self.task: Task | None = None
+        self.began = 0.0
+
+    def give(self, task: Task) -> None:
+        """Hand it a task."""
+        self.task, self.began = task, time.monotonic()
+        with suppress(BrokenPipeError, ConnectionResetError):  # it has died: whoever listens will hear of it
+            self.connection.send(task)
+
+    def left(self) -> float:
+        """Seconds until the picture in hand has taken too long."""
+        if self.task is None or not self.work.seconds:
+            return float("inf")
+        return self.began + self.work.seconds - time.monotonic()
+
+    def hear(self) -> Outcome | None:
+        """The outcome that it sent, or None where it said that it is ready.
+
+        Raises EOFError where it has died, and FigureGroundError where it cannot begin.
+        """
+        try:
+            said: Outcome | Ready = self.connection.recv()
+        except (ConnectionResetError, OSError) as error:
+            raise EOFError from error
+        if isinstance(said, Outcome):
+            self.task = None
+            return said
+        if said is not None:
+            fault = FigureGroundError(said[1], code=said[0])
+            fault.exit_code = said[2]
+            raise fault
+        self.loading = False
+        return None
+
+    def end(self, patience: float = 0.0) -> str:
+        """End it, at once or after so many seconds; returns how it ended, in words."""
+        self.connection.close()
+        self.process.join(patience)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        code = self.process.exitcode or 0
+        self.process.close()
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _serve(connection: Connection, work: Work) -> None:
+    """What the process does: task in, outcome out, until the other side is gone."""
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.SIG_IGN)  # who started us decides when we end
+    _end_with_parent()
+    try:
+        worker = _made(work)
+        connection.send(None)
+        limit = _limit(work.memory)
+        while True:
+            task: Task = connection.recv()
+            with limit:
+                outcome = worker(task)
+            connection.send(outcome)
+    except FigureGroundError as error:
+        connection.send((error.code, str(error), error.exit_code))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass
+
+
+def _made(work: Work) -> Any:
+    import cv2
+
+    from figureground.engines._worker import Worker
+
+    cv2.setNumThreads(work.product.settings.threads)
+    return Worker(work)
+
+
+def _end_with_parent() -> None:
+    """On Linux the system kills us when the process that started us dies; elsewhere the end of the pipe tells."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+class _limit:  # noqa: N801  # reads as what it does
+    """While within, no more memory than so many megabytes above what is held now; 0: no bound. Linux counts it."""
+
+    def __init__(self, megabytes: int) -> None:
+        self.megabytes = megabytes
+
+    def __enter__(self) -> None:
+        if self.megabytes:
+            self._set(_held() + self.megabytes * 1_000_000)
+
+    def __exit__(self, *_: object) -> None:
+        if self.megabytes:
+            self._set(-1)
+
+    @staticmethod
+    def _set(most: int) -> None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+def _held() -> int:
+    """Bytes of data that this process has, as RLIMIT_DATA counts them."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData"))

@@ -1,0 +1,237 @@
+"""What a batch works on: every entry of folders, globs, lists, tables, archives and object storage, one `Item` each.
+
+To add a kind: a function that gives its items, and a line in `items`.
+"""
+
+import csv
+import glob
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from figureground.errors import UnreadablePicture, UsageError
+from figureground.picture import stem as stem_of
+from figureground.places import ARCHIVES, MEMBER, filesystem, is_remote, scheme
+
+SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .heic .heif .hif".split()  # noqa: SIM905  # to be read
+)
+"""How pictures' names end. Other files of folders and archives are skipped; a list can name them all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One input.
+
+    source : a path, an address, or ARCHIVE::MEMBER.
+    name : where it lies below its root, with `/` between folders: outputs are called after it.
+    stamp : changes when the content does: size and time of change, or a checksum that is known without reading.
+    state, code, message : `skipped` or `failed` with the reason, where that is known without reading; else empty.
+    """
+
+    source: str
+    name: str
+    stamp: str = ""
+    state: str = ""
+    code: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How inputs are found.
+
+    column : of a CSV table; empty: `path`, `picture`, `file`, `image` or `url`, or the only one.
+    follow_links : whether links may lead out of the folder that is read.
+    leave_out : a folder that is not descended into: the outputs, where they lie among the inputs.
+    """
+
+    column: str = ""
+    follow_links: bool = False
+    leave_out: str = ""
+
+
+def items(spec: str, reading: Reading) -> Iterator[Item]:
+    """The items that one word of the command line names, in the order of their names.
+
+    A folder (with its sub-folders), a glob, `@list.txt`, a CSV table, a zip or tar archive, an http(s) address, an fsspec
+    address (`s3://bucket/folder` or with a glob), or a single file. Raises UsageError, InputError.
+    """
+    path, low = Path(spec), spec.lower()
+    if scheme(spec):
+        return _stored(spec) if is_remote(spec) else iter([_named(spec, stem_of(spec))])
+    if path.is_dir():
+        return _folder(path, reading)
+    if not path.exists() and glob.has_magic(spec):
+        return _globbed(spec, reading)
+    if spec.startswith("@") or low.endswith(".csv"):
+        return _listed(_lines(spec[1:]) if spec.startswith("@") else _column(spec, reading.column), reading)
+    if low.endswith(ARCHIVES):
+        return _members(spec, _in_zip(spec) if low.endswith(".zip") else _in_tar(spec))
+    return _listed([spec], reading)
+
+
+def _named(source: str, name: str) -> Item:
+    return Item(source, _safe(name) or "picture")
+
+
+def _safe(name: str) -> str:
+    """A relative name that cannot leave the folder that it is put under."""
+    parts = name.replace("\\", "/").replace("\0", "").split("/")
+    return "/".join(part for part in parts if part not in ("", ".", "..") and not part.endswith(":"))
+
+
+def _folder(root: Path, reading: Reading) -> Iterator[Item]:
+    """Every entry below a folder but the folders, sub-folders after files."""
+    home = os.path.realpath(root)
+    left_out = os.path.realpath(reading.leave_out) if reading.leave_out else ""
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(root / folder) as found:
+                entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
+        except OSError as error:
+            code = "permission_denied" if isinstance(error, PermissionError) else "not_found"
+            message = f"the folder cannot be read ({error.strerror})"
+            yield Item(os.fspath(root / folder), folder, "", "failed", code, message)
+            continue
+        below = []
+        for entry, is_folder in entries:
+            name = f"{folder}/{entry}" if folder else entry
+            if not is_folder:
+                yield _file(os.fspath(root / name), name, home, reading)
+            elif not left_out or os.path.realpath(root / name) != left_out:
+                below.append(name)
+        waiting += reversed(below)
+
+
+def _file(source: str, name: str, home: str, reading: Reading) -> Item:
+    """One entry of a folder, or with `home` empty a file that was named by itself."""
+    try:
+        if home and not reading.follow_links and Path(source).is_symlink() and not _within(source, home):
+            return Item(source, name, "", "skipped", "link_outside", "it links out of the folder; --follow-links reads it")
+        facts = Path(source).stat()
+    except OSError as error:
+        code = "permission_denied" if isinstance(error, PermissionError) else "not_found"
+        return Item(source, name, "", "failed", code, f"it cannot be looked at ({error.strerror})")
+    stamp = f"{facts.st_size}:{facts.st_mtime_ns}"
+    if not home and reading.leave_out and _within(source, reading.leave_out):
+        return Item(source, name, stamp, "skipped", "inside_output", "it lies in the folder of the outputs")
+    if not stat.S_ISREG(facts.st_mode):
+        what = "a link to a folder" if stat.S_ISDIR(facts.st_mode) else "no regular file (a pipe, a socket or a device)"
+        return Item(source, name, stamp, "skipped", "not_a_regular_file", f"it is {what}")
+    if home and PurePosixPath(name).suffix.lower() not in SUFFIXES:
+        return Item(source, name, stamp, *_OTHER)
+    return Item(source, name, stamp)
+
+
+_OTHER = ("skipped", "not_a_picture", "its name does not end as pictures' do; name it in a list to have it read")
+
+
+def _within(path: str, folder: str) -> bool:
+    home = os.path.realpath(folder)
+    return os.path.commonpath([os.path.realpath(path), home]) == home
+
+
+def _globbed(pattern: str, reading: Reading) -> Iterator[Item]:
+    """Files that match; their names start below the part of the pattern that is plain."""
+    parts = Path(pattern).parts
+    plain = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    root = Path(*parts[:plain]) if plain else Path()
+    found = sorted(path for path in glob.iglob(pattern, recursive=True) if not Path(path).is_dir())  # noqa: PTH207
+    if not found:
+        raise UnreadablePicture(f"no file matches '{pattern}'; ** stands for any folders", code="not_found")
+    for path in found:
+        yield _file(path, _safe(Path(os.path.relpath(path, root)).as_posix()), "", reading)
+
+
+def _lines(path: str) -> list[str]:
+    text = _text(path)
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        raise UnreadablePicture(f"the list '{path}' cannot be read ({error.strerror})", code="not_found") from error
+
+
+def _column(path: str, column: str) -> list[str]:
+    reader = csv.DictReader(_text(path).splitlines())
+    names = list(reader.fieldnames or [])
+    wanted = [column] if column else ["path", "picture", "file", "image", "url"]
+    found = next((name for name in names if name.lower() in wanted or name in wanted), None)
+    if found is None and not column and len(names) == 1:
+        found = names[0]
+    if found is None:
+        what = f"no column '{column}'" if column else "several columns, none of them called path, picture, file, image or url"
+        raise UsageError(f"the table '{path}' has {what}; name one with --column: {', '.join(names) or 'it is empty'}")
+    return [row[found].strip() for row in reader if (row[found] or "").strip()]
+
+
+def _listed(sources: list[str], reading: Reading) -> Iterator[Item]:
+    """Sources named one by one; paths are mirrored below the deepest folder that holds them all."""
+    paths = [source for source in sources if not scheme(source)]
+    root = os.path.commonpath([Path(path).absolute().parent for path in paths]) if paths else ""
+    for source in sources:
+        if scheme(source):
+            yield _named(source, stem_of(source))
+        else:
+            yield _file(source, _safe(Path(os.path.relpath(source, root)).as_posix()), "", reading)
+
+
+def _in_zip(path: str) -> list[tuple[str, str]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sorted(
+                (each.filename, f"{each.file_size}:{each.CRC:08x}") for each in archive.infolist() if not each.is_dir()
+            )
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise UnreadablePicture(f"the archive '{path}' cannot be read ({error})") from error
+
+
+def _in_tar(path: str) -> list[tuple[str, str]]:
+    """In the order of the file: workers read it from front to back."""
+    try:
+        with tarfile.open(path) as archive:
+            return [(each.name, f"{each.size}:{each.mtime:g}:{each.chksum}") for each in archive if each.isfile()]
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+        raise UnreadablePicture(f"the archive '{path}' cannot be read ({error})") from error
+
+
+def _members(path: str, found: Iterable[tuple[str, str]]) -> Iterator[Item]:
+    for member, stamp in found:
+        name = _safe(member)
+        if not name:
+            continue
+        fault = () if PurePosixPath(name).suffix.lower() in SUFFIXES else _OTHER
+        yield Item(f"{path}{MEMBER}{member}", name, stamp, *fault)
+
+
+def _stored(address: str) -> Iterator[Item]:
+    """Objects under a prefix, or that match a glob; stamped by their checksum, or by size and time."""
+    fs, root = filesystem(address)
+    try:
+        found = fs.glob(root, detail=True) if glob.has_magic(root) else fs.find(root, detail=True)
+    except Exception as error:  # each storage has errors of its own
+        raise UnreadablePicture(f"'{address}' cannot be listed ({error})", code="upstream_error") from error
+    if not found:
+        raise UnreadablePicture(f"there is nothing at '{address}'", code="not_found")
+    parts = PurePosixPath(root).parts
+    plain = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - (root in found))
+    base = str(PurePosixPath(*parts[:plain]))
+    for path, facts in sorted(found.items()):
+        if facts["type"] == "file":
+            stamp = (
+                facts.get("ETag") or facts.get("md5Hash") or f"{facts['size']}:{facts.get('mtime', facts.get('LastModified'))}"
+            )
+            name = _safe(path.removeprefix(base))
+            fault = () if PurePosixPath(name).suffix.lower() in SUFFIXES or path == root else _OTHER
+            yield Item(fs.unstrip_protocol(path), name, str(stamp).strip('"'), *fault)

@@ -1,0 +1,296 @@
+"""The ledger of a batch: one SQLite file beside the outputs, one row for each input, the truth of what became of it.
+
+One process writes it; any number may read it while it does. To note one more thing of each picture: a column in
+`_TABLES`, a field in `Outcome`, and its place in `record`.
+"""
+
+import hashlib
+import json
+import os
+import posixpath
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from figureground.errors import CannotGoOn
+from figureground.inputs import Item
+from figureground.places import Place, key
+
+NAME = "figureground-ledger"
+LAYOUT = 1
+CHUNK = 500  # rows that are held in memory at a time
+
+_TABLES = f"""
+PRAGMA user_version = {LAYOUT};
+CREATE TABLE IF NOT EXISTS runs (
+    run INTEGER PRIMARY KEY, began REAL, ended REAL, inputs TEXT, settings TEXT, engine TEXT, workers INTEGER
+);
+CREATE TABLE IF NOT EXISTS pictures (
+    number INTEGER PRIMARY KEY,
+    source TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    stem TEXT,
+    key TEXT,
+    claim TEXT,
+    stamp TEXT NOT NULL,
+    fingerprint TEXT,
+    run INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    code TEXT,
+    message TEXT,
+    seconds REAL,
+    width INTEGER,
+    height INTEGER,
+    coverage REAL,
+    certainty REAL,
+    box TEXT,
+    files TEXT,
+    finished REAL
+);
+CREATE INDEX IF NOT EXISTS keys ON pictures (key);
+CREATE INDEX IF NOT EXISTS states ON pictures (run, state);
+"""
+
+State = Literal["waiting", "done", "failed", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One picture to be worked on: its row, where it comes from, and what its files are called, without view and suffix."""
+
+    number: int
+    source: str
+    stem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one task.
+
+    state : `done`, `failed` (of which `code` and `message` say why), or `stopped`: the run cannot go on, and the picture waits.
+    seconds : wall time. coverage, certainty : as `Separation.info` gives them. files : the size of each file in bytes, by name.
+    """
+
+    number: int
+    state: Literal["done", "failed", "stopped"]
+    code: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    width: int | None = None
+    height: int | None = None
+    coverage: float | None = None
+    certainty: float | None = None
+    box: list[int] | None = None
+    files: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a run wants of each row.
+
+    fingerprint : of all that decides the files' bytes. endings : what each picture's files end in, `.cutout.png` say.
+    resume : whether finished rows stand. retry_failed : whether failed ones are done again. overwrite : whether files that
+    the ledger does not know may be replaced. shard : which part of how many, (i, n) from 1, or None.
+    """
+
+    fingerprint: str
+    endings: tuple[str, ...]
+    resume: bool = True
+    retry_failed: bool = False
+    overwrite: bool = False
+    shard: tuple[int, int] | None = None
+
+
+class Ledger:
+    """An open ledger. Opening raises CannotGoOn where the file is none of ours or cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with told(path):
+            self._base = sqlite3.connect(path, isolation_level=None, timeout=30)
+            self._base.text_factory = os.fsdecode  # names of files need not be UTF-8
+            layout = self._base.execute("PRAGMA user_version").fetchone()[0]
+            if layout not in (0, LAYOUT):
+                raise CannotGoOn(
+                    f"'{path}' is a ledger of layout {layout}, but this version reads {LAYOUT}; use another folder"
+                )
+            self._base.execute("PRAGMA journal_mode = WAL")
+            self._base.execute("PRAGMA synchronous = NORMAL")
+            self._base.executescript(_TABLES)
+        self.run = 0
+
+    def close(self) -> None:
+        """Close it, and fold its journal in."""
+        self._base.close()
+
+    def begin(self, inputs: Iterable[str], settings: str, engine: str, workers: int) -> None:
+        """Note that a run begins."""
+        row = (time.time(), json.dumps(list(inputs)), settings, engine, workers)
+        with told(self.path):
+            found = self._base.execute(
+                "INSERT INTO runs (began, inputs, settings, engine, workers) VALUES (?, ?, ?, ?, ?)", row
+            )
+            self.run = int(found.lastrowid or 0)
+
+    def end(self) -> None:
+        """Note that it has ended by itself."""
+        with told(self.path):
+            self._base.execute("UPDATE runs SET ended = ? WHERE run = ?", (time.time(), self.run))
+
+    def register(self, found: Iterable[Item], order: Order, place: Place) -> None:
+        """A row for every input, all or none: which wait to be done, which stand, and what their files are called."""
+        with told(self.path), self._transaction():
+            for item in found:
+                self._take(item, order)
+            self._name()
+            if order.shard:
+                self._base.execute(
+                    "DELETE FROM pictures WHERE run = ? AND shard(source, ?) != ?",
+                    (self.run, order.shard[1], order.shard[0] - 1),
+                )
+            self._claim(order, place)
+            self._verify(place)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._base.create_function("shard", 2, lambda source, count: _hash(source) % count, deterministic=True)
+        self._base.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._base.execute("ROLLBACK")
+            raise
+        self._base.execute("COMMIT")
+
+    def _take(self, item: Item, order: Order) -> None:
+        """The row of one input: new, or its old one, which waits again where the input or the order has changed."""
+        again = ["stamp IS NOT excluded.stamp", "state = 'skipped'"]
+        if not order.resume:
+            again.append("1")
+        if order.retry_failed:
+            again.append("state = 'failed'")
+        if order.overwrite:
+            again.append("code = 'output_exists'")
+        redo = f"fingerprint IS NOT excluded.fingerprint OR {' OR '.join(again)}"
+        state = item.state or "waiting", item.code or None, item.message or None
+        self._base.execute(
+            f"""INSERT INTO pictures (source, name, stamp, fingerprint, run, state, code, message)
+            VALUES (CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (source) DO UPDATE SET run = excluded.run,
+            state = CASE WHEN excluded.state != 'waiting' THEN excluded.state WHEN {redo} THEN 'waiting' ELSE state END,
+            code = CASE WHEN excluded.state != 'waiting' OR {redo} THEN excluded.code ELSE code END,
+            message = CASE WHEN excluded.state != 'waiting' OR {redo} THEN excluded.message ELSE message END,
+            stamp = excluded.stamp, fingerprint = excluded.fingerprint""",  # noqa: S608  # parts of our own
+            (os.fsencode(item.source), os.fsencode(item.name), item.stamp, order.fingerprint, self.run, *state),
+        )
+
+    def _name(self) -> None:
+        """Call the files of new rows after their inputs; where two would meet, both keep their suffix, or get a mark."""
+        for rows in self._pages("name, source", "stem IS NULL AND state = 'waiting'"):
+            self._rename(rows, lambda name, _: posixpath.splitext(name)[0])
+        # a row that has a claim keeps its name for ever, whoever comes later
+        meeting = """SELECT number, name, source FROM pictures WHERE claim IS NULL AND state = 'waiting' AND key IN
+            (SELECT key FROM pictures WHERE key IS NOT NULL GROUP BY key HAVING count(*) > 1)"""
+        self._rename(self._base.execute(meeting).fetchall(), lambda name, _: name)
+        self._rename(self._base.execute(meeting).fetchall(), lambda name, source: f"{name}~{_hash(source):08x}")
+
+    def _rename(self, rows: list[Any], stem: Callable[[str, str], str]) -> None:
+        named = [(stem(name, source), number) for number, name, source in rows]
+        self._base.executemany(
+            "UPDATE pictures SET stem = CAST(? AS TEXT), key = CAST(? AS TEXT) WHERE number = ?",
+            [(os.fsencode(each), os.fsencode(key(each)), number) for each, number in named],
+        )
+
+    def _pages(self, columns: str, where: str, *values: object) -> Iterator[list[Any]]:
+        """Rows, number first, some at a time; they may be changed before the next come."""
+        query = f"SELECT number, {columns} FROM pictures WHERE number > ? AND {where} ORDER BY number LIMIT {CHUNK}"  # noqa: S608
+        last = 0
+        while rows := self._base.execute(query, (last, *values)).fetchall():
+            yield rows
+            last = rows[-1][0]
+
+    def _claim(self, order: Order, place: Place) -> None:
+        """Take the targets of waiting rows; a row of which one is there already, and not from us, fails."""
+        claim, size = ",".join(order.endings), place.sizes()
+        for rows in self._pages("stem, files", "run = ? AND state = 'waiting' AND claim IS NOT ?", self.run, claim):
+            taken, there = [], []
+            for number, stem, files in rows:
+                known = json.loads(files or "{}")
+                foreign = [stem + end for end in order.endings if stem + end not in known and size(stem + end) is not None]
+                if foreign and not order.overwrite:
+                    there.append((f"'{foreign[0]}' is there already; replace it with --overwrite", number))
+                else:
+                    taken.append((claim, number))
+            self._base.executemany("UPDATE pictures SET claim = ? WHERE number = ?", taken)
+            self._base.executemany(
+                "UPDATE pictures SET state = 'failed', code = 'output_exists', message = CAST(? AS TEXT) WHERE number = ?",
+                [(os.fsencode(message), number) for message, number in there],
+            )
+
+    def _verify(self, place: Place) -> None:
+        """Rows that are done, but whose files are gone or have another size, wait again."""
+        size = place.sizes()
+        for rows in self._pages("files", "run = ? AND state = 'done'", self.run):
+            lost = [(number,) for number, files in rows if any(size(n) != s for n, s in json.loads(files).items())]
+            self._base.executemany("UPDATE pictures SET state = 'waiting' WHERE number = ?", lost)
+
+    def waiting(self) -> Iterator[Task]:
+        """What is to be done, in the order of the inputs, drawn as it is needed."""
+        for rows in self._pages("source, stem", "run = ? AND state = 'waiting'", self.run):
+            yield from (Task(*row) for row in rows)
+
+    def record(self, outcome: Outcome) -> None:
+        """Write down what became of a task, at once; `stopped` leaves it waiting."""
+        if outcome.state == "stopped":
+            return
+        what = outcome.state, outcome.code or None, os.fsencode(outcome.message) if outcome.message else None
+        facts = outcome.width, outcome.height, outcome.coverage, outcome.certainty
+        box, files = json.dumps(outcome.box) if outcome.box else None, os.fsencode(json.dumps(dict(outcome.files)))
+        row = *what, round(outcome.seconds, 4), *facts, box, files, time.time()
+        with told(self.path):
+            self._base.execute(
+                """UPDATE pictures SET state = ?, code = ?, message = CAST(? AS TEXT), seconds = ?, width = ?, height = ?,
+                coverage = ?, certainty = ?, box = ?, files = CAST(? AS TEXT), finished = ? WHERE number = ?""",
+                (*row, outcome.number),
+            )
+
+    def name(self, number: int) -> str:
+        """Where the input of a row lies below its root."""
+        name: str = self._base.execute("SELECT name FROM pictures WHERE number = ?", (number,)).fetchone()[0]
+        return name
+
+    def finished(self) -> Iterator[tuple[str, str, list[str]]]:
+        """Source, name and files of each of the run's inputs that is done."""
+        for rows in self._pages("source, name, files", "run = ? AND state = 'done'", self.run):
+            yield from ((source, name, list(json.loads(files))) for _, source, name, files in rows)
+
+    def counts(self) -> dict[str, int]:
+        """How many of the run's inputs are in each state."""
+        found = self._base.execute("SELECT state, count(*) FROM pictures WHERE run = ? GROUP BY state", (self.run,))
+        return {"waiting": 0, "done": 0, "failed": 0, "skipped": 0} | dict(found.fetchall())
+
+    def stale(self, item: Item) -> bool:
+        """Whether an input is new, or not what it was when its row was written."""
+        found = self._base.execute("SELECT stamp FROM pictures WHERE source = CAST(? AS TEXT)", (os.fsencode(item.source),))
+        return found.fetchone() not in ((item.stamp,),)
+
+
+def _hash(text: str) -> int:
+    """32 bits of SHA-256: the same on every machine."""
+    return int.from_bytes(hashlib.sha256(os.fsencode(text)).digest()[:4], "big")
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """SQLite's errors as one clear line (CannotGoOn)."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        wanted = "make room, or the folder writable, and give the same command again"
+        if isinstance(error, sqlite3.DatabaseError) and ("not a database" in str(error) or "malformed" in str(error)):
+            wanted = "move it away to begin anew; pictures that are there already are then refused without --overwrite"
+        raise CannotGoOn(f"the ledger '{path}' cannot be used ({error}); {wanted}") from error

@@ -1,0 +1,97 @@
+"""The command over many pictures; cli.py hangs it under `main`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from figureground.errors import UsageError
+from figureground.flags import product_from, product_options
+from figureground.output import ENCODERS
+
+Note = Callable[[str], None]
+
+
+def _shard(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    first, slash, second = text.partition("/")
+    if not (slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+        raise click.BadParameter(f"a shard is i/n with 1 <= i <= n, such as 2/8, but '{text}' came")
+    return int(first), int(second)
+
+
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, metavar="[IN]...")
+@click.argument("out")
+@product_options
+@click.option("--format", "suffix", type=click.Choice([s[1:] for s in ENCODERS]), default="png", show_default=True)
+@click.option("--column", default="", metavar="NAME", help="Of a CSV table: where paths or addresses stand.")
+@click.option("--follow-links", is_flag=True, help="Read links that lead out of a folder too.")
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Let stand what is done; else begin anew.")
+@click.option("--retry-failed", is_flag=True, help="Do again what failed.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there and that the ledger does not know.")
+@click.option("--workers", type=click.IntRange(1), help="Processes, or actors of a cluster; else as many as cores.")
+@click.option("--picture-seconds", type=click.FloatRange(0), default=300, show_default=True, help="A picture may take; 0: any.")
+@click.option(
+    "--picture-memory",
+    type=click.IntRange(0),
+    default=0,
+    metavar="MB",
+    help="A picture may take above what its worker holds (Linux); else any.",
+)
+@click.option("--engine", default="local", show_default=True, metavar="NAME", help="local, or ray.")
+@click.option("--address", default="auto", show_default=True, help="Of a Ray cluster: auto, local, or ray://HOST:PORT.")
+@click.option("--shard", callback=_shard, metavar="I/N", help="Do the I-th of N parts: one job of an array of jobs.")
+@click.option("--ledger", type=FOLDER, help="Folder for the ledger; else the folder of the outputs.")
+@click.option("--watch", is_flag=True, help="Go on as pictures come, until stopped.")
+@click.option(
+    "--settle", type=click.FloatRange(0), default=2, show_default=True, help="Seconds in which a file must not change."
+)
+@click.option("--delete-inputs", is_flag=True, help="Delete each picture when its files were written and read back.")
+@click.option("--move-inputs", type=FOLDER, help="Move each picture below this folder then.")
+@click.option("--status", is_flag=True, help="Say how the batch in OUT stands, and end.")
+@click.option("--report", type=FOLDER, help="Write a page on the batch in OUT here (HTML), doubtful pictures first, and end.")
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each picture, and a summary, on standard output.")
+def batch(inputs: tuple[str, ...], out: str, status: bool, report: Path | None, as_json: bool, **options: Any) -> int:
+    """Separate many pictures, from IN (folders, globs, @list.txt, CSV tables, archives, addresses) into the folder OUT.
+
+    A run that was stopped goes on when the same command is given again: OUT holds a ledger of what became of each picture.
+    """
+    if status or report:
+        return _told(inputs, options["ledger"] or Path(out), Path(out), status, report, as_json)
+    if not inputs:
+        raise UsageError("batch wants what to work on and a folder for the outputs: figureground batch IN OUT")
+    from figureground.batch import Batch, run
+    from figureground.cli import note
+    from figureground.inputs import Reading
+    from figureground.settle import After
+
+    product = product_from(options)
+    reading = Reading(options.pop("column"), options.pop("follow_links"))
+    after = After(options.pop("delete_inputs"), options.pop("move_inputs"))
+    suffix = f".{options.pop('suffix')}"
+    asked = Batch(inputs, out, product, suffix, reading, after=after, as_json=as_json, **options)
+    return run(asked, echo=click.echo, note=note)
+
+
+def _told(inputs: tuple[str, ...], ledger: Path, out: Path, status: bool, report: Path | None, as_json: bool) -> int:
+    """How the batch stands, and the page."""
+    from figureground.standing import summary, text
+
+    if inputs:
+        raise UsageError(f"--status and --report want the folder of the outputs alone, but '{inputs[0]}' came too")
+    facts = summary(ledger)
+    if status:
+        click.echo(json.dumps(facts) if as_json else text(facts))
+    if report is not None:
+        from figureground.contact import page
+        from figureground.output import write
+
+        write(page(ledger, out).encode(), report)
+    return 0

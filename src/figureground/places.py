@@ -1,0 +1,218 @@
+"""Where pictures of a batch come from and where its files go: folders, archives, and object storage through fsspec.
+
+A source is a path, an http(s) address, `ARCHIVE::MEMBER`, or an fsspec address such as `s3://bucket/key`. To add a kind
+of source: a case in `open_source`; a kind of target: a class with the methods of `Place`, and a line in `place`.
+"""
+
+import os
+import re
+import tarfile
+import threading
+import unicodedata
+import zipfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from figureground.errors import MissingExtra, UnreadablePicture, UsageError, WriteFailed
+from figureground.output import PART, make_folder, write
+from figureground.settings import Settings
+
+MEMBER = "::"
+"""Stands between an archive and the name of a member."""
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+
+
+def scheme(source: str) -> str:
+    """`s3` of `s3://bucket/key`, in lower case; empty for a path."""
+    found = _ADDRESS.match(source)
+    return found[1].lower() if found else ""
+
+
+def is_remote(source: str) -> bool:
+    """Whether fsspec reads it: an address, but no http(s) one, which we fetch ourselves."""
+    return scheme(source) not in ("", "http", "https")
+
+
+def filesystem(address: str) -> tuple[Any, str]:
+    """fsspec's file system for an address, and the path in it; raises MissingExtra, UsageError."""
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise MissingExtra(f"the address '{address}'", "cloud") from error
+    try:
+        return url_to_fs(address)  # type: ignore[no-any-return]
+    except ImportError as error:
+        raise MissingExtra(f"the address '{address}' ({error})", "cloud") from error
+    except ValueError as error:
+        raise UsageError(
+            f"'{address}' is no address that can be read ({error}); give a path, http(s)://, s3:// or gs://"
+        ) from error
+
+
+def open_source(source: str, settings: Settings) -> str | bytes:
+    """What `Picture.read` takes for a source: itself where it is a path or an http(s) address, else its bytes.
+
+    Raises UnreadablePicture, PictureTooLarge.
+    """
+    if is_remote(source):
+        fs, path = filesystem(source)
+        return _bounded(source, settings, lambda: fs.open(path, "rb"))
+    archive, mark, member = source.partition(MEMBER)
+    if mark and archive.lower().endswith(ARCHIVES):
+        return _bounded(source, settings, lambda: _member(archive, member))
+    return source
+
+
+def _bounded(source: str, settings: Settings, opened: Callable[[], IO[bytes]]) -> bytes:
+    from figureground.decode import check_bytes
+
+    try:
+        with opened() as file:
+            data = file.read(settings.max_bytes + 1)
+    except FileNotFoundError as error:
+        raise UnreadablePicture(f"'{source}' is not there", code="not_found", picture=source) from error
+    except PermissionError as error:
+        raise UnreadablePicture(f"'{source}' may not be read", code="permission_denied", picture=source) from error
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, tarfile.TarError) as error:
+        raise UnreadablePicture(f"'{source}' cannot be read ({error})", picture=source) from error
+    check_bytes(len(data), settings, f"'{source}'")
+    return data
+
+
+class _Kept(threading.local):
+    """The archives that a thread has open."""
+
+    def __init__(self) -> None:
+        self.open = lru_cache(maxsize=4)(_opened)
+
+
+def _opened(archive: str, _stamp: int) -> zipfile.ZipFile | tarfile.TarFile:
+    return zipfile.ZipFile(archive) if archive.lower().endswith(".zip") else tarfile.open(archive)  # kept open
+
+
+_kept = _Kept()
+
+
+def _member(archive: str, member: str) -> IO[bytes]:
+    file = _kept.open(archive, Path(archive).stat().st_mtime_ns)
+    if isinstance(file, zipfile.ZipFile):
+        return file.open(member)
+    found = file.extractfile(member)
+    if found is None:
+        raise FileNotFoundError(member)
+    return found
+
+
+class Place(Protocol):
+    """Where files go. Names are relative, with `/` between folders."""
+
+    def write(self, data: bytes, name: str) -> None:
+        """Put a file there, whole or not at all; raises WriteFailed."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes; raises OSError."""
+        ...
+
+    def sizes(self) -> Callable[[str], int | None]:
+        """A function that gives a file's size in bytes; None where it is not there."""
+        ...
+
+
+class Folder:
+    """A folder on this machine."""
+
+    def __init__(self, root: str) -> None:
+        self.root = Path(root)
+        self._inside: set[Path] = set()
+
+    def write(self, data: bytes, name: str) -> None:
+        """Temporary file in the same folder, fsync, rename, fsync of the folder."""
+        target = self.root / name
+        if target.parent not in self._inside:
+            make_folder(target.parent)
+            home = os.path.realpath(self.root)
+            if os.path.commonpath([os.path.realpath(target.parent), home]) != home:
+                raise WriteFailed(f"'{target}' would lie outside '{self.root}', through a link; remove the link")
+            self._inside.add(target.parent)
+        write(data, target)
+        _flush(target.parent)
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes; raises OSError."""
+        return (self.root / name).read_bytes()
+
+    def sizes(self) -> Callable[[str], int | None]:
+        """A function that gives a file's size in bytes; None where it is not there."""
+
+        def size(name: str) -> int | None:
+            try:
+                return (self.root / name).stat().st_size
+            except OSError:
+                return None
+
+        return size
+
+    def clear(self, older_than: float = 0) -> int:
+        """Remove the temporary files that a killed run left, last changed before that time; returns how many."""
+        removed = 0
+        for folder, _, files in os.walk(self.root):
+            for name in files:
+                if PART.fullmatch(name):
+                    path = Path(folder, name)
+                    if not older_than or path.stat().st_mtime < older_than:
+                        path.unlink(missing_ok=True)
+                        removed += 1
+        return removed
+
+
+def _flush(folder: Path) -> None:
+    """Make a rename last through a power cut, where the system can."""
+    try:
+        opened = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(opened)
+    except OSError:
+        pass
+    finally:
+        os.close(opened)
+
+
+class Bucket:
+    """A prefix in object storage, through fsspec; an object appears whole or not at all."""
+
+    def __init__(self, address: str) -> None:
+        self.fs, self.root = filesystem(address.rstrip("/"))
+
+    def write(self, data: bytes, name: str) -> None:
+        """Put one object; raises WriteFailed."""
+        try:
+            self.fs.pipe_file(f"{self.root}/{name}", data)
+        except Exception as error:  # each storage has errors of its own
+            raise WriteFailed(f"'{self.root}/{name}' cannot be written: {error}") from error
+
+    def read(self, name: str) -> bytes:
+        """An object's bytes; raises OSError."""
+        data: bytes = self.fs.cat_file(f"{self.root}/{name}")
+        return data
+
+    def sizes(self) -> Callable[[str], int | None]:
+        """A function that gives an object's size in bytes; None where it was not there when this was called."""
+        self.fs.invalidate_cache()
+        listed = {path: facts["size"] for path, facts in self.fs.find(self.root, detail=True).items()}
+        return lambda name: listed.get(f"{self.root}/{name}")
+
+
+def place(address: str) -> Folder | Bucket:
+    """A folder, or a prefix in object storage."""
+    return Bucket(address) if is_remote(address) else Folder(address)
+
+
+def key(name: str) -> str:
+    """The same for names that some disk takes for one: other case, other Unicode form."""
+    return unicodedata.normalize("NFC", name).casefold()

@@ -1,0 +1,87 @@
+"""What is made of a picture: which method looks, and the files of which views come of it. Plain data; it travels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from figureground.errors import NoForeground, UsageError
+from figureground.maps import Mask
+from figureground.methods import Method, check, check_prompt
+from figureground.output import ARRAYS, Look, colour, encode
+from figureground.picture import Source
+from figureground.pipeline import Clock, Separator, within_memory
+from figureground.pixels import Pixels
+from figureground.prompt import Prompt
+from figureground.separation import VIEWS, Separation, check_views
+from figureground.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A method, its settings, and what is wanted of each picture."""
+
+    method: Method
+    settings: Settings
+    views: tuple[str, ...] = ("cutout",)
+    look: Look = field(default_factory=Look)
+    """Background colour, quality and PNG effort; profile and resolution are each picture's own."""
+    prompt: Prompt | None = None
+    require_subject: bool = False
+    """Whether a picture without foreground is an error."""
+
+    def check(self) -> None:
+        """Refuse what cannot be made, before anything is read: UsageError and its kin."""
+        check(self.method)
+        check_prompt(self.method, self.prompt)
+        check_views(self.views, self.method)
+        if not self.views:
+            raise UsageError(f"--view wants at least one of {', '.join(VIEWS)}")
+        if self.look.background is not None:
+            colour(self.look.background)
+
+    def check_format(self, suffix: str) -> None:
+        """Raise UsageError where files of this suffix cannot hold the views."""
+        if suffix.lower() in ARRAYS and self.views != ("mask",):
+            raise UsageError(
+                f"{suffix} holds a mask's floats, so it goes with --view mask, but --view {','.join(self.views)} came"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was found in a picture, as plain data (`Separation.info`), and the files made of it, by view."""
+
+    facts: dict[str, object]
+    files: dict[str, bytes]
+
+
+def make(product: Product, separate: Separator, source: Source, suffixes: Mapping[str, str], label: str, clock: Clock) -> Made:
+    """Separate one picture and encode its views, each for the suffix given.
+
+    label : what messages call the picture. clock : gets the seconds of every stage. Raises InputError and NoForeground.
+    """
+    with within_memory(label):
+        held = [separate(source, product.prompt)]
+        facts = held[0].info()
+        if product.require_subject and not facts["found"]:
+            wanted = "try another --method, or leave out --require-subject"
+            raise NoForeground(f"'{label}': no foreground was found; {wanted}", picture=label)
+        clock.seconds.update(held[0].seconds)
+        return Made(facts, _encoded(product, held, suffixes, clock))
+
+
+def _encoded(product: Product, held: list[Separation], suffixes: Mapping[str, str], clock: Clock) -> dict[str, bytes]:
+    """Every file's bytes; takes the separation out of `held`, so that picture, map and mask make room for the last encoder."""
+    made, last = {}, list(suffixes)[-1]
+    for view, suffix in suffixes.items():
+        look = _look(product, held[0], view)
+        image = clock("view", _image, held.pop() if view == last else held[0], view, suffix)
+        made[view] = clock("encode", encode, image, suffix, look)
+    return made
+
+
+def _image(done: Separation, view: str, suffix: str) -> Pixels | Mask:
+    return done.mask if suffix in ARRAYS else done.view(view)
+
+
+def _look(product: Product, done: Separation, view: str) -> Look:
+    return replace(product.look, icc=done.picture.icc if VIEWS[view].own_colours else None, dpi=done.picture.dpi)

@@ -1,0 +1,106 @@
+"""Inputs before and after a batch has them: files that are still being written, and what becomes of those that are done."""
+
+import io
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from figureground.errors import CannotGoOn, UsageError
+from figureground.inputs import Item
+from figureground.ledger import Ledger
+from figureground.places import MEMBER, Place, scheme
+
+
+class Settled:
+    """Whether a file has rested: the same size and time of change in two looks that are at least so many seconds apart.
+
+    An input that the ledger has, and that has not changed, is no news: only the first look takes it.
+    """
+
+    def __init__(self, ledger: Ledger, seconds: float) -> None:
+        self.ledger, self.seconds = ledger, seconds
+        self.seen: dict[str, tuple[str, float]] = {}
+
+    def __call__(self, item: Item) -> bool:
+        """Whether to take it now."""
+        if not self.ledger.stale(item):
+            return False
+        now = time.monotonic()
+        stamp, since = self.seen.get(item.source, ("", now))
+        if stamp != item.stamp:
+            self.seen[item.source] = (item.stamp, now)
+            return False
+        if now - since < self.seconds:
+            return False
+        del self.seen[item.source]
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What becomes of an input whose files were written and read back: nothing, deleted, or moved below a folder."""
+
+    delete: bool = False
+    move: Path | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether anything is to be done."""
+        return self.delete or self.move is not None
+
+    def check(self) -> None:
+        """Raise UsageError where both were asked for."""
+        if self.delete and self.move:
+            raise UsageError("--delete-inputs and --move-inputs exclude each other; give one of them")
+
+    def __call__(self, source: str, name: str) -> None:
+        """Do it; only files of this machine are touched. Raises CannotGoOn where it cannot be done."""
+        if not self.asked or scheme(source) or MEMBER in source:
+            return
+        try:
+            if self.delete:
+                Path(source).unlink(missing_ok=True)
+            elif self.move and Path(source).exists():
+                target = _free(self.move / name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(source, target)
+        except OSError as error:
+            done = "deleted" if self.delete else "moved"
+            raise CannotGoOn(
+                f"'{source}' is done, but cannot be {done} ({error.strerror})", code="permission_denied"
+            ) from error
+
+    def catch_up(self, ledger: Ledger, place: Place) -> None:
+        """Do it for inputs that were done before, by a run that was not asked to or did not come so far."""
+        if self.asked:
+            for source, name, files in ledger.finished():
+                if all(_opens(place, each) for each in files):
+                    self(source, name)
+
+
+def _free(path: Path) -> Path:
+    """The path, or with a number where it is taken: nothing is ever replaced."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.stem}~{number}{path.suffix}")
+    return free
+
+
+def _opens(place: Place, name: str) -> bool:
+    """Whether a file that was written earlier can be read as what it is."""
+    import numpy as np
+    from PIL import Image
+
+    try:
+        data: Any = io.BytesIO(place.read(name))
+        if name.endswith(".npy"):
+            np.load(data, allow_pickle=False)
+        else:
+            with Image.open(data) as image:
+                image.load()
+    except (OSError, ValueError, SyntaxError):
+        return False
+    return True

@@ -1,0 +1,94 @@
+"""What stands in the ledgers of a folder: counts for `--status`, rows to look at for the page. Nothing is written."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from figureground.errors import CannotGoOn
+from figureground.ledger import NAME, told
+
+COLUMNS = "source, stem, state, code, message, seconds, width, height, coverage, certainty, box, files"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One input, as its row has it; what is not known is None."""
+
+    source: str
+    stem: str | None
+    state: str
+    code: str | None
+    message: str | None
+    seconds: float | None
+    width: int | None
+    height: int | None
+    coverage: float | None
+    certainty: float | None
+    box: list[int] | None
+    files: dict[str, int]
+
+
+def ledgers(folder: Path) -> list[Path]:
+    """The ledgers in a folder: one, or one for each shard. Raises CannotGoOn where there is none."""
+    found = sorted(folder.glob(f"{NAME}*.sqlite"))
+    if not found:
+        raise CannotGoOn(f"'{folder}' holds no ledger of a batch; name the folder of its outputs", code="not_found")
+    return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
+    """A ledger, to be read while it may be written, and the number of its last run."""
+    with told(path), closing(sqlite3.connect(f"file:{quote(os.fspath(path))}?mode=ro", uri=True, timeout=30)) as base:
+        base.text_factory = os.fsdecode
+        yield base, base.execute("SELECT coalesce(max(run), 0) FROM runs").fetchone()[0]
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    """Of the last run in each ledger: how many inputs are in each state, how often which code, seconds of work, dates."""
+    states = {"waiting": 0, "done": 0, "failed": 0, "skipped": 0}
+    codes: dict[str, int] = {}
+    seconds, last, open_runs = 0.0, 0.0, 0
+    query = "SELECT state, code, count(*), sum(seconds), max(finished) FROM pictures WHERE run = ? GROUP BY state, code"
+    for path in ledgers(folder):
+        with _opened(path) as (base, run):
+            open_runs += base.execute("SELECT count(*) FROM runs WHERE run = ? AND ended IS NULL", (run,)).fetchone()[0]
+            for state, code, count, spent, at in base.execute(query, (run,)):
+                states[state] += count
+                seconds, last = seconds + (spent or 0.0), max(last, at or 0.0)
+                if code:
+                    codes[code] = codes.get(code, 0) + count
+    by_count = dict(sorted(codes.items(), key=lambda each: -each[1]))
+    facts = {"inputs": sum(states.values()), **states, "codes": by_count, "seconds": round(seconds, 2)}
+    return {**facts, "last_finished": last or None, "ended": not open_runs}
+
+
+def rows(folder: Path, where: str, order: str, most: int) -> list[Row]:
+    """At most so many rows of the last runs that fulfil a condition, in an order, both in SQL."""
+    found: list[Any] = []
+    query = f"SELECT {COLUMNS} FROM pictures WHERE run = ? AND {where} ORDER BY {order} LIMIT ?"  # noqa: S608  # our own words
+    for path in ledgers(folder):
+        with _opened(path) as (base, run):
+            found += base.execute(query, (run, most)).fetchall()
+    return [_row(*each) for each in found[:most]]
+
+
+def _row(*columns: Any) -> Row:
+    *plain, box, files = columns
+    return Row(*plain, box=json.loads(box or "null"), files=json.loads(files or "{}"))
+
+
+def text(facts: dict[str, Any]) -> str:
+    """The summary, for people."""
+    states = ", ".join(f"{facts[state]} {state}" for state in ("done", "failed", "skipped", "waiting"))
+    lines = [f"{facts['inputs']} inputs: {states}" + ("" if facts["ended"] else " (not ended: at work, or to be resumed)")]
+    lines += [f"  {count:8} {code}" for code, count in facts["codes"].items()]
+    if facts["done"]:
+        lines.append(f"{facts['seconds'] / (facts['done'] + facts['failed']):.2f} s of work a picture")
+    return "\n".join(lines)
