@@ -16,6 +16,7 @@ from figureground.many import batch
 from figureground.methods import DEFAULT, METHODS
 from figureground.models import card
 from figureground.output import ENCODERS
+from figureground.telling import note, say
 
 
 class OneLine(click.Group):
@@ -32,10 +33,10 @@ class OneLine(click.Group):
             click.echo(error.ctx.get_help())
             sys.exit(2)
         except click.ClickException as error:
-            _say(UsageError(error.format_message()))
+            say(UsageError(error.format_message()))
             sys.exit(2)
         except FigureGroundError as error:
-            _say(error, "--json" in words)
+            say(error, "--json" in words)
             sys.exit(error.exit_code)
         except (KeyboardInterrupt, click.Abort):
             click.echo("figureground: stopped", err=True)
@@ -50,22 +51,6 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         note(record.getMessage())
-
-
-def note(text: str) -> None:
-    """A remark on standard error, above a progress bar."""
-    from tqdm import tqdm
-
-    with tqdm.external_write_mode(sys.stderr):
-        click.echo(f"figureground: {text}", err=True)
-
-
-def _say(error: FigureGroundError, as_json: bool = False) -> None:
-    if as_json:
-        click.echo(json.dumps(error.as_dict(), ensure_ascii=False), err=True)
-    else:
-        where = f"'{error.picture}': " if error.picture and error.picture not in str(error) else ""
-        note(f"{error.code}: {where}{error}")
 
 
 @click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -93,7 +78,7 @@ def remove(pictures: tuple[str, ...], **options: Any) -> int:
     """Separate PICTURES: paths, http(s) addresses, or - for standard input."""
     from figureground.remove import Job, run
 
-    return run(Job(pictures, product_from(options), **options), echo=click.echo, note=note, say=_say)
+    return run(Job(pictures, product_from(options), **options), echo=click.echo, note=note, say=say)
 
 
 @main.command()

@@ -1,7 +1,6 @@
 """The command over many pictures; cli.py hangs it under `main`."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ import click
 from figureground.errors import UsageError
 from figureground.flags import product_from, product_options
 from figureground.output import ENCODERS
-
-Note = Callable[[str], None]
+from figureground.telling import note
 
 
 def _shard(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
@@ -30,7 +28,9 @@ FOLDER = click.Path(path_type=Path)
 @click.argument("inputs", nargs=-1, metavar="[IN]...")
 @click.argument("out")
 @product_options
-@click.option("--format", "suffix", type=click.Choice([s[1:] for s in ENCODERS]), default="png", show_default=True)
+@click.option(
+    "--format", "suffix", type=click.Choice([s[1:] for s in ENCODERS]), default="png", show_default=True, help="Of the files."
+)
 @click.option("--column", default="", metavar="NAME", help="Of a CSV table: where paths or addresses stand.")
 @click.option("--follow-links", is_flag=True, help="Read links that lead out of a folder too.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Let stand what is done; else begin anew.")
@@ -68,7 +68,6 @@ def batch(inputs: tuple[str, ...], out: str, status: bool, report: Path | None, 
     if not inputs:
         raise UsageError("batch wants what to work on and a folder for the outputs: figureground batch IN OUT")
     from figureground.batch import Batch, run
-    from figureground.cli import note
     from figureground.inputs import Reading
     from figureground.settle import After
 

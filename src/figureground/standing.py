@@ -80,8 +80,8 @@ def rows(folder: Path, where: str, order: str, most: int) -> list[Row]:
 
 
 def _row(*columns: Any) -> Row:
-    *plain, box, files = columns
-    return Row(*plain, box=json.loads(box or "null"), files=json.loads(files or "{}"))
+    facts = dict(zip(COLUMNS.split(", "), columns, strict=True))
+    return Row(**facts | {"box": json.loads(facts["box"] or "null"), "files": json.loads(facts["files"] or "{}")})
 
 
 def text(facts: dict[str, Any]) -> str:
