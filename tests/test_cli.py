@@ -11,7 +11,7 @@ from PIL import Image
 import figureground
 from commandline import command
 from drawn import archive
-from figureground import remove
+from figureground import products
 from figureground.cli import main
 from figureground.methods import METHODS
 
@@ -88,7 +88,7 @@ def test_evaluate_without_data(tmp_path):
 
 def test_a_bug_is_not_hidden(monkeypatch, tmp_path):
     """What is not one of our errors comes through whole: it is a bug, and its traceback is what we want to be sent."""
-    monkeypatch.setattr(remove, "check", lambda method: 1 / 0)
+    monkeypatch.setattr(products, "check", lambda method: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["remove", "x.jpg"])
 
@@ -97,7 +97,7 @@ def test_interrupting_says_so(monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(remove, "check", interrupt)
+    monkeypatch.setattr(products, "check", interrupt)
     end = command("remove", "x.jpg")
     assert (end.code, end.err.strip()) == (130, "figureground: stopped")
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from commandline import command
 from encoded import png, png_chunk, swapped_profile, tiff, unpacked_png
-from figureground import remove
+from figureground import products
 from figureground.output import encode
 from figureground.separation import VIEWS, Separation, View
 
@@ -166,7 +166,7 @@ def test_the_picture_is_let_go_before_the_last_view_is_encoded(photo, monkeypatc
         return encode(*given)
 
     monkeypatch.setitem(VIEWS, "overlay", View(overlay))
-    monkeypatch.setattr(remove, "encode", watched)
+    monkeypatch.setattr(products, "encode", watched)
     assert command("remove", photo, "--view", "mask,overlay").code == 0
     assert alive == [None, False]
 
