@@ -103,7 +103,7 @@ def _encoded(source: Any, settings: Settings) -> tuple[str, str, Callable[[], by
     if callable(getattr(source, "read", None)):
         given = getattr(source, "name", None)
         path = given if isinstance(given, str) and given else "stream"
-        return stem(path), printable(path), lambda: _from_stream(source, settings, printable(path))
+        return stem(path), printable(path), lambda: from_stream(source, settings, printable(path))
     raise UnreadablePicture(
         f"a picture is a path, a URL, bytes, a binary stream, an array or a PIL image, not a {type(source).__name__}",
         code="unsupported_format",
@@ -141,8 +141,9 @@ def _from_file(path: str, settings: Settings) -> bytes:
         # what lies there may have changed since: do not wait for it, and look again
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         with os.fdopen(os.open(path, flags), "rb") as file:
-            _check_file(os.fstat(file.fileno()), settings, label)
-            return file.read(settings.max_bytes + 1)
+            status = os.fstat(file.fileno())
+            _check_file(status, settings, label)
+            return file.read(status.st_size + 1)  # no more than is there: Python makes room for all that is asked for
     except PermissionError:
         message = f"{label} may not be read: permission denied"
         raise UnreadablePicture(message, code="permission_denied", picture=label) from None
@@ -161,10 +162,10 @@ def _check_file(status: os.stat_result, settings: Settings, label: str) -> None:
 def _from_stdin(settings: Settings) -> bytes:
     if sys.stdin is None or sys.stdin.isatty():
         raise UnreadablePicture("stdin is a terminal; pipe a picture into it", code="empty_file", picture="stdin")
-    return _from_stream(sys.stdin.buffer, settings, "stdin")
+    return from_stream(sys.stdin.buffer, settings, "stdin")
 
 
-def _from_stream(stream: Any, settings: Settings, label: str) -> bytes:
+def from_stream(stream: Any, settings: Settings, label: str) -> bytes:
     """Reads to the end, but no further than the limit, whatever sizes the stream's reads come in."""
     parts, count = [], 0
     with refusals(label):

@@ -17,6 +17,7 @@ from typing import IO, Any, Protocol
 
 from figureground.errors import MissingExtra, UnreadablePicture, UsageError, WriteFailed
 from figureground.output import PART, make_folder, write
+from figureground.picture import from_stream
 from figureground.settings import Settings
 
 MEMBER = "::"
@@ -67,19 +68,15 @@ def open_source(source: str, settings: Settings) -> str | bytes:
 
 
 def _bounded(source: str, settings: Settings, opened: Callable[[], IO[bytes]]) -> bytes:
-    from figureground.decode import check_bytes
-
     try:
         with opened() as file:
-            data = file.read(settings.max_bytes + 1)
+            return from_stream(file, settings, f"'{source}'")
     except FileNotFoundError as error:
         raise UnreadablePicture(f"'{source}' is not there", code="not_found", picture=source) from error
     except PermissionError as error:
         raise UnreadablePicture(f"'{source}' may not be read", code="permission_denied", picture=source) from error
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, tarfile.TarError) as error:
         raise UnreadablePicture(f"'{source}' cannot be read ({error})", picture=source) from error
-    check_bytes(len(data), settings, f"'{source}'")
-    return data
 
 
 class _Kept(threading.local):
@@ -133,10 +130,10 @@ class Folder:
         """Temporary file in the same folder, fsync, rename, fsync of the folder."""
         target = self.root / name
         if target.parent not in self._inside:
-            make_folder(target.parent)
             home = os.path.realpath(self.root)
             if os.path.commonpath([os.path.realpath(target.parent), home]) != home:
                 raise WriteFailed(f"'{target}' would lie outside '{self.root}', through a link; remove the link")
+            make_folder(target.parent)
             self._inside.add(target.parent)
         write(data, target)
         _flush(target.parent)

@@ -101,11 +101,16 @@ def _serve(connection: Connection, work: Work) -> None:
 
 def _made(work: Work) -> Any:
     import cv2
+    import numpy as np
 
     from figureground.engines._worker import Worker
 
     cv2.setNumThreads(work.product.settings.threads)
-    return Worker(work)
+    worker = Worker(work)
+    if work.memory:
+        with suppress(FigureGroundError):  # what the first picture makes it hold for good is none of that picture's
+            worker.separate(np.zeros((64, 64, 3), np.uint8))
+    return worker
 
 
 def _end_with_parent() -> None:
