@@ -21,6 +21,7 @@ import numpy as np
 
 from checkpoints import SHAPES, save
 from common import Row, arguments, interleaved, photograph, report, resident, spread
+from figureground.models._machine import processor
 from figureground.models._resize import enlarge_labels
 from figureground.models._runtime import cores
 from figureground.models.segformer import SegFormer, load
@@ -29,6 +30,7 @@ from figureground.pipeline import Clock
 from figureground.settings import Settings
 
 SIZES = {"0.3": (640, 480), "2": (1920, 1080), "12": (4000, 3000), "48": (8000, 6000)}
+OURS = ("onnxruntime", "openvino", *(["openvino-bf16"] if "avx512_bf16" in processor()[1] else []))
 STAGES = ("decode", "network", "labels")
 Go = Callable[[], tuple[dict[str, float], np.ndarray]]
 
@@ -82,7 +84,8 @@ def ours(folder: Path, picture: Path, settings: Settings) -> Go:
 def child(given: argparse.Namespace) -> None:
     """One pipeline in this process: each line on standard input is a round; a line of JSON answers it."""
     folder, picture, cache, result = map(Path, given.child[1:])
-    settings = Settings(cache=cache, threads=given.threads, runtime="auto" if given.child[0] == "plain" else given.child[0])
+    runtime, _, precision = given.child[0].replace("plain", "auto").partition("-")
+    settings = Settings(cache=cache, threads=given.threads, runtime=runtime, precision=precision or "fp32")
     go = plain(folder, picture, given.threads) if given.child[0] == "plain" else ours(folder, picture, settings)
     print(json.dumps({}), flush=True)
     for _ in sys.stdin:
@@ -130,7 +133,7 @@ def kinds(width: int, height: int) -> Iterator[str]:
     else:
         why = f"its maps of {width} × {height} take {wanted:.0f} GiB and its network 1 to 2, but {there:.0f} GiB are free"
         print(f"plain is left out: {why}", file=sys.stderr)
-    yield from ("onnxruntime", "openvino")
+    yield from OURS
 
 
 def rows_of(shape: str, megapixels: str, given: argparse.Namespace, folder: Path) -> Iterator[Row]:
@@ -202,7 +205,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for shape in given.shapes:
             save(shape, Path(folder, shape))
-            for kind in ("onnxruntime", "openvino"):  # what is converted and compiled is kept, by processes of their own
+            for kind in OURS:  # what is converted and compiled is kept, by processes of their own
                 Pipeline(kind, Path(folder, shape), Path(folder), given.threads).process.communicate()
             for megapixels in given.megapixels:
                 rows += rows_of(shape, megapixels, given, Path(folder))
