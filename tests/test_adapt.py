@@ -274,7 +274,7 @@ def test_single_empty_masks_are_counted(caplog):
     data = of(pair, range(4)) + of(lambda n: (pair(n)[0], np.zeros((64, 64), np.uint8)), [7])
     assert len(views.read(data, 32, True)) == 5
     assert [record.getMessage() for record in caplog.records] == [
-        "1 of 5 masks are empty, the first is that of 'p/7'; they are learnt from as they are"
+        "1 of 5 masks are empty, the first is that of 'p/7'; they are taken as they are"
     ]
 
 

@@ -43,7 +43,7 @@ def evaluate(
 
     --csv and --plot are of the method itself; the options of models, rules and refiners too.
     """
-    from figureground.dataset import pairs
+    from figureground.dataset import pairs, tell_one_class
     from figureground.evaluate import evaluate as measure
     from figureground.output import encoder, write
     from figureground.pipeline import Separator
@@ -60,6 +60,7 @@ def evaluate(
         answer = partial(_mask, separate)
         evaluated.append(Evaluated(name, measure(answer, labelled, progress=not as_json), answer))
     result = evaluated[0].result
+    tell_one_class([row.name for row in result.rows], [row.truth for row in result.rows], to_learn=False)
     if table is not None:
         write(result.csv().encode(), table)
     if plot is not None:

@@ -3,7 +3,6 @@
 To alter them in another way: `_altered`.
 """
 
-import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +14,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from figureground.dataset import Pair
-from figureground.errors import BadData, UsageError
+from figureground.dataset import Pair, Shows, shows, tell_one_class
+from figureground.errors import UsageError
 from figureground.models._looks import fitted
 from figureground.training.augment import Sample, sample
 from figureground.training.head import Views
@@ -40,27 +39,15 @@ def read(data: Sequence[Pair], size: int, quiet: bool) -> list[Sample]:
     if len(data) < LEAST:
         raise UsageError(f"adapting wants at least {LEAST} labelled pictures, but {len(data)} came; label some more")
 
-    def one(pair: Pair) -> tuple[Sample, bool, bool]:
+    def one(pair: Pair) -> tuple[Sample, Shows]:
         rgb, mask = pair.read()
-        found = mask > 127
         small = np.rint(fitted(rgb, size)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
-        return (small, shrunk(mask, size)), bool(found.any()), bool(found.all())
+        return (small, shrunk(mask, size)), shows(mask)
 
     with ThreadPoolExecutor(2) as pool:
         made = list(tqdm(pool.map(one, data), "read", len(data), disable=quiet or None, unit="picture"))
-    empty = [pair.name for pair, (_, some, _) in zip(data, made, strict=True) if not some]
-    full = [pair.name for pair, (_, _, every) in zip(data, made, strict=True) if every]
-    if len(empty) + len(full) == len(data):
-        what = "empty" if not full else "full" if not empty else "empty or full"
-        raise BadData(
-            f"all {len(data)} masks are {what}, the first is that of '{data[0].name}': masks must show both, foreground as"
-            " 255 and background as 0"
-        )
-    for what, names in (("empty", empty), ("full", full)):
-        if names:
-            told = "%d of %d masks are %s, the first is that of '%s'; they are learnt from as they are"
-            logging.getLogger("figureground").warning(told, len(names), len(data), what, names[0])
-    return [one_sample for one_sample, _, _ in made]
+    tell_one_class([pair.name for pair in data], [shown for _, shown in made], to_learn=True)
+    return [one_sample for one_sample, _ in made]
 
 
 def shrunk(mask: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
