@@ -151,7 +151,7 @@ def export(weights: Path, out: Path, size: int | None) -> None:
 @click.command()
 @click.argument("data", nargs=-1, required=True)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The ONNX file to write, then: --method FILE.")
-@click.option("--deep", is_flag=True, help="Train the decoder, not a linear head alone: slower, for more pictures.")
+@click.option("--deep", is_flag=True, help="Train the decoder, not a linear head alone: slower, for 20 pictures or more.")
 @click.option("--from", "start", metavar="CHECKPOINT", help="Give a head to this SegFormer: a hub id or a folder.")
 @click.option("--minutes", type=float, default=8.0, show_default=True, help="About how long it may take.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is held back and how pictures are altered.")

@@ -64,29 +64,29 @@ def look(
 
     seen : of pictures (1, 3, S, S) in [0, 1]: levels and own logits, as `bases.Base.seen`. seconds : for all of adapting.
     """
-    began, count = time.monotonic(), len(samples)
-    levels: list[list[Tensor]] = []
-    owns, truths = [], []
+    began, count, row = time.monotonic(), len(samples), 0
     most = max(1, min(MOST_VIEWS, MANY_VIEWS // count))
+    kept: list[Tensor] = []  # levels, own, truth: room for all that may come; what is never written to takes no memory
     with tqdm(total=most * count, desc="look", disable=quiet or None, unit="picture") as bar:
         for view in range(most):
             for index in range(count):
                 rgb, mask = _altered(samples, index, view, seed)
                 x = torch.from_numpy(rgb.astype(np.float32) / 255).permute(2, 0, 1)[None].contiguous()
-                found, own = seen(x)
-                levels.append([level.half() for level in found])
-                owns.append(own.half())
-                truths.append(torch.from_numpy(shrunk(mask, own.shape[-1]).astype(np.float16) / np.float16(255))[None, None])
+                levels, own = seen(x)
+                truth = torch.from_numpy(shrunk(mask, own.shape[-1]).astype(np.float32) / 255)[None, None]
+                made = [*levels, own, truth]
+                kept = kept or [torch.empty(most * count, *part.shape[1:], dtype=torch.float16) for part in made]
+                for room, part in zip(kept, made, strict=True):
+                    room[row] = part[0]
+                row += 1
                 bar.update()
-            rounds, bytes_each = view + 1, sum(level.nbytes for level in levels[0])
+            rounds, bytes_each = view + 1, sum(2 * room[0].numel() for room in kept[:-2])
             too_long = (time.monotonic() - began) * (rounds + 1) / rounds > SHARE * seconds
             if too_long or bytes_each * count * (rounds + 1) > MEMORY:
                 break
         bar.total = bar.n
-    picture = torch.arange(len(owns)) % count
-    plain = torch.arange(len(owns)) < count
-    joined = [torch.cat([one[i] for one in levels]) for i in range(len(levels[0]))]
-    return Views(joined, torch.cat(owns), torch.cat(truths), picture, plain)
+    *all_levels, owns, truths = (room[:row] for room in kept)
+    return Views(all_levels, owns, truths, torch.arange(row) % count, torch.arange(row) < count)
 
 
 def _altered(samples: list[Sample], index: int, view: int, seed: int) -> Sample:
