@@ -164,6 +164,14 @@ def test_rounding_what_a_head_stands_on_changes_nothing_that_it_could_amplify():
     assert base.graph(made).graph.initializer  # further than 2e-3 from torch it would be refused
 
 
+@pytest.mark.parametrize("size", [(2, 3), (5, 4), (8, 12)])
+def test_a_map_read_at_some_pixels_is_the_enlarged_one_there(size):
+    level = torch.randn(1, 7, *size, generator=torch.Generator().manual_seed(0))
+    place = torch.randperm(96)[:40]
+    wanted = head._enlarged(level, (8, 12))[0].flatten(1)[:, place].T
+    assert (head.at(level, (8, 12), place) - wanted).abs().max() < 1e-5
+
+
 def test_weaker_penalties_fit_what_is_learnt_from_better():
     random = torch.Generator().manual_seed(0)
     feature = torch.randn(6, 3, 8, 8, generator=random)
