@@ -1,6 +1,6 @@
 # make run [PICTURE=photo.jpg] [METHOD=small]   separate a picture into out/
 # make test                                      the tests
-# Both make .venv first. A fresh machine needs Python 3.11 to 3.13 and make, nothing else.
+# Both make .venv first. A fresh machine needs Python 3.11 to 3.13 and make, nothing else; with Chromium too, the tests look at reports.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do command -v $$p >/dev/null && \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
@@ -9,7 +9,7 @@ METHOD ?= small
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --constraint constraints.txt
 
-.PHONY: run test check fix bench docs clean
+.PHONY: run test check fix bench browser docs clean
 
 run: .venv/.base
 	@$(BIN)/figureground remove '$(PICTURE)' --method '$(METHOD)' --view cutout,foreground,background,mask,overlay --out-dir out --overwrite
@@ -27,6 +27,13 @@ check: .venv/.test
 fix: .venv/.test
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+# Chromium, for the test that looks at a report; where it cannot be had, that test is skipped.
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit; done; \
+	test "$$(id -u)" = 0 && command -v apt-get >/dev/null || exit 0; \
+	{ timeout 120 apt-get -qq update && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get -qq install --yes \
+	--no-install-recommends chromium fonts-dejavu-core; } >/dev/null 2>&1 </dev/null || echo 'Chromium could not be installed'
 
 bench: .venv/.test
 	$(BIN)/python benchmarks/run.py

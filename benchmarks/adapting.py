@@ -1,20 +1,23 @@
-"""What adapting gives, by number of pictures: python benchmarks/adapting.py DATA [--counts 5 10 …] [--plot FILE].
+"""What adapting gives, by number of pictures: python benchmarks/adapting.py DATA [--counts 5 10 …] [--draws 6] [--plot FILE].
 
 Domains that the embedded network is weak in are made of DATA's pictures, and one is drawn: dim (blue light, little of it,
 and noise), lying (a quarter turn), shapes (the blue ones among shapes of all colours, on a mottled ground). `same` are
 the pictures as they are, where there is little to gain. Figures: mean IoU on pictures that were not learnt from, of the
-method `small` and of what `figureground adapt` wrote, with the same refiner. To add a domain: a row in `DOMAINS`.
+method `small` and of what `figureground adapt` wrote, with the same refiner. `--draws` learns from other pictures each time
+and tells how the change is spread. To add a domain: a row in `DOMAINS`.
 """
 
 import argparse
 import io
 import tempfile
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from PIL import Image, ImageDraw
 
 from common import report
@@ -22,7 +25,10 @@ from figureground import Method, Separator
 from figureground.dataset import Pair, pairs
 from figureground.evaluate import evaluate
 from figureground.settings import Settings
-from figureground.training.adapt import adapt
+from figureground.training.adapt import adapt, chosen, held_back, ious, taught
+from figureground.training.bases import Own
+from figureground.training.head import LinearLearner, Views
+from figureground.training.views import look, read
 
 Labelled = tuple[np.ndarray, np.ndarray]
 
@@ -86,6 +92,58 @@ def iou(method: Method | str, unseen: list[Pair]) -> float:
     return float(evaluate(lambda rgb: separate(rgb).mask, unseen).mean["iou"])
 
 
+def series(domain: str, args: argparse.Namespace) -> list[dict[str, object]]:
+    """The IoU of the method, and of what was adapted with more and more pictures."""
+    known = pairs(args.data)
+    order = np.random.default_rng(args.seed).permutation(len(known))
+    learnt = [known[i] for i in order[: max(args.counts) + args.unseen]]
+    data = [altered(pair, number, domain) for number, pair in enumerate(learnt)]
+    unseen = data[max(args.counts) :]
+    rows: list[dict[str, object]] = [{"domain": domain, "pictures": 0, "IoU": f"{iou('small', unseen):.3f}"}]
+    for count in args.counts:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder, "own.onnx")
+            done = adapt(data[:count], out, deep=args.deep, minutes=args.minutes, quiet=True)
+            after = iou(Method("adapted", "salient", "clean", {"weights": str(out)}), unseen)
+        held = f"{done.iou_before:.3f} → {done.iou_after:.3f}"
+        row = {"IoU": f"{after:.3f}", "held back": held, "adopted": done.adopted, "seconds": f"{done.seconds:.0f}"}
+        rows.append({"domain": domain, "pictures": count, **row})
+        print(rows[-1], flush=True)
+    return rows
+
+
+def spread(domain: str, args: argparse.Namespace) -> list[dict[str, object]]:
+    """How adapting changes the IoU when other pictures are learnt from each time; as adapt does it, without writing a file."""
+    known, most = pairs(args.data), max(args.counts)
+    order = np.random.default_rng(args.seed).permutation(len(known))[: most * args.draws + args.unseen]
+    base = Own()
+    samples = read([altered(known[i], number, domain) for number, i in enumerate(order)], base.size, True)
+    unseen = look(samples[-args.unseen :], base.seen, 0, 0, True)
+    rows = []
+    for count in args.counts:
+        draws = (samples[most * draw :][:count] for draw in range(args.draws))
+        changes = [change(base, some, unseen, 60 * args.minutes) for some in draws]
+        ends = {"least": min(changes), "mean": float(np.mean(changes)), "most": max(changes)}
+        row = {"domain": domain, "pictures": count, "as it comes": f"{ious(unseen.own.float(), unseen.truth).mean():.3f}"}
+        row |= {name: f"{value:+.3f}" for name, value in ends.items()}
+        rows.append(row | {"adopted": f"{sum(value != 0 for value in changes)} of {len(changes)}"})
+        print(rows[-1], [f"{value:+.3f}" for value in changes], flush=True)
+    return rows
+
+
+def change(base: Own, some: list[Labelled], unseen: Views, seconds: float) -> float:
+    """Mean IoU on the unseen pictures after learning from some, less that before; at the size of the network's logits."""
+    until = time.monotonic() + seconds
+    views = look(some, base.seen, 0, seconds, True)
+    learner = LinearLearner(views, 0)
+    step, _ = chosen(*held_back(learner, views, 0, False, until, True))
+    if step is None:
+        return 0.0
+    head = taught(learner, views, step, until)
+    said = torch.cat([head(levels, own) for levels, own, _ in map(unseen.batch, torch.arange(len(unseen.own)).split(16))])
+    return float((ious(said, unseen.truth) - ious(unseen.own.float(), unseen.truth)).mean())
+
+
 def drawn(rows: list[dict[str, object]], target: Path) -> None:
     """IoU over the number of pictures, a line a domain; at the left what the network says as it comes."""
     counts = sorted({int(str(row["pictures"])) for row in rows})
@@ -118,27 +176,16 @@ def main() -> None:
     parser.add_argument("--unseen", type=int, default=60, help="pictures to judge by")
     parser.add_argument("--minutes", type=float, default=8.0, help="as of figureground adapt")
     parser.add_argument("--deep", action="store_true")
+    parser.add_argument("--draws", type=int, default=1, help="how often, each time from other pictures; the head alone")
     parser.add_argument("--seed", type=int, default=0, help="which pictures are learnt from")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    known = pairs(args.data)
-    order = np.random.default_rng(args.seed).permutation(len(known))
-    chosen = [known[i] for i in order[: max(args.counts) + args.unseen]]
-    rows: list[dict[str, object]] = []
-    for domain in args.domains:
-        data = [altered(pair, number, domain) for number, pair in enumerate(chosen)]
-        unseen = data[max(args.counts) :]
-        rows.append({"domain": domain, "pictures": 0, "IoU": f"{iou('small', unseen):.3f}"})
-        for count in args.counts:
-            with tempfile.TemporaryDirectory() as folder:
-                out = Path(folder, "own.onnx")
-                done = adapt(data[:count], out, deep=args.deep, minutes=args.minutes, quiet=True)
-                after = iou(Method("adapted", "salient", "clean", {"weights": str(out)}), unseen)
-            held = f"{done.iou_before:.3f} → {done.iou_after:.3f}"
-            row = {"IoU": f"{after:.3f}", "held back": held, "adopted": done.adopted, "seconds": f"{done.seconds:.0f}"}
-            rows.append({"domain": domain, "pictures": count, **row})
-            print(rows[-1], flush=True)
+    if args.draws > 1:
+        note = f"Change of IoU on {args.unseen} pictures, at the network's own size; {args.draws} times from other pictures."
+        report("Adapting, spread", [row for domain in args.domains for row in spread(domain, args)], args.json, note)
+        return
+    rows = [row for domain in args.domains for row in series(domain, args)]
     report("Adapting", rows, args.json, f"{args.unseen} pictures to judge by; the same ones for each row of a domain.")
     if args.plot is not None:
         drawn(rows, args.plot)

@@ -1,4 +1,4 @@
-"""Small labelled pictures drawn for the tests: a bright ellipse on a dark, noisy ground."""
+"""Small labelled pictures drawn for the tests, a bright ellipse on a dark, noisy ground; and answers with their truths."""
 
 import io
 import zipfile
@@ -30,3 +30,17 @@ def archive(path: Path, count: int, first: int = 0) -> Path:
                 Image.fromarray(image).save(buffer, "PNG")
                 file.writestr(f"{folder}/{number:04}.png", buffer.getvalue())
     return path
+
+
+def case(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """An answer in [0, 1], float32 of 8 bits or any float, and its truth: blobs, single pixels, empty and full ones too."""
+    random = np.random.default_rng(seed)
+    height, width = random.integers(1, 48, 2) if seed % 5 else (1, 1 + seed % 7)
+    rows, columns = np.mgrid[:height, :width]
+    truth = (rows - random.integers(height)) ** 2 + (columns - random.integers(width)) ** 2 < random.integers(1, 300)
+    if seed % 10 == 3:
+        truth[:] = seed % 20 == 3
+    mask = np.clip(truth * random.uniform(0, 1) + random.normal(0.2, 0.3, truth.shape), 0, 1)
+    if seed % 7 == 2:
+        mask[:] = random.integers(2)
+    return (np.rint(mask * 255) / 255).astype(np.float32) if seed % 2 else mask, truth

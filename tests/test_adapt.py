@@ -133,8 +133,8 @@ def test_where_nothing_is_gained_the_network_is_written_as_it_was(quick, tmp_pat
 
 def test_deep_trains_the_decoder_and_nothing_else(quick, tmp_path):
     out = tmp_path / "deep.onnx"
-    result = adapting.adapt(of(turned, range(6)), out, deep=True, settings=ONE, quiet=True)
-    assert result.held_back == 3  # the first group alone, of two
+    result = adapting.adapt(of(turned, range(20)), out, deep=True, settings=ONE, quiet=True)
+    assert result.held_back == 10  # the first group alone, of two
     base = bases.Own()
     seen = views.look(views.read(of(turned, range(5)), 64, True), lambda x: adapting._maps(base.network, x), 0, 60, True)
     *_, taught = deep.DeepLearner(seen, base.network, 0).path(torch.arange(5))
@@ -164,6 +164,14 @@ def test_rounding_what_a_head_stands_on_changes_nothing_that_it_could_amplify():
     assert base.graph(made).graph.initializer  # further than 2e-3 from torch it would be refused
 
 
+@pytest.mark.parametrize("size", [(2, 3), (5, 4), (8, 12)])
+def test_a_map_read_at_some_pixels_is_the_enlarged_one_there(size):
+    level = torch.randn(1, 7, *size, generator=torch.Generator().manual_seed(0))
+    place = torch.randperm(96)[:40]
+    wanted = head._enlarged(level, (8, 12))[0].flatten(1)[:, place].T
+    assert (head.at(level, (8, 12), place) - wanted).abs().max() < 1e-5
+
+
 def test_weaker_penalties_fit_what_is_learnt_from_better():
     random = torch.Generator().manual_seed(0)
     feature = torch.randn(6, 3, 8, 8, generator=random)
@@ -184,6 +192,32 @@ def test_what_is_adopted_is_surely_better():
     assert step == 1 and after == pytest.approx(0.6)
     assert adapting.chosen(np.array([chance, before]), before) == (None, 0.5)
     assert adapting.chosen(np.array([before - 0.1]), before) == (None, 0.5)
+
+
+def test_few_pictures_must_gain_more():
+    """The same gains, of five pictures and of forty; and a gain that five pictures agree upon by chance."""
+    gains = np.array([0.02, 0.05, 0.06, 0.08, 0.1])
+
+    def said(gains):
+        before = np.full(len(gains), 0.8)
+        return adapting.chosen(np.array([before + gains]), before)[0]
+
+    assert said(gains) is None
+    assert said(np.tile(gains, 8)) == 0
+    assert said(np.full(5, 0.05)) is None
+    assert said(np.full(10, 0.05)) == 0
+    assert said(np.full(3, 0.9)) is None
+
+
+def test_where_nothing_is_to_be_learnt_little_is_adopted_and_a_true_gain_is():
+    """Gains of ten pictures drawn around nothing, and around a tenth, as wide as they are on photographs."""
+    random, before = np.random.default_rng(0), np.full(10, 0.5)
+    adopted = {
+        gain: np.mean([adapting.chosen(before + random.normal(gain, 0.12, (1, 10)), before)[0] == 0 for _ in range(400)])
+        for gain in (-0.02, 0.1)
+    }
+    assert adopted[-0.02] < 0.1
+    assert adopted[0.1] > 0.8
 
 
 def test_with_many_pictures_a_fifth_is_held_back_once_and_time_ends_a_path(monkeypatch):
@@ -274,7 +308,7 @@ def test_single_empty_masks_are_counted(caplog):
     data = of(pair, range(4)) + of(lambda n: (pair(n)[0], np.zeros((64, 64), np.uint8)), [7])
     assert len(views.read(data, 32, True)) == 5
     assert [record.getMessage() for record in caplog.records] == [
-        "1 of 5 masks are empty, the first is that of 'p/7'; they are learnt from as they are"
+        "1 of 5 masks are empty, the first is that of 'p/7'; they are taken as they are"
     ]
 
 
@@ -298,6 +332,7 @@ def test_altered_views_are_the_same_each_time_and_end_when_time_or_memory_do(mon
     [
         ({"out": "a.pt"}, UsageError, "--out names an ONNX file"),
         ({"deep": True, "start": "a/b"}, UsageError, "leave one out"),
+        ({"deep": True}, UsageError, "--deep wants at least 20 labelled pictures, but 0 came"),
         ({"minutes": 0}, UsageError, "--minutes must be above 0"),
         ({"minutes": float("nan")}, UsageError, "--minutes must be above 0"),
         ({"out": "nowhere/a.onnx"}, WriteFailed, "no folder"),

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from figureground.bootstrap import difference_interval, interval, mean_interval, paired_p
+from figureground.metrics import max_f
 
 
 @pytest.mark.parametrize(("n", "a", "b"), [(20, 5, 2), (60, 8, 1.2), (60, 2, 2)])
@@ -15,6 +16,38 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(n, a, b):
         low, high = mean_interval(random.beta(a, b, n), seed=number)
         covered += low <= truth <= high
     assert 0.93 <= covered / cases <= 0.97
+
+
+@pytest.mark.parametrize("n", [20, 60])
+@pytest.mark.parametrize("tails", [4, 100])
+def test_that_of_differences_does_too(n, tails):
+    """Two methods hardly differ on most pictures, and on a few of them much, if the tails are heavy."""
+    random = np.random.default_rng(5)
+    truth, cases, covered = 0.02, 1000, 0
+    for number in range(cases):
+        low, high = difference_interval(np.clip(truth + 0.02 * random.standard_t(tails, n), -1, 1), seed=number)
+        covered += low <= truth <= high
+    assert 0.93 <= covered / cases <= 0.97
+
+
+def test_that_of_the_greatest_f_does_too():
+    """Of pictures drawn from many whose figure is known, so that the truth is."""
+    random = np.random.default_rng(6)
+    every, cases, covered = curves_of(random, 4000), 300, 0
+    truth = max_f(every)
+    for number in range(cases):
+        drawn = every[random.integers(0, len(every), 60)]
+        low, high = interval(lambda chosen, drawn=drawn: max_f(drawn[chosen]), 60, seed=number)
+        covered += low <= truth <= high
+    assert 0.93 <= covered / cases <= 0.97
+
+
+def curves_of(random, count):
+    """Precision and recall at a few thresholds of pictures that are more or less difficult, (count, 2, 16)."""
+    threshold, skill = np.linspace(0, 1, 16), random.beta(6, 2, (count, 1))
+    recall = np.clip(threshold ** (0.6 / skill) + random.normal(0, 0.05, (count, 1)), 0, 1)
+    precision = np.clip(skill * (1 - 0.6 * threshold**4) + random.normal(0, 0.05, (count, 1)), 0, 1)
+    return np.stack([precision, recall], axis=1)
 
 
 def test_more_pictures_make_a_narrower_interval():

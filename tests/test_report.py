@@ -1,12 +1,14 @@
+import io
 import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from figureground.dataset import pairs
-from figureground.evaluate import evaluate
-from figureground.report import SIDE, Evaluated, page
+from figureground.dataset import Pair, pairs
+from figureground.evaluate import Result, Row, evaluate
+from figureground.metrics import Reliability
+from figureground.report import COLOURS, SIDE, Evaluated, page
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,12 @@ def test_two_methods_are_tested_against_each_other(html):
     )
 
 
+def test_methods_that_are_equal_are_said_to_be(data):
+    html = page([Evaluated(name, evaluate(bright, data[:4]), bright) for name in ("one", "other")], data[:4], "Equal")
+    assert "They differ on no picture" in html
+    assert html.count("<figure>") == 4  # the worst alone
+
+
 def test_worst_best_and_most_different_pictures_are_shown_with_truth_and_masks(html):
     assert html.count("<figure>") == 12 + 6 + 8
     shown = re.findall(r'<img width="(\d+)" height="(\d+)"', html)
@@ -80,3 +88,49 @@ def test_one_method_on_few_pictures(data):
     assert html.count("<figure>") == 3
     assert "Best of" not in html
     assert "permutation" not in html
+
+
+def noise(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def png(image):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", compress_level=0)
+    return buffer.getvalue()
+
+
+def test_a_report_of_500_pictures_stays_below_15_mb():
+    """Of noise, which no format makes small, and three methods whose answers are noise too."""
+    picture, mask = png(noise(SIDE, SIDE, 3)), png(noise(SIDE, SIDE))
+    data = [Pair(f"archive.zip/a-picture-with-a-long-name-{i:03}", lambda: picture, lambda: mask) for i in range(500)]
+    answer = noise(SIDE, SIDE) / np.float32(255)
+    evaluated = [Evaluated(name, drawn_result(data, seed), lambda rgb: answer) for seed, name in enumerate(("a", "b", "c"))]
+    size = len(page(evaluated, data, "Noise").encode())
+    assert 1e6 < size < 15e6
+
+
+def drawn_result(data, seed):
+    """Figures of a method that was never asked."""
+    random = np.random.default_rng(seed)
+    names = ("accuracy", "precision", "recall", "f1", "iou", "mae", "s_measure", "weighted_f", "boundary_iou", "seconds")
+    rows = tuple(Row(pair.name, dict(zip(names, random.random(len(names)), strict=True)), (True, True)) for pair in data)
+    mean = {name: float(np.mean([row.figures[name] for row in rows])) for name in names}
+    curves = random.random((len(data), 2, 256))
+    said = Reliability.of(random.random((40, 40)), random.random((40, 40)) < 0.5)
+    return Result(rows, mean, mean, 0.5, curves, random.random(256), said)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("ground", ["#ffffff", "#121212"])
+def test_lines_can_be_told_from_a_white_and_from_a_dark_ground(colour, ground):
+    """A contrast of 3, which WCAG 2 asks of graphics."""
+    one, other = sorted(luminance(each) for each in (colour, ground))
+    assert (other + 0.05) / (one + 0.05) >= 3
+
+
+def luminance(colour):
+    digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+    values = np.array([int(digits[i : i + 2], 16) for i in (0, 2, 4)]) / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])

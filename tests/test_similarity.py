@@ -6,25 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from drawn import case
 from figureground.errors import MissingExtra
 from figureground.similarity import e_measure, s_measure, weighted_f
 
 SQUARE = np.zeros((20, 30), bool)
 SQUARE[5:15, 10:22] = True
-
-
-def case(seed):
-    """An answer in [0, 1], float32 of 8 bits or any float, and its truth: blobs, single pixels, empty and full ones too."""
-    random = np.random.default_rng(seed)
-    height, width = random.integers(1, 48, 2) if seed % 5 else (1, 1 + seed % 7)
-    rows, columns = np.mgrid[:height, :width]
-    truth = (rows - random.integers(height)) ** 2 + (columns - random.integers(width)) ** 2 < random.integers(1, 300)
-    if seed % 10 == 3:
-        truth[:] = seed % 20 == 3
-    mask = np.clip(truth * random.uniform(0, 1) + random.normal(0.2, 0.3, truth.shape), 0, 1)
-    if seed % 7 == 2:
-        mask[:] = random.integers(2)
-    return (np.rint(mask * 255) / 255).astype(np.float32) if seed % 2 else mask, truth
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # theirs takes means of nothing where the centroid lies on the border

@@ -3,6 +3,7 @@
 To add a kind of source: a function that gives its `Files`, and a line in `pairs`; a layout: its names in `_ROLES`.
 """
 
+import logging
 import os
 import re
 import struct
@@ -53,11 +54,12 @@ class Pair:
     def read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """The picture, (H, W, 3) uint8 sRGB, upright, and its mask, (H, W) uint8, 255 = foreground.
 
-        Masks of 1 and 16 bits are scaled, coloured ones are turned to grey; alpha is left out.
-        Raises BadData where one of the two is no picture, their sizes differ, or the mask holds 0 and 1, not 0 and 255.
+        Masks may have 1, 8 or 16 bits, and three equal channels. A picture's alpha is left out.
+        Raises BadData where one of the two is no picture, their sizes differ, or the mask says it otherwise than in grey from
+        0 to 255: in colours, in its transparency, or as 0 and 1.
         """
-        rgb = np.array(self._decode("picture", self.image).convert("RGB"))
-        mask = np.array(self._decode("mask", self.mask).convert("L"))
+        rgb = self._decode("picture", self.image, _colours)
+        mask = self._decode("mask", self.mask, _grey)
         if rgb.shape[:2] != mask.shape:
             sizes = [f"{shape[1]} × {shape[0]}" for shape in (rgb.shape, mask.shape)]
             raise BadData(f"'{self.name}': the mask must have the picture's size, {sizes[0]}, but has {sizes[1]}")
@@ -65,12 +67,35 @@ class Pair:
             raise BadData(f"the mask of '{self.name}' holds 0 and 1; foreground must be 255: multiply it by 255")
         return rgb, mask
 
-    def _decode(self, what: str, load: Load) -> Image.Image:
+    def _decode(self, what: str, load: Load, values: Callable[[Image.Image], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         try:
             with Image.open(BytesIO(load())) as image:
-                return _eight_bits(ImageOps.exif_transpose(image))
+                return values(ImageOps.exif_transpose(image))
         except FAULTS as error:
             raise BadData(f"the {what} of '{self.name}' cannot be read ({error}); mend or remove it") from error
+
+
+TINT = 64  # of 255: channels of a mask that differ by more are a colour, not what a camera or JPEG made of grey
+
+
+def _colours(image: Image.Image) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8; alpha is left out."""
+    image = _eight_bits(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")  # else Pillow warns of what it leaves out of a palette
+    return np.array(image.convert("RGB"))
+
+
+def _grey(image: Image.Image) -> NDArray[np.uint8]:
+    """(H, W) uint8; raises ValueError where another reading than grey is as likely."""
+    if image.mode.startswith("I") and 0 < np.asarray(image).max() <= 255:
+        raise ValueError("it has 16 bits and no value above 255, of 65535; save it with 8 bits")
+    image = _eight_bits(image)
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        raise ValueError("it is transparent in places; save it without transparency, white where the foreground is")
+    if image.mode not in {"1", "L", "LA"} and np.abs(np.diff(_colours(image).astype(np.int16), axis=2)).max() > TINT:
+        raise ValueError("it is coloured; save it in grey, white where the foreground is and black elsewhere")
+    return np.array(image.convert("L"))
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -81,6 +106,35 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         return image
     values = np.asarray(image, np.float64) / 257
     return Image.fromarray(np.rint(np.clip(values, 0, 255)).astype(np.uint8))
+
+
+Shows = tuple[bool, bool]
+"""Whether a mask shows foreground, and whether it shows background."""
+
+
+def shows(mask: NDArray[np.uint8]) -> Shows:
+    """What a mask, (H, W) uint8, shows: ≥ 128 is foreground."""
+    found = mask > 127
+    return bool(found.any()), not found.all()
+
+
+def tell_one_class(names: Sequence[str], shown: Sequence[Shows], to_learn: bool) -> None:
+    """Warn of masks that are empty or full, counted, with the name of the first; they are taken as they are.
+
+    Raises BadData where that is all of them and they are to be learnt from.
+    """
+    alone = {"empty": [name for name, (some, _) in zip(names, shown, strict=True) if not some]}
+    alone["full"] = [name for name, (_, rest) in zip(names, shown, strict=True) if not rest]
+    if to_learn and sum(map(len, alone.values())) == len(names):
+        kinds = " or ".join(kind for kind, of_them in alone.items() if of_them)
+        raise BadData(
+            f"all {len(names)} masks are {kinds}, the first is that of '{names[0]}': masks must show both, foreground as 255"
+            " and background as 0"
+        )
+    for kind, of_them in alone.items():
+        if of_them:
+            told = "%d of %d masks are %s, the first is that of '%s'; they are taken as they are"
+            logging.getLogger("figureground").warning(told, len(of_them), len(names), kind, of_them[0])
 
 
 def pairs(sources: Iterable[str | Path]) -> list[Pair]:

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from figureground.bootstrap import LEVEL, Interval, interval, mean_interval
-from figureground.dataset import Pair
+from figureground.dataset import Pair, Shows, shows
 from figureground.errors import BadData
 from figureground.maps import Mask, Rgb
 from figureground.metrics import (
@@ -36,6 +36,8 @@ class Row:
 
     name: str
     figures: Mapping[str, float]
+    truth: Shows
+    """What the true mask shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ def _judge(separate: Callable[[Rgb], Mask], pair: Pair) -> _Judged:
     figures |= {"weighted_f": weighted_f(said, truth)} if find_spec("scipy") else {}
     figures |= {"boundary_iou": boundary_iou(said, truth), "seconds": seconds}
     curves = np.stack(precision_recall(said, truth))
-    return _Judged(Row(pair.name, figures), count, curves, e_measure(said, truth), Reliability.of(said, truth))
+    return _Judged(Row(pair.name, figures, shows(mask)), count, curves, e_measure(said, truth), Reliability.of(said, truth))
 
 
 def _pooled(rows: Sequence[Row], counts: Sequence[Counts]) -> dict[str, float]:

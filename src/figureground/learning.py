@@ -43,7 +43,7 @@ def evaluate(
 
     --csv and --plot are of the method itself; the options of models, rules and refiners too.
     """
-    from figureground.dataset import pairs
+    from figureground.dataset import pairs, tell_one_class
     from figureground.evaluate import evaluate as measure
     from figureground.output import encoder, write
     from figureground.pipeline import Separator
@@ -60,6 +60,7 @@ def evaluate(
         answer = partial(_mask, separate)
         evaluated.append(Evaluated(name, measure(answer, labelled, progress=not as_json), answer))
     result = evaluated[0].result
+    tell_one_class([row.name for row in result.rows], [row.truth for row in result.rows], to_learn=False)
     if table is not None:
         write(result.csv().encode(), table)
     if plot is not None:
@@ -150,7 +151,7 @@ def export(weights: Path, out: Path, size: int | None) -> None:
 @click.command()
 @click.argument("data", nargs=-1, required=True)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The ONNX file to write, then: --method FILE.")
-@click.option("--deep", is_flag=True, help="Train the decoder, not a linear head alone: slower, for more pictures.")
+@click.option("--deep", is_flag=True, help="Train the decoder, not a linear head alone: slower, for 20 pictures or more.")
 @click.option("--from", "start", metavar="CHECKPOINT", help="Give a head to this SegFormer: a hub id or a folder.")
 @click.option("--minutes", type=float, default=8.0, show_default=True, help="About how long it may take.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is held back and how pictures are altered.")

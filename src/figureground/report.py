@@ -16,7 +16,16 @@ from figureground.evaluate import Result
 from figureground.maps import Image8, Mask, Rgb
 from figureground.metrics import f_beta
 
-COLOURS = ("#1467b3", "#c2501e", "#26864a", "#8a4fb5", "#9a7b00", "#0f8a8a", "#b52a60", "#555")  # of the methods, in order
+COLOURS = (
+    "#1467b3",
+    "#c2501e",
+    "#26864a",
+    "#8a4fb5",
+    "#9a7b00",
+    "#0f8a8a",
+    "#b52a60",
+    "#777",
+)  # of the methods, in order; on white and on black
 WORST, BEST, DIFFERENT = 12, 6, 8  # how many pictures a section shows
 SIDE = 200  # pixels of the long side of a picture shown
 
@@ -54,52 +63,58 @@ def framed(title: str, sections: Sequence[str]) -> str:
     """A whole page of these sections, HTML, in the style of all our pages."""
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
     view = '<meta name="viewport" content="width=device-width,initial-scale=1">'
-    return f"{head}{view}<style>{_STYLE}</style><main>{''.join(sections)}</main></html>\n"
+    return f"{head}{view}<style>:root {{ --side: {SIDE}px; }}{_STYLE}</style><main>{''.join(sections)}</main></html>\n"
 
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 0; }
-main { max-width: 1100px; margin: auto; padding: 24px; }
+main { max-width: 1100px; margin: auto; padding: 24px; overflow-wrap: anywhere; }
 h1 { font-size: 26px; }
 h2 { font-size: 19px; margin-top: 36px; border-bottom: 1px solid var(--line); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 3px 12px 3px 0; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
+th, td:first-child { white-space: normal; }
+td:first-child { min-width: 8em; }
 tr + tr td { border-top: 1px solid var(--line); }
 small { opacity: 0.7; }
 .wide { overflow-x: auto; }
-.charts { display: flex; flex-wrap: wrap; gap: 24px; }
-svg { width: 320px; height: 300px; }
-svg text { font-size: 11px; fill: currentColor; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(256px, 1fr)); gap: 14px; }
+svg { width: 100%; max-width: 400px; }
+svg text { font-size: 13px; fill: currentColor; }
 figure { margin: 0 0 20px; }
-figcaption { font-size: 13px; overflow-wrap: anywhere; }
+figcaption { font-size: 13px; }
 .row { display: flex; flex-wrap: wrap; gap: 6px; align-items: flex-end; }
-.row div { font-size: 12px; }
-.row img { display: block; background: #8883; }
+.row div { font-size: 12px; max-width: min(var(--side), calc(50% - 3px)); }
+.row img { display: block; max-width: 100%; height: auto; background: #8883; }
 .sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: 12px; }
-.card img { max-width: 48%; height: auto; }
+.card .row > img { display: block; max-width: calc(50% - 3px); height: auto; }
 .words td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .key { display: inline-block; width: 11px; height: 11px; margin-right: 6px; }
 """
 
 
 def _summary(evaluated: Sequence[Evaluated]) -> str:
-    """Every figure of every method, its mean with an interval."""
-    names = list(evaluated[0].result.mean)
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("method", "max F", *names))
-    rows = []
-    for colour, one in zip(_colours(evaluated), evaluated, strict=True):
-        cells = [f'<span class="key" style="background:{colour}"></span>{escape(one.name)}', f"{one.result.max_f:.4f}"]
-        for name in names:
-            values = [row.figures[name] for row in one.result.rows]
-            if name == "seconds":
-                cells.append(f"{np.mean(values):.3f}")
-            else:
-                low, high = mean_interval(values)
-                cells.append(f"{np.mean(values):.4f}<br><small>{low:.3f} to {high:.3f}</small>")
-        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return f'<h2>Figures</h2><div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+    """Every figure of every method, its mean with an interval; a line for each figure, so that a telephone is wide enough."""
+    heads = [
+        f'<th><span class="key" style="background:{colour}"></span>{escape(one.name)}</th>'
+        for colour, one in zip(_colours(evaluated), evaluated, strict=True)
+    ]
+    lines = [("", heads), ("max F", [f"<td>{one.result.max_f:.4f}</td>" for one in evaluated])]
+    lines += [
+        (name, [_mean([row.figures[name] for row in one.result.rows], name) for one in evaluated])
+        for name in evaluated[0].result.mean
+    ]
+    rows = "".join(f"<tr><td>{escape(name)}</td>{''.join(cells)}</tr>" for name, cells in lines)
+    return f'<h2>Figures</h2><div class="wide"><table>{rows}</table></div>'
+
+
+def _mean(values: Sequence[float], name: str) -> str:
+    if name == "seconds":
+        return f"<td>{np.mean(values):.3f}</td>"
+    low, high = mean_interval(values)
+    return f"<td>{np.mean(values):.4f}<br><small>{low:.3f} to {high:.3f}</small></td>"
 
 
 def _curves(evaluated: Sequence[Evaluated]) -> str:
@@ -117,7 +132,7 @@ def _curves(evaluated: Sequence[Evaluated]) -> str:
     charts = [
         _chart("precision over recall", precision, evaluated),
         _chart("F (β² = 0.3) over the threshold", f, evaluated),
-        _chart("share of foreground over the probability said", reliable, evaluated, diagonal=True),
+        _chart("true share over the probability said", reliable, evaluated, diagonal=True),
         _chart("pictures over their IoU, of the commonest", spread, evaluated),
     ]
     return f'<h2>Curves</h2><div class="charts">{"".join(charts)}</div>'
@@ -138,7 +153,7 @@ def _chart(title: str, series: Sequence[Series], evaluated: Sequence[Evaluated],
         points = " ".join(f"{40 + 260 * x:.1f},{260 - 240 * y:.1f}" for x, y in zip(xs, ys, strict=True))
         lines += f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
     label = escape(title)
-    return f'<svg viewBox="0 0 320 300" role="img" aria-label="{label}"><text x="40" y="12">{label}</text>{marks}{lines}</svg>'
+    return f'<svg viewBox="0 0 320 300" role="img" aria-label="{label}"><text x="40" y="14">{label}</text>{marks}{lines}</svg>'
 
 
 def _compared(first: Evaluated, other: Evaluated, data: Sequence[Pair]) -> str:
@@ -154,7 +169,8 @@ def _compared(first: Evaluated, other: Evaluated, data: Sequence[Pair]) -> str:
     )
     most = sorted(range(len(gaps)), key=lambda i: -abs(gaps[i]))[:DIFFERENT]
     shown = _shown("", [i for i in most if gaps[i]], (first, other), data)
-    return f"<h2>{escape(first.name)} and {escape(other.name)}</h2><p>{text}</p><p>Where they differ most:</p>{shown}"
+    where = f"<p>Where they differ most:</p>{shown}" if shown else "<p>They differ on no picture.</p>"
+    return f"<h2>{escape(first.name)} and {escape(other.name)}</h2><p>{text}</p>{where}"
 
 
 def _shown(title: str, chosen: Sequence[int], evaluated: Sequence[Evaluated], data: Sequence[Pair]) -> str:

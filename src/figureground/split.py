@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.dataset import Pair
+from figureground.dataset import Pair, Shows, shows, tell_one_class
 from figureground.errors import BadData, UsageError
 from figureground.maps import Rgb
 
@@ -102,13 +102,14 @@ def _hashes(data: Sequence[Pair]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]
     """(n, 256) bool each: of the pictures, and of their mirror images."""
     from tqdm import tqdm
 
-    def both(pair: Pair) -> tuple[Bits, Bits]:
-        rgb, _ = pair.read()
-        return perceptual_hash(rgb), perceptual_hash(np.ascontiguousarray(rgb[:, ::-1]))
+    def one(pair: Pair) -> tuple[Bits, Bits, Shows]:
+        rgb, mask = pair.read()
+        return perceptual_hash(rgb), perceptual_hash(np.ascontiguousarray(rgb[:, ::-1])), shows(mask)
 
     with ThreadPoolExecutor(2) as pool:
-        found = list(tqdm(pool.map(both, data), "read", len(data), disable=None, unit="picture"))
-    return np.array([h for h, _ in found]), np.array([m for _, m in found])
+        found = list(tqdm(pool.map(one, data), "read", len(data), disable=None, unit="picture"))
+    tell_one_class([pair.name for pair in data], [shown for _, _, shown in found], to_learn=False)
+    return np.array([h for h, _, _ in found]), np.array([m for _, m, _ in found])
 
 
 def lines(pairs: Sequence[Pair], folder: Path) -> str:

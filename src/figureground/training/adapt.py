@@ -1,8 +1,8 @@
 """`figureground adapt`: a frozen network, a head trained on the user's own pictures, one ONNX file, if it is any better.
 
 How far the training may go from what the network says already is decided by pictures that were held back: the gain in IoU
-less its standard error must be above nothing, else the network stays as it was. To add something to train: a class with the
-`path` and `logits` of `Learner`, and its choice in `_learnt`.
+less its standard error, which few pictures make larger, must be above nothing, else the network stays as it was. To add
+something to train: a class with the `path` and `logits` of `Learner`, and its choice in `_learnt`.
 """
 
 import json
@@ -39,6 +39,7 @@ from figureground.training.views import look, read
 Floats = NDArray[np.float64]
 MINUTES = 8.0
 PATIENCE = 6  # steps of a path without a better answer on the held-back pictures, after which it ends
+LEAST_DEEP = 20  # pictures for --deep: of fewer the fifth that is held back could never say enough
 ENOUGH = 100  # pictures: with so many, or with --deep, a fifth is held back once; with fewer each is, by turns
 FOLDS = 5
 SPREAD = 0.1  # standard deviation of the gains, at least: a few pictures may agree by chance
@@ -104,7 +105,7 @@ def adapt(
     """
     began = time.monotonic()
     settings = settings or Settings.from_environment()
-    _refuse(out, deep, start, minutes, overwrite)
+    _refuse(len(data), out, deep, start, minutes, overwrite)
     threads = torch.get_num_threads()
     torch.set_num_threads(settings.threads or cores())
     try:
@@ -135,12 +136,16 @@ def _learnt(
     return base.graph(state) if network is None else exported(state, base.size), before, after
 
 
-def _refuse(out: Path, deep: bool, start: str | None, minutes: float, overwrite: bool) -> None:
+def _refuse(pictures: int, out: Path, deep: bool, start: str | None, minutes: float, overwrite: bool) -> None:
     """Raises what can be told before any work."""
     if out.suffix.lower() != ".onnx":
         raise UsageError(f"--out names an ONNX file, such as my.onnx, but '{out}' came")
     if deep and start is not None:
         raise UsageError("--deep trains the embedded network's decoder and --from adds a head to another one; leave one out")
+    if deep and pictures < LEAST_DEEP:
+        raise UsageError(
+            f"--deep wants at least {LEAST_DEEP} labelled pictures, but {pictures} came; leave it out, or label more"
+        )
     if not (minutes > 0 and math.isfinite(minutes)):
         raise UsageError(f"--minutes must be above 0, but is {minutes:g}")
     if out.exists() and not overwrite:
@@ -208,10 +213,17 @@ def ious(logits: Tensor, truth: Tensor) -> Floats:
 
 
 def chosen(table: Floats, before: Floats) -> tuple[int | None, float]:
-    """The step with the largest gain less its standard error, and its mean IoU; None where that is not above nothing."""
+    """The step with the largest gain less its standard error, and its mean IoU; None where that is not above nothing.
+
+    A standard error that is itself estimated from n gains is too small by chance at times: so it is made larger by the
+    spread of Student's t, √((n − 1) / (n − 3)), which is 1.41 for 5 pictures and 1.03 for 40; fewer than 4 say nothing.
+    """
     judged = ~np.isnan(before)
-    gains = table[:, judged] - before[judged]
-    sure = gains.mean(1) - np.maximum(gains.std(1, ddof=1), SPREAD) / math.sqrt(gains.shape[1])
+    gains = table[:, judged] - before[judged]  # (steps, n)
+    n = gains.shape[1]
+    if n < 4:
+        return None, float(before[judged].mean())
+    sure = gains.mean(1) - np.maximum(gains.std(1, ddof=1), SPREAD) * math.sqrt((n - 1) / (n - 3) / n)
     best = int(np.argmax(sure))
     if not sure[best] > 0:
         return None, float(before[judged].mean())

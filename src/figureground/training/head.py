@@ -132,11 +132,19 @@ def _drawn(views: Views, seed: int) -> tuple[Tensor, Tensor, Tensor]:
         start = 0
         for level in levels:
             stop = start + level.shape[1]
-            x[row, :, start:stop] = _enlarged(level, grid)[0].flatten(1)[:, place].T
+            x[row, :, start:stop] = at(level, grid, place)
             start = stop
         own[row] = F.adaptive_avg_pool2d(mine, grid).flatten()[place]
         truth[row] = F.adaptive_avg_pool2d(wanted, grid).flatten()[place]
     return x, own, truth
+
+
+def at(level: Tensor, grid: tuple[int, ...], place: Tensor) -> Tensor:
+    """A map (1, c, h, w) as if enlarged to `grid`, at some of its pixels (P,) alone, which is far quicker: (P, c)."""
+    size = torch.tensor([grid[1], grid[0]])
+    centres = (torch.stack([place % grid[1], place // grid[1]], -1) + 0.5) / size  # (P, 2)
+    where = (2 * centres - 1)[None, None]
+    return F.grid_sample(level, where, mode="bilinear", padding_mode="border", align_corners=False)[0, :, 0].T
 
 
 def logits_loss(logits: Tensor, truth: Tensor) -> Tensor:

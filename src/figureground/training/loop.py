@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from figureground.dataset import Pair
+from figureground.dataset import Pair, shows, tell_one_class
 from figureground.errors import BadData, UnknownName, UsageError, WeightsError
 from figureground.metrics import Counts, Floats, max_f, mean_absolute_error, precision_recall
 from figureground.training.augment import Sample
@@ -49,11 +49,14 @@ def train(
     """Train on `data`, choose the checkpoint by `val`, write everything to the folder `out`; returns the best weights.
 
     `out` gets best.safetensors (the averaged weights of the best epoch, by max F − MAE), checkpoint.pt (to resume from;
-    found there, the run goes on), log.csv, loss.png and recipe.json. `start` are weights to begin from.
+    found there, the run goes on), log.csv, loss.png and recipe.json. `start` are weights to begin from. Raises BadData for no
+    or unreadable pictures and where no mask shows both classes.
     """
     if not data or not val:
         raise BadData("training wants at least one picture to learn from and one to validate on")
     pictures, held = decode(data, quiet), decode(val, quiet)
+    for part, samples in ((data, pictures), (val, held)):
+        tell_one_class([pair.name for pair in part], [shows(mask) for _, mask in samples], to_learn=True)
     run = _Run(recipe, out, start)
     with tqdm(total=1000, disable=quiet or None, unit="‰", desc="train", bar_format=_BAR) as bar:
         while run.progress(len(pictures)) < 1:

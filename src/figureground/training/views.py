@@ -3,7 +3,6 @@
 To alter them in another way: `_altered`.
 """
 
-import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +14,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from figureground.dataset import Pair
-from figureground.errors import BadData, UsageError
+from figureground.dataset import Pair, Shows, shows, tell_one_class
+from figureground.errors import UsageError
 from figureground.models._looks import fitted
 from figureground.training.augment import Sample, sample
 from figureground.training.head import Views
@@ -40,27 +39,15 @@ def read(data: Sequence[Pair], size: int, quiet: bool) -> list[Sample]:
     if len(data) < LEAST:
         raise UsageError(f"adapting wants at least {LEAST} labelled pictures, but {len(data)} came; label some more")
 
-    def one(pair: Pair) -> tuple[Sample, bool, bool]:
+    def one(pair: Pair) -> tuple[Sample, Shows]:
         rgb, mask = pair.read()
-        found = mask > 127
         small = np.rint(fitted(rgb, size)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
-        return (small, shrunk(mask, size)), bool(found.any()), bool(found.all())
+        return (small, shrunk(mask, size)), shows(mask)
 
     with ThreadPoolExecutor(2) as pool:
         made = list(tqdm(pool.map(one, data), "read", len(data), disable=quiet or None, unit="picture"))
-    empty = [pair.name for pair, (_, some, _) in zip(data, made, strict=True) if not some]
-    full = [pair.name for pair, (_, _, every) in zip(data, made, strict=True) if every]
-    if len(empty) + len(full) == len(data):
-        what = "empty" if not full else "full" if not empty else "empty or full"
-        raise BadData(
-            f"all {len(data)} masks are {what}, the first is that of '{data[0].name}': masks must show both, foreground as"
-            " 255 and background as 0"
-        )
-    for what, names in (("empty", empty), ("full", full)):
-        if names:
-            told = "%d of %d masks are %s, the first is that of '%s'; they are learnt from as they are"
-            logging.getLogger("figureground").warning(told, len(names), len(data), what, names[0])
-    return [one_sample for one_sample, _, _ in made]
+    tell_one_class([pair.name for pair in data], [shown for _, shown in made], to_learn=True)
+    return [one_sample for one_sample, _ in made]
 
 
 def shrunk(mask: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -77,29 +64,29 @@ def look(
 
     seen : of pictures (1, 3, S, S) in [0, 1]: levels and own logits, as `bases.Base.seen`. seconds : for all of adapting.
     """
-    began, count = time.monotonic(), len(samples)
-    levels: list[list[Tensor]] = []
-    owns, truths = [], []
+    began, count, row = time.monotonic(), len(samples), 0
     most = max(1, min(MOST_VIEWS, MANY_VIEWS // count))
+    kept: list[Tensor] = []  # levels, own, truth: room for all that may come; what is never written to takes no memory
     with tqdm(total=most * count, desc="look", disable=quiet or None, unit="picture") as bar:
         for view in range(most):
             for index in range(count):
                 rgb, mask = _altered(samples, index, view, seed)
                 x = torch.from_numpy(rgb.astype(np.float32) / 255).permute(2, 0, 1)[None].contiguous()
-                found, own = seen(x)
-                levels.append([level.half() for level in found])
-                owns.append(own.half())
-                truths.append(torch.from_numpy(shrunk(mask, own.shape[-1]).astype(np.float16) / np.float16(255))[None, None])
+                levels, own = seen(x)
+                truth = torch.from_numpy(shrunk(mask, own.shape[-1]).astype(np.float32) / 255)[None, None]
+                made = [*levels, own, truth]
+                kept = kept or [torch.empty(most * count, *part.shape[1:], dtype=torch.float16) for part in made]
+                for room, part in zip(kept, made, strict=True):
+                    room[row] = part[0]
+                row += 1
                 bar.update()
-            rounds, bytes_each = view + 1, sum(level.nbytes for level in levels[0])
+            rounds, bytes_each = view + 1, sum(2 * room[0].numel() for room in kept[:-2])
             too_long = (time.monotonic() - began) * (rounds + 1) / rounds > SHARE * seconds
             if too_long or bytes_each * count * (rounds + 1) > MEMORY:
                 break
         bar.total = bar.n
-    picture = torch.arange(len(owns)) % count
-    plain = torch.arange(len(owns)) < count
-    joined = [torch.cat([one[i] for one in levels]) for i in range(len(levels[0]))]
-    return Views(joined, torch.cat(owns), torch.cat(truths), picture, plain)
+    *all_levels, owns, truths = (room[:row] for room in kept)
+    return Views(all_levels, owns, truths, torch.arange(row) % count, torch.arange(row) < count)
 
 
 def _altered(samples: list[Sample], index: int, view: int, seed: int) -> Sample:
