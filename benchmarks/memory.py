@@ -24,7 +24,7 @@ from figureground.prompt import Prompt, point
 from figureground.settings import Settings
 
 SMALL, LARGE = (360, 270), (4000, 3000)
-PHRASES = Prompt(text=("the dog", "a person"), without=("the chair",))
+PHRASES = Prompt(text=("the dog", "a person"))
 CLICK = Prompt(points=(point("50%,50%"),))
 
 
@@ -138,7 +138,7 @@ def main() -> None:
     for name in given.only:
         with tempfile.TemporaryDirectory() as folder:
             rows.append(row(name, Path(folder)))
-        print(name, file=sys.stderr, flush=True)
+        print(rows[-1], file=sys.stderr, flush=True)
     report("Memory of a picture of 12 megapixels", rows, given.json)
 
 

@@ -208,6 +208,7 @@ def test_gaps():
     far, close = np.zeros(5000, np.float32), np.full(5000, 9, np.float32)
     assert gap(np.concatenate([far, close]), 10_000) == pytest.approx(4.5, abs=0.2)
     assert gap(np.concatenate([far, close[:40]]), 10_000) is None  # less than a two-hundredth
+    assert gap(np.concatenate([far, close]), 10_000, narrow=9.5) is None
     assert gap(far, 10_000) is None
     assert gap(close[:3], 10_000) is None
     near_gap = np.concatenate([far, np.full(3000, 2, np.float32), np.full(100, 9, np.float32)])
