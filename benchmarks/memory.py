@@ -25,6 +25,7 @@ from figureground.settings import Settings
 
 SMALL, LARGE = (360, 270), (4000, 3000)
 PHRASES = Prompt(text=("the dog", "a person"))
+NOTE = "A MB is 2²⁰ bytes. The mean of the mask says whether there was anything to cut out."
 CLICK = Prompt(points=(point("50%,50%"),))
 
 
@@ -139,7 +140,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows.append(row(name, Path(folder)))
         print(rows[-1], file=sys.stderr, flush=True)
-    report("Memory of a picture of 12 megapixels", rows, given.json)
+    report("Memory of a picture of 12 megapixels", rows, given.json, NOTE)
 
 
 if __name__ == "__main__":
