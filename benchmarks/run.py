@@ -1,8 +1,9 @@
 """Runs all benchmarks and writes what they measured into docs/speed.md: python benchmarks/run.py [--only NAME …] [--rounds N].
 
 A table stands there between `<!-- NAME -->` and `<!-- end NAME -->`. A benchmark that fails, or is skipped here, leaves the
-table that was there, and standard error says so. To add a benchmark, write a script that takes `--json FILE` (see
-benchmarks/common.py), add a row to `BENCHMARKS` and the two marks to docs/speed.md.
+table that was there, and standard error says so. Those of `BY_HAND` take minutes and change seldom: they run only where
+`--only` names them. To add a benchmark, write a script that takes `--json FILE` (see benchmarks/common.py), add a row to
+`BENCHMARKS` or `BY_HAND` and the two marks to docs/speed.md.
 """
 
 import argparse
@@ -29,6 +30,9 @@ BENCHMARKS: dict[str, list[str]] = {
     "ENCODERS": ["encoders.py"],
     "RUNTIMES": ["runtimes.py"],
     "SEGFORMER": ["segformer.py", "--shapes", "b0", "b5"],
+}
+BY_HAND: dict[str, list[str]] = {
+    "MEMORY": ["memory.py"],
 }
 LIMIT = 900  # seconds that one benchmark may take
 PACKAGES = ("numpy", "Pillow", "opencv-python-headless", "onnxruntime", "openvino", "torch", "transformers")
@@ -79,22 +83,22 @@ def _release(package: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=list(BENCHMARKS), default=list(BENCHMARKS), metavar="NAME")
+    parser.add_argument("--only", nargs="+", choices=[*BENCHMARKS, *BY_HAND], default=list(BENCHMARKS), metavar="NAME")
     parser.add_argument("--rounds", type=int, help="for each benchmark; fewer is for a trial")
     parser.add_argument("--page", type=Path, default=PAGE, help="what is written; a copy is for a trial")
     given = parser.parse_args()
     load, began, left = os.getloadavg()[0], time.perf_counter(), []
     for name in given.only:
-        start = time.perf_counter()
+        start, words = time.perf_counter(), {**BENCHMARKS, **BY_HAND}[name]
         try:
-            text = measured(BENCHMARKS[name], given.rounds)
+            text = measured(words, given.rounds)
         except RuntimeError as error:
             left.append(name)
-            print(f"{name}: {BENCHMARKS[name][0]} {error}; its old table stays", file=sys.stderr)
+            print(f"{name}: {words[0]} {error}; its old table stays", file=sys.stderr)
         else:  # written at once: a later failure loses nothing
             given.page.write_text(filled(given.page.read_text("utf-8"), name, text), "utf-8")
         print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
-    if len(left) < len(given.only):
+    if {*given.only} - {*left} - {*BY_HAND}:  # the machine's line is about seconds
         given.page.write_text(filled(given.page.read_text("utf-8"), "MACHINE", machine(load)), "utf-8")
     print(f"in all {time.perf_counter() - began:.0f} s; {len(given.only) - len(left)} of {len(given.only)} tables written")
     return 1 if left else 0

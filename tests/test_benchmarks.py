@@ -59,6 +59,11 @@ def test_a_benchmark_without_a_table_leaves_the_page_and_says_so(trial, capsys, 
     assert f"A: a.py {words}" in capsys.readouterr().err
 
 
+def test_what_is_run_by_hand_runs_only_where_it_is_named(driver, trial, monkeypatch):
+    monkeypatch.setattr(driver, "BY_HAND", {"B": ["b.py"]})
+    assert trial(WRITES)[0] == 0  # there is no b.py, and no place for its table
+
+
 @pytest.mark.parametrize("page", ["", "<!-- A -->", "<!-- end A --><!-- A -->", "<!-- A --><!-- A --><!-- end A -->"])
 def test_a_page_without_the_marks_is_refused(driver, page):
     with pytest.raises(ValueError, match="wants one <!-- A -->"):
@@ -67,7 +72,7 @@ def test_a_page_without_the_marks_is_refused(driver, page):
 
 def test_the_page_has_a_place_for_every_benchmark(driver):
     page = driver.PAGE.read_text("utf-8")
-    for name in ("MACHINE", *driver.BENCHMARKS):
+    for name in ("MACHINE", *driver.BENCHMARKS, *driver.BY_HAND):
         assert driver.filled(page, name, "table") != page
 
 

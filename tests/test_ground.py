@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from figureground.ground import Plane, floor, gap, standing
+from figureground.ground import Plane, before, floor, gap, standing
+from figureground.maps import DepthMap
+from figureground.rules import nearest
+from scenes import deserted, photographed
 
 HEIGHT, WIDTH = 240, 320
 
@@ -78,6 +81,21 @@ def overlap(found, truth):
 def test_figures_on_a_floor(seed):
     nearness, truth = furnished(seed)
     assert overlap(standing(nearness), truth) >= 0.9
+
+
+def test_sixty_scenes_as_a_camera_sees_them():
+    """Cameras of many heights, pitches and angles; one to three subjects of many sizes; walls, soft edges, grain."""
+    overlaps = []
+    for seed in range(60):
+        nearness, truth = photographed(seed)
+        overlaps.append(overlap(nearest(DepthMap(nearness)) > 0, truth))
+    assert np.mean(overlaps) >= 0.95
+    assert np.mean(np.array(overlaps) >= 0.9) >= 0.95, sorted(overlaps)[:6]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_deserted_room_is_nothing(seed):
+    assert not standing(deserted(seed)).any()
 
 
 @pytest.mark.parametrize("roll", [-25, -15, 15, 25])
@@ -190,10 +208,28 @@ def test_gaps():
     far, close = np.zeros(5000, np.float32), np.full(5000, 9, np.float32)
     assert gap(np.concatenate([far, close]), 10_000) == pytest.approx(4.5, abs=0.2)
     assert gap(np.concatenate([far, close[:40]]), 10_000) is None  # less than a two-hundredth
+    assert gap(np.concatenate([far, close]), 10_000, narrow=9.5) is None
     assert gap(far, 10_000) is None
     assert gap(close[:3], 10_000) is None
     near_gap = np.concatenate([far, np.full(3000, 2, np.float32), np.full(100, 9, np.float32)])
     assert 2 < gap(near_gap, len(near_gap)) < 9
+
+
+def test_who_stands_on_a_floor_that_fills_the_picture():
+    """Seen from above there is nothing but the floor behind somebody, and so no gap between depths that are not floor's."""
+    room = Room(4)
+    room.nearness = room.plane = 0.5 + room.y
+    room.figure(0.8)
+    assert overlap(standing(room.seen(0.005)), room.truth) >= 0.9
+
+
+def test_before_a_floors_far_end():
+    ground = np.linspace(0, 10, 1000, dtype=np.float32)
+    assert before(np.full(500, 6, np.float32), ground, 2000) == pytest.approx(3.1, abs=0.1)
+    assert before(np.linspace(0, 6, 500, dtype=np.float32), ground, 2000) is None  # a wall along the floor
+    assert before(np.full(500, 0.1, np.float32), ground, 2000) is None  # a wall at its end
+    assert before(np.full(9, 6, np.float32), ground, 2000) is None  # specks
+    assert before(np.full(500, 6, np.float32), ground[:0], 2000) is None
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (3, 3), (2, 700)])

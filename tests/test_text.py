@@ -186,6 +186,21 @@ def test_boxes_are_those_of_the_plain_pipeline(folders, finds, path):
     assert np.abs(found - wanted["boxes"][order].numpy()).max() < 1e-2
 
 
+def test_attention_in_parts_finds_the_same_boxes(finds, monkeypatch):
+    rgb = photograph(PICTURES[0])
+    whole = finds.boxes(rgb, ("the dog",))
+    monkeypatch.setattr(grounded, "PART", 7)
+    calls, known = [], torch.cat
+
+    def cat(parts, *rest, **more):
+        calls.append(len(parts))
+        return known(parts, *rest, **more)
+
+    monkeypatch.setattr(torch, "cat", cat)
+    assert np.abs(finds.boxes(rgb, ("the dog",)) - whole).max() < 1e-3
+    assert max(calls) > 7, "the parts are many"
+
+
 def test_boxes_are_filled_and_joined(finds):
     from figureground.models._sam import probability
     from figureground.prompt import Places

@@ -62,7 +62,7 @@ def standing(nearness: Floats, near: float | None = None) -> Shape:
     if not high > low:
         return np.zeros(nearness.shape, bool)
     plane = floor(small)
-    cut = _found(small, plane) if near is None else low + near * (high - low)
+    cut = _found(small, plane, 2 * LOOSE * float(high - low)) if near is None else low + near * (high - low)
     if cut is None:
         return np.zeros(nearness.shape, bool)
     shape = nearness >= np.float32(cut)
@@ -97,13 +97,14 @@ def floor(nearness: Floats) -> Plane | None:
     return plane if near - far >= RISE * span else None
 
 
-def gap(values: Floats, total: int) -> float | None:
+def gap(values: Floats, total: int, narrow: float = 0.0) -> float | None:
     """The middle of the widest stretch of nearness that hardly any pixel has; None where nothing stands out.
 
-    values : (n,) the nearness of what is not floor; total : the pixels of the picture. On both sides there must be more than
-    `LEAST` of the picture. The stretch must be wide (`GAP`), and what lies before it and behind it well apart (`APART`): of
-    what is spread evenly, or around one depth, nothing stands out. Otsu's cut would do so as long as the near part is
-    large; for a small one it would rather part the wall from the sky.
+    values : (n,) the nearness of what is not floor; total : the pixels of the picture; narrow : nearness, what a stretch must
+    at least measure: beside a floor that reaches from the feet to the horizon, far walls hardly differ.
+    On both sides there must be more than `LEAST` of the picture. The stretch must be wide (`GAP`), and what lies before it
+    and behind it well apart (`APART`): of what is spread evenly, or around one depth, nothing stands out. Otsu's cut would do
+    so as long as the near part is large; for a small one it would rather part the wall from the sky.
     """
     least = int(LEAST * total)
     if len(values) < 2 * least + 2:
@@ -113,20 +114,37 @@ def gap(values: Floats, total: int) -> float | None:
         return None
     counts, edges = np.histogram(values, 100, (low, high))
     best: tuple[float, float] | None = None
+    least_wide = max(GAP, narrow / float(high - low))
     for start, stop in _runs(counts < EMPTY * len(values) / 100):
         cut = float(edges[start] + edges[stop]) / 2
         wide = (stop - start) / 100
-        if wide >= GAP and (best is None or wide > best[0]) and _apart(values, cut, least):
+        if wide >= least_wide and (best is None or wide > best[0]) and _apart(values, cut, least):
             best = wide, cut
     return best[1] if best else None
 
 
-def _found(nearness: Floats, plane: Plane | None) -> float | None:
+def _found(nearness: Floats, plane: Plane | None, narrow: float) -> float | None:
     """The cut for what rises above the floor, in a copy without grain, whose stray pixels would fill the gaps."""
     import cv2
 
     smooth = np.asarray(cv2.medianBlur(np.ascontiguousarray(nearness), 5), np.float32)
-    return gap(smooth[plane.above(smooth)] if plane else smooth.ravel(), smooth.size)
+    if plane is None:
+        return gap(smooth.ravel(), smooth.size)
+    rises = smooth[plane.above(smooth)]
+    cut = gap(rises, smooth.size, narrow)
+    return before(rises, smooth[plane.at(smooth)], smooth.size) if cut is None else cut
+
+
+def before(rises: Floats, ground: Floats, total: int) -> float | None:
+    """The middle between the floor's far end and what rises above it; None where the two meet, as floor and wall do.
+
+    rises, ground : (n,) nearness of what is above the floor and of the floor; total : the pixels of the picture. Seen from
+    above, the floor alone lies behind who stands on it: then all that rises is of one depth, and has no `gap`.
+    """
+    if len(rises) <= LEAST * total or not len(ground):
+        return None
+    far, (low, high) = float(np.percentile(ground, 2)), np.percentile(rises, (5, 99.8))
+    return (far + float(low)) / 2 if low - far >= GAP * (high - far) > 0 else None
 
 
 def _apart(values: Floats, cut: float, least: int) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from figureground.errors import WeightsError
 from figureground.maps import Instance, InstanceMap, Rgb
-from figureground.models._resize import enlarge_labels
+from figureground.models._resize import enlarge_labels, winners_of
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.uint16]
@@ -62,7 +62,7 @@ def instances(
         return InstanceMap(np.zeros((height, width), np.uint16), ())
     shapes = _shapes(masks[kept], reading)
     weighed = shapes * scores[kept, None, None]
-    sound = _sound(weighed if reading.weighed else shapes, weighed.argmax(0))
+    sound = _sound(weighed if reading.weighed else shapes, winners_of(weighed))
     owner = _owners(labels[kept], sound, stuff)
     queries = enlarge_labels(np.ascontiguousarray(weighed), height, width)
     numbers = np.concatenate([owner, [0]]).astype(np.uint16)[queries]
@@ -78,19 +78,21 @@ def _best(classes: Floats) -> tuple[Floats, NDArray[np.intp]]:
 
 
 def _shapes(masks: Floats, reading: Reading) -> Floats:
-    """The masks as probabilities, on the grid and without padding."""
+    """The masks as probabilities, on the grid and without padding; mask by mask, since hundreds may count."""
     import cv2
 
-    if reading.grid:
-        size = reading.grid[::-1]
-        masks = np.stack([np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_LINEAR), np.float32) for mask in masks])
-    if reading.inside:
-        masks = masks[:, : reading.inside[0], : reading.inside[1]]
-    shapes: Floats = 1 / (1 + np.exp(-np.clip(masks, -80, 80, dtype=np.float32)))
-    return shapes
+    height, width = reading.inside or reading.grid or masks.shape[1:]
+    shapes = np.empty((len(masks), height, width), np.float32)
+    for mask, shape in zip(masks, shapes, strict=True):
+        large = cv2.resize(mask, reading.grid[::-1], interpolation=cv2.INTER_LINEAR) if reading.grid else mask
+        np.clip(large[:height, :width], -80, 80, out=shape)
+    np.negative(shapes, out=shapes)  # in place: the stack is the largest thing there is
+    np.exp(shapes, out=shapes)
+    shapes += 1
+    return np.reciprocal(shapes, out=shapes)
 
 
-def _sound(shapes: Floats, winners: NDArray[np.intp]) -> NDArray[np.bool_]:
+def _sound(shapes: Floats, winners: NDArray[np.unsignedinteger]) -> NDArray[np.bool_]:
     """Which masks are more than `OVERLAP` of what they claim, where the others have won their part."""
     sound = np.zeros(len(shapes), bool)
     for index, shape in enumerate(shapes):

@@ -45,7 +45,7 @@ def enlarge_labels(logits: Floats, height: int, width: int) -> Labels:
             f" but got {logits.dtype} {logits.shape} and {width} × {height}"
         )
     ys, xs = positions(logits.shape[1], height), positions(logits.shape[2], width)
-    winners = _winners(logits)
+    winners = winners_of(logits)
     labels = np.empty((height, width), winners.dtype)
     filled = winners[:, xs.low]
     starts = np.flatnonzero(np.diff(ys.low, prepend=-1)).tolist()
@@ -78,8 +78,8 @@ def positions(source: int, target: int) -> Positions:
     return Positions(low, np.minimum(low + 1, source - 1), position - low.astype(np.float32))
 
 
-def _winners(logits: Floats) -> Labels:
-    """The index of the largest of (C, h, w), as (h, w): one pass over C, quicker than argmax along the slowest axis."""
+def winners_of(logits: Floats) -> Labels:
+    """The index of the largest of (C, h, w), as (h, w), of equal ones the lower: quicker than argmax, which copies it all."""
     labels = np.zeros(logits.shape[1:], np.uint8 if len(logits) <= 256 else np.uint16)
     best = logits[0].copy()
     for index, values in enumerate(logits):
@@ -128,7 +128,7 @@ def _plain(rows: Floats, ys: Positions, xs: Positions) -> Labels:
     """The winners of one row of cells by interpolating all classes: rows (C, 2, w) → (n, W)."""
     left, right = rows[:, :, xs.low], rows[:, :, xs.high]
     top, bottom = np.moveaxis(left + (right - left) * xs.fraction, 1, 0)  # (C, W) each
-    return _winners(top[:, None] + (bottom - top)[:, None] * ys.fraction[:, None])
+    return winners_of(top[:, None] + (bottom - top)[:, None] * ys.fraction[:, None])
 
 
 def _candidates(corners: Floats, winners: Labels) -> tuple[Indices, Floats, Indices]:

@@ -5,7 +5,9 @@ Weights: IDEA-Research's smallest detector and Meta's smallest SAM 2.1, both Apa
 others of the families named with `weights` and `mask_weights`. To add a short name for a detector: a row in `SHORT`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +37,7 @@ FAMILY = Family("grounded", "GroundingDinoForObjectDetection", ("grounding-dino"
 BOX_THRESHOLD = 0.4
 """As in the example of the checkpoint's card; the code of the authors' demonstration takes 0.35, transformers 0.25."""
 MOST = 64  # boxes that are filled, the surest ones
+PART = 4096  # places of the detector's attention at once: all 22,000 of a picture would take a gigabyte between them
 
 CARD = Card(
     gives=SaliencyMap,
@@ -153,9 +156,26 @@ def load(
     checkpoint = fetch(SHORT.get(weights, weights), settings, FAMILY)
     sam = Sam.load(SAMS.get(mask_weights, mask_weights), settings, "grounded")
     fit, tones = Fit.of(checkpoint), Tones.of(checkpoint.preprocessor)
-    network, reader = load_network(checkpoint, settings, FAMILY), tokenizer(checkpoint)
+    network, reader = _in_parts(load_network(checkpoint, settings, FAMILY)), tokenizer(checkpoint)
     licence = checkpoint.licence if checkpoint.licence == sam.licence else f"{checkpoint.licence}; masks: {sam.licence}"
     return Grounded(checkpoint.name, licence, fit, tones, network, reader, sam, box_threshold)
+
+
+def _in_parts(network: Any) -> Any:
+    """The same network, whose deformable attention takes `PART` queries at a time: none of them knows of another."""
+    for module in network.modules():
+        if type(module).__name__ == "MultiScaleDeformableAttention":
+            module.forward = partial(_attended, module.forward)
+    return network
+
+
+def _attended(whole: Callable[..., Any], value: Any, *rest: Any) -> Any:
+    """What `whole` gives, (1, queries, channels), part by part; see transformers for its arguments."""
+    import torch
+
+    *sizes, places, weights, step = rest
+    parts = zip(places.split(PART, 1), weights.split(PART, 1), strict=True)
+    return torch.cat([whole(value, *sizes, place, weight, step) for place, weight in parts], 1)
 
 
 def pull(settings: Settings, weights: str = DEFAULT) -> Path:
