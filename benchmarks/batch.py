@@ -37,6 +37,11 @@ def slope(samples: list[tuple[int, float]]) -> float:
     return float(np.polyfit(x[late], y[late], 1)[0] * 10_000)
 
 
+def quarters(samples: list[tuple[int, float]]) -> str:
+    """Megabytes after each quarter of a run."""
+    return ", ".join(f"{samples[(len(samples) * each - 1) // 4][1]:.1f}" for each in range(1, 5))
+
+
 def memory(given: Options, folder: Path) -> Result:
     """Rows, files, exit code and memory of a long run with bad pictures."""
     bad = drawn(given.pictures, given.bad, given.side, folder / "in")
@@ -60,11 +65,11 @@ def memory(given: Options, folder: Path) -> Result:
         {"what": "rows; done; failed; files", "measured": f"{rows}; {states[0]}; {states[1]}; {files}"},
         {"what": "exit code, last line", "measured": f"{child.returncode}, {last.partition('; ledger')[0]}"},
         {"what": "pictures a second", "measured": f"{given.pictures / took:.1f}"},
-        {"what": "driver: MB; MB more in 10 000 pictures", "measured": f"{driver[-1][1]:.0f}; {slope(driver):+.2f}"},
-        {
-            "what": "each worker: MB; MB more in 10 000 pictures",
-            "measured": f"{max(each[-1][1] for each in held.values()):.0f}; {', '.join(f'{each:+.2f}' for each in grown)}",
-        },
+        {"what": "driver: MB; MB more in 10 000 pictures", "measured": f"{quarters(driver)}; {slope(driver):+.2f}"},
+        *(
+            {"what": "a worker: MB; MB more in 10 000 pictures", "measured": f"{quarters(each)}; {slope(each):+.2f}"}
+            for each in held.values()
+        ),
     ], met and f"{states[0]} done" in last and max(slope(driver), *grown) < 1
 
 

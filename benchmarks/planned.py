@@ -1,0 +1,72 @@
+"""Holds the model of plan.py to real runs: a batch with 1, 2 and 4 workers, each predicted from the ledger of the first.
+
+python benchmarks/planned.py [--pictures 60] [--megapixels 1] [--workers 1 2 4] [--rounds 3]
+
+Every worker has one thread, so that one worker's seconds are those of one core. The columns of processor time hold where
+other work disturbs the machine: what a picture costs must not depend on how many are made at once.
+"""
+
+import math
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from batched import COMMAND
+from common import TWO_MEGAPIXELS, Ended, arguments, photograph, process, report, spread
+from figureground.ledger import NAME
+from figureground.models._machine import cores
+from fleet import HOUR, Fleet, from_ledger, simulate
+
+
+def ran(workers: int, inputs: Path, out: Path) -> Ended:
+    """A batch from nothing."""
+    return process([*COMMAND, inputs, out, "--workers", workers, "--threads", workers])
+
+
+def predicted(ledger: Path, workers: int, count: int, seed: int) -> float:
+    """Seconds that the model says, the median of its runs."""
+    hours, _ = simulate(from_ledger(ledger), Fleet(workers=workers, cores=cores()), count, 1, seed=seed)
+    return statistics.median(hours) * HOUR
+
+
+def main() -> None:
+    parser = arguments(__doc__, 3)
+    parser.add_argument("--pictures", type=int, default=60)
+    parser.add_argument("--megapixels", type=float, default=1.0)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    given = parser.parse_args()
+    width = round(math.sqrt(given.megapixels * 1e6 * TWO_MEGAPIXELS[0] / TWO_MEGAPIXELS[1]))
+    said: dict[int, list[float]] = {workers: [] for workers in given.workers}
+    runs: dict[int, list[Ended]] = {workers: [] for workers in given.workers}
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = Path(folder, "in")
+        inputs.mkdir()
+        for number in range(given.pictures):
+            photograph(inputs / f"{number:03}.jpg", (width, round(given.megapixels * 1e6 / width)), number)
+        ran(1, inputs, Path(folder, "warm"))
+        for turn in range(given.rounds):
+            one = Path(folder, f"{turn}-{given.workers[0]}", f"{NAME}.sqlite")
+            for workers in given.workers:
+                runs[workers].append(ran(workers, inputs, Path(folder, f"{turn}-{workers}")))
+                said[workers].append(predicted(one, workers, given.pictures, turn))
+    rows = []
+    for workers, ended in runs.items():
+        off = [100 * (each.wall / guess - 1) for each, guess in zip(ended, said[workers], strict=True)]
+        cost = [each.cpu / first.cpu for each, first in zip(ended, runs[given.workers[0]], strict=True)]
+        rows.append(
+            {
+                "workers": workers,
+                "predicted, s": spread(said[workers], 1),
+                "measured, s": spread([each.wall for each in ended], 1),
+                "measured is longer by, %": spread(off, 0),
+                "processor, s": spread([each.cpu for each in ended], 1),
+                "to one worker's": spread(cost),
+                "cores it got": spread([each.cpu / each.wall for each in ended]),
+            }
+        )
+    report("The plan against real runs", rows, given.json, f"{cores()} cores, one thread a worker.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
