@@ -212,7 +212,7 @@ def test_bad_arguments_are_one_clear_line(words, said):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0.00"), (0.2789, "0.279"), (12.34, "12.3"), (99.96, "100.0"), (123456, "123,000")]
+    ("value", "text"), [(0, "0"), (0.2789, "0.279"), (12.34, "12.3"), (99.96, "100.0"), (123456, "123,000")]
 )
 def test_figures_have_three_digits(plan, value, text):
     assert plan.short(value) == text
