@@ -3,7 +3,8 @@
 python benchmarks/planned.py [--pictures 60] [--megapixels 1] [--workers 1 2 4] [--rounds 3]
 
 Every worker has one thread, so that one worker's seconds are those of one core. The columns of processor time hold where
-other work disturbs the machine: what a picture costs must not depend on how many are made at once.
+other work disturbs the machine too: what a picture costs must not depend on how many are made at once, and each further
+worker costs its loading.
 """
 
 import math
@@ -22,6 +23,11 @@ from fleet import HOUR, Fleet, from_ledger, simulate
 def ran(workers: int, inputs: Path, out: Path) -> Ended:
     """A batch from nothing."""
     return process([*COMMAND, inputs, out, "--workers", workers, "--threads", workers])
+
+
+def loading(picture: Path, out: Path) -> float:
+    """Seconds of processor that a worker takes until it is ready, with its first picture: a run less one that has nothing to do."""
+    return ran(1, picture, out).cpu - ran(1, picture, out).cpu
 
 
 def predicted(ledger: Path, workers: int, count: int, seed: int) -> float:
@@ -44,7 +50,10 @@ def main() -> None:
         inputs.mkdir()
         for number in range(given.pictures):
             photograph(inputs / f"{number:03}.jpg", (width, round(given.megapixels * 1e6 / width)), number)
-        ran(1, inputs, Path(folder, "warm"))
+        first = Path(folder, "first", "one.jpg")
+        first.parent.mkdir()
+        first.write_bytes((inputs / "000.jpg").read_bytes())
+        load = statistics.median(loading(first, Path(folder, f"warm{turn}")) for turn in range(3))
         for turn in range(given.rounds):
             one = Path(folder, f"{turn}-{given.workers[0]}", f"{NAME}.sqlite")
             for workers in given.workers:
@@ -53,15 +62,17 @@ def main() -> None:
     rows = []
     for workers, ended in runs.items():
         off = [100 * (each.wall / guess - 1) for each, guess in zip(ended, said[workers], strict=True)]
-        cost = [each.cpu / first.cpu for each, first in zip(ended, runs[given.workers[0]], strict=True)]
+        cost = [one.cpu + (workers - given.workers[0]) * load for one in runs[given.workers[0]]]
+        more = [100 * (each.cpu / guess - 1) for each, guess in zip(ended, cost, strict=True)]
         rows.append(
             {
                 "workers": workers,
                 "predicted, s": spread(said[workers], 1),
                 "measured, s": spread([each.wall for each in ended], 1),
-                "measured is longer by, %": spread(off, 0),
-                "processor, s": spread([each.cpu for each in ended], 1),
-                "to one worker's": spread(cost),
+                "off by, %": spread(off, 0),
+                "processor, predicted, s": spread(cost, 1),
+                "measured": spread([each.cpu for each in ended], 1),
+                "is off by, %": spread(more, 0),
                 "cores it got": spread([each.cpu / each.wall for each in ended]),
             }
         )
