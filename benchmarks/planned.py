@@ -26,7 +26,7 @@ def ran(workers: int, inputs: Path, out: Path) -> Ended:
 
 
 def loading(picture: Path, out: Path) -> float:
-    """Seconds of processor that a worker takes until it is ready, with its first picture: a run less one that has nothing to do."""
+    """Seconds of processor that a worker takes to load and to do one picture: a run less one that has nothing to do."""
     return ran(1, picture, out).cpu - ran(1, picture, out).cpu
 
 
