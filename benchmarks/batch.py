@@ -93,12 +93,14 @@ def startup(given: Options, folder: Path) -> Result:
                 Outcome(task.number, "done", "", "", 0.1, 64, 64, 0.3, 0.9, [0, 0, 9, 9], {f"{task.stem}.cutout.png": 1})
             )
         recorded = time.perf_counter()
-    seconds = [process([*COMMAND, inputs, out]).wall for _ in range(given.rounds)]
+    ended = [process([*COMMAND, inputs, out]) for _ in range(given.rounds)]
+    seconds = [each.wall for each in ended]
     rates = given.pictures / (registered - began), given.pictures / (recorded - registered)
     counts = [count(out, state) for state in ("done", "waiting")]
     return [
         {"what": "rows; done", "measured": f"{given.pictures}; {counts[0]}"},
         {"what": "seconds from start to summary", "measured": spread(seconds)},
+        {"what": "of processor", "measured": spread([each.cpu for each in ended])},
         {"what": "rows registered a second; outcomes recorded a second", "measured": f"{rates[0]:.0f}; {rates[1]:.0f}"},
     ], counts == [given.pictures, 0] and statistics.median(seconds) < 5
 
@@ -107,39 +109,44 @@ def timed(words: list[str]) -> None:
     """Run a batch in this process, and print how long the ledger took of it, as JSON."""
     from figureground.cli import main
 
-    spent = {"wall": 0.0, "cpu": 0.0}
+    spent = {"wall": 0.0, "cpu": 0.0, "first": 0.0}
 
     def clocked(do: Callable[..., None]) -> Callable[..., None]:
         def call(*arguments: object) -> None:
             wall, cpu = time.perf_counter(), time.thread_time()
             do(*arguments)
+            if do is record and not spent["first"]:
+                spent["first"] = time.process_time()
             spent["wall"] += time.perf_counter() - wall
             spent["cpu"] += time.thread_time() - cpu
 
         return call
 
+    record = Ledger.record
     for name in ("begin", "register", "record", "end"):
         setattr(Ledger, name, clocked(getattr(Ledger, name)))
     began = time.perf_counter()
     try:
         main(["batch", *words])
     except SystemExit:
-        print(json.dumps(spent | {"run": time.perf_counter() - began}))
+        print(json.dumps(spent | {"run": time.perf_counter() - began, "last": time.process_time()}))
 
 
 def ledger(given: Options, folder: Path) -> Result:
     """The share of a run's time that goes into its ledger, which the workers do not wait for: an upper bound."""
     drawn(given.pictures, 0, given.side, folder / "in")
-    wall, cpu = [], []
+    wall, cpu, driver = [], [], []
     for number in range(given.rounds):
         out = folder / f"out{number}"
         ended = process([sys.executable, __file__, "ledger", "--timed", folder / "in", out, "--workers", given.workers])
         spent = json.loads(ended.output)
         wall.append(100 * spent["wall"] / spent["run"])
         cpu.append(100 * spent["cpu"] / ended.cpu)
+        driver.append(1000 * (spent["last"] - spent["first"]) / max(1, given.pictures - 1))
     return [
         {"what": "per cent of the run's time", "measured": spread(wall)},
         {"what": "per cent of its processor time", "measured": spread(cpu)},
+        {"what": "the driver's processor, ms a picture", "measured": spread(driver)},
     ], statistics.median(wall) < 3
 
 
