@@ -188,3 +188,14 @@ def test_what_is_not_there_is_an_item_that_failed(tmp_path):
 def test_keys_are_what_some_disks_take_for_one_name():
     assert key("sub/Ä.JPG") == key("SUB/a\u0308.jpg")
     assert key("a") != key("b")
+
+
+def test_the_folder_one_is_in_is_not_named(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    for name in ("1.jpg", "a/2.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    for spec in (".", "./", "a/.."):
+        found = [(item.source, item.name) for item in items(spec, Reading())]
+        above = "a/../" if spec == "a/.." else ""
+        assert found == [(f"{above}1.jpg", "1.jpg"), (f"{above}a/2.jpg", "a/2.jpg")]
