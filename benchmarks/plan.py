@@ -222,8 +222,9 @@ def curve(draw, place, colour, points) -> None:  # type: ignore[no-untyped-def] 
         if bound != said:
             draw.text((x + 8, y - 6), bound, fill=colour, anchor="lb", font_size=13)
         said = bound
-    x, y = low[0]
-    draw.text((x - 4, y + 10), f"{points[0][0]:,} pictures", fill=colour, anchor="lt", font_size=13)
+    x, y = middle[-1]
+    beside, anchor = (10, "rt") if y > middle[0][1] else (-10, "rb")  # where the line has not been
+    draw.text((x + 4, y + beside), f"{points[0][0]:,} pictures", fill=colour, anchor=anchor, font_size=13)
 
 
 def main() -> int:
