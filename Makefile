@@ -51,6 +51,6 @@ clean:
 	@touch $@
 
 .venv/.test: .venv/.base tests/requirements.txt
-	$(PIP) --editable '.[cloud,evaluate,fast,formats,torch,train]' --requirement tests/requirements.txt
+	$(PIP) --editable '.[cloud,evaluate,fast,formats,ray,torch,train]' --requirement tests/requirements.txt
 	$(PIP) --no-deps pysodmetrics
 	@touch $@

@@ -46,6 +46,7 @@ class Batch:
     engine: str = "local"
     address: str = "auto"
     workers: int | None = None
+    fewest: int = 0
     resume: bool = True
     retry_failed: bool = False
     overwrite: bool = False
@@ -96,6 +97,8 @@ def _checked(batch: Batch) -> Work:
         raise UsageError("--watch works with --engine local, which takes pictures as they come")
     if batch.shard and not 1 <= batch.shard[0] <= batch.shard[1]:
         raise UsageError(f"--shard is i/n with 1 <= i <= n, but {batch.shard[0]}/{batch.shard[1]} came")
+    if batch.engine == "local" and batch.fewest not in (0, batch.workers):
+        raise UsageError(f"--workers {batch.fewest}-{batch.workers} wants --engine ray; the local engine takes one number")
     batch.after.check()
     _refuse_overlap(batch)
     for folder in (batch.folder, *([] if is_remote(batch.out) else [Path(batch.out)])):
@@ -106,9 +109,8 @@ def _checked(batch: Batch) -> Work:
     workers = batch.workers or cores()
     settings = batch.product.settings
     product = replace(batch.product, settings=replace(settings, threads=share(settings, workers)))
-    return Work(
-        product, batch.out, batch.suffix, workers, batch.picture_seconds, batch.picture_memory, batch.after.asked, batch.address
-    )
+    limits = batch.picture_seconds, batch.picture_memory
+    return Work(product, batch.out, batch.suffix, workers, *limits, batch.after.asked, batch.address, batch.fewest)
 
 
 def _refuse_overlap(batch: Batch) -> None:

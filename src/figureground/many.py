@@ -21,6 +21,17 @@ def _shard(context: click.Context, parameter: click.Parameter, text: str | None)
     return int(first), int(second)
 
 
+def _workers(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    """The fewest and the most."""
+    if text is None:
+        return None
+    first, _, second = text.partition("-")
+    second = second or first
+    if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+        raise click.BadParameter(f"workers are a number, or with --engine ray a range such as 2-16, but '{text}' came")
+    return int(first), int(second)
+
+
 FOLDER = click.Path(path_type=Path)
 
 
@@ -36,7 +47,12 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Let stand what is done; else begin anew.")
 @click.option("--retry-failed", is_flag=True, help="Do again what failed.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there and that the ledger does not know.")
-@click.option("--workers", type=click.IntRange(1), help="Processes, or actors of a cluster; else as many as cores.")
+@click.option(
+    "--workers",
+    callback=_workers,
+    metavar="N",
+    help="Processes, or actors of a cluster (N-M: a range); else one a core.",
+)
 @click.option("--picture-seconds", type=click.FloatRange(0), default=300, show_default=True, help="A picture may take; 0: any.")
 @click.option(
     "--picture-memory",
@@ -74,8 +90,9 @@ def batch(inputs: tuple[str, ...], out: str, status: bool, report: Path | None, 
     product = product_from(options)
     reading = Reading(options.pop("column"), options.pop("follow_links"))
     after = After(options.pop("delete_inputs"), options.pop("move_inputs"))
+    fewest, most = options.pop("workers") or (0, None)
     suffix = f".{options.pop('suffix')}"
-    asked = Batch(inputs, out, product, suffix, reading, after=after, as_json=as_json, **options)
+    asked = Batch(inputs, out, product, suffix, reading, workers=most, fewest=fewest, after=after, as_json=as_json, **options)
     return run(asked, echo=click.echo, note=note)
 
 

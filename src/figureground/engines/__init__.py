@@ -22,7 +22,8 @@ class Work:
     out : the folder or the address of the outputs. suffix : of the files. workers : how many work at once; the threads in
     the product's settings are those of one of them. seconds : what a picture may take; 0: any. memory : megabytes that a
     picture may take above what its worker holds before it; 0: any. read_back : whether files are read again and compared.
-    address : of a cluster, for engines that have one.
+    address : of a cluster, for engines that have one. fewest : how many work at least, where the engine can do with fewer
+    than `workers` and find more; 0: exactly `workers`.
     """
 
     product: Product
@@ -33,6 +34,7 @@ class Work:
     memory: int = 0
     read_back: bool = False
     address: str = "auto"
+    fewest: int = 0
 
     @property
     def endings(self) -> tuple[str, ...]:

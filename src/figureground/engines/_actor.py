@@ -1,0 +1,132 @@
+"""What the Ray engine keeps on a cluster: actors that do pictures, and the one gate that they ask before each."""
+
+import os
+import pickle
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from figureground.engines import Stop, Work, local
+from figureground.engines._hand import TRIES
+from figureground.errors import CannotGoOn, FigureGroundError
+from figureground.ledger import Outcome, Task
+
+Said = Outcome | FigureGroundError | None
+"""Of one row: its outcome, what no actor can go on with, or nothing where it was not begun, for the run is to end."""
+
+
+class Gate:
+    """Knows which pictures were begun and not heard of yet, how often, and whether more are to be begun."""
+
+    def __init__(self) -> None:
+        self.open = True
+        self.tries: dict[int, int] = {}
+
+    def enter(self, number: int) -> int:
+        """The how-manieth try of a picture begins; 0: it must not."""
+        if not self.open:
+            self.tries.pop(number, None)
+            return 0
+        self.tries[number] = self.tries.get(number, 0) + 1
+        return self.tries[number]
+
+    def heard(self, number: int) -> None:
+        """What became of a picture is known."""
+        self.tries.pop(number, None)
+
+    def close(self) -> None:
+        """Nothing new is begun."""
+        self.open = False
+
+    def in_hand(self) -> int:
+        """How many pictures were begun and not heard of."""
+        return len(self.tries)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What the actors' machines must share with the one that the run began on.
+
+    folder : where relative paths begin. token : a file in the folder of the outputs; empty where these are in object storage.
+    """
+
+    folder: str
+    token: str = ""
+
+    def settle(self) -> None:
+        """Go there; raises CannotGoOn where this machine has another disk."""
+        node = os.uname().nodename
+        shared = "mount it on every machine, or use addresses (s3://...) for inputs and outputs"
+        if self.token and not Path(self.token).exists():
+            raise CannotGoOn(f"the folder of the outputs, '{Path(self.token).parent}', is not the same on '{node}'; {shared}")
+        try:
+            os.chdir(self.folder)
+        except OSError as error:
+            raise CannotGoOn(f"'{node}' has no folder '{self.folder}' ({error.strerror}); {shared}") from error
+
+
+class Actor:
+    """One worker process of the local engine, held between the blocks of rows that Ray Data hands in.
+
+    A picture that kills or hangs the process ends as it does there, and the actor lives on. An actor that is lost with
+    its picture is replaced by Ray; the gate counts, and after `TRIES` actors the picture is given up.
+    """
+
+    def __init__(self, work: Work, gate: Any, home: Home) -> None:
+        self.work, self.gate, self.home = replace(work, workers=1), gate, home
+        self.given: deque[Task] = deque()
+        self.outcomes: Iterator[Outcome] | None = None
+
+    def __call__(self, rows: Any) -> Any:
+        """A block of tasks (`table`) in, a block of what became of them out; nothing is raised."""
+        import pyarrow as pa
+
+        said = [(task.number, pickle.dumps(self._one(task))) for task in tasks(rows)]
+        numbers, words = zip(*said, strict=True)
+        return pa.table({"number": pa.array(numbers, pa.int64()), "said": pa.array(words, pa.binary())})
+
+    def _one(self, task: Task) -> Said:
+        import ray
+
+        tries = ray.get(self.gate.enter.remote(task.number))
+        if not tries:
+            return None
+        if tries > TRIES:
+            message = f"{TRIES} actors were lost with it; it needs more memory than there is, or they were ended from outside"
+            return Outcome(task.number, "failed", "resource_limit", message)
+        try:
+            if self.outcomes is None:
+                self.home.settle()
+                self.outcomes = local.outcomes(self.work, self._tasks(), Stop())
+            self.given.append(task)
+            return next(self.outcomes)
+        except FigureGroundError as error:
+            return error
+
+    def _tasks(self) -> Iterator[Task | None]:
+        while True:
+            yield self.given.popleft() if self.given else None
+
+
+def table(block: list[Task]) -> Any:
+    """Tasks as rows; as bytes, for names of files need not be UTF-8."""
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {"number": pa.array([task.number for task in block], pa.int64())}
+    for name in ("source", "stem"):
+        columns[name] = pa.array([os.fsencode(getattr(task, name)) for task in block], pa.binary())
+    return pa.table(columns)
+
+
+def tasks(rows: Any) -> Iterator[Task]:
+    """The tasks of a `table`."""
+    for row in rows.to_pylist():
+        yield Task(row["number"], os.fsdecode(row["source"]), os.fsdecode(row["stem"]))
+
+
+def said(rows: Any) -> Iterator[tuple[int, Said]]:
+    """Numbers of tasks and what an actor said of each."""
+    for row in rows.to_pylist():
+        yield row["number"], pickle.loads(row["said"])  # noqa: S301  # our own actors' words

@@ -1,0 +1,234 @@
+"""Actors of a Ray cluster: Ray Data hands them blocks of tasks, replaces those that are lost, and brings outcomes back.
+
+The files are written where the actors run, so inputs and outputs must be reached from every machine: a shared disk or
+object storage. Only tasks and outcomes travel.
+"""
+
+import logging
+import os
+import queue
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from figureground.engines import Stop, Work
+from figureground.engines._actor import Actor, Gate, Home, said, table
+from figureground.engines._hand import TRIES
+from figureground.errors import CannotGoOn, FigureGroundError, MissingExtra, UsageError
+from figureground.ledger import Outcome, Task
+from figureground.places import is_remote
+
+TICK = 0.25  # seconds after which it is looked whether the run is to end
+BLOCKS = 5000  # in one dataset
+PATIENCE = 5.0  # seconds to reach a cluster's port
+STORE = 128 * 1024 * 1024  # bytes for the object store of a cluster of our own: tasks and outcomes are small
+ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}  # nothing sent home, no remarks of its core
+CLIENT = "ray://"
+
+
+def outcomes(work: Work, tasks: Iterator[Task | None], stop: Stop) -> Iterator[Outcome]:
+    """What became of each task, as soon as its block is done; blocks are a picture or few.
+
+    Raises MissingExtra, UsageError and CannotGoOn where there is no such cluster, or where it loses its actors again and
+    again; and what an actor says that it cannot go on with.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtra("engine 'ray'", "ray") from error
+    with _cluster(ray, work), _home(work) as home, _quiet(ray):
+        gate = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Gate).remote()
+        run = _Run(ray, work, gate, home, stop)
+        size = 1 + work.workers // 8
+        while not stop.soft and (some := [task for task in islice(tasks, BLOCKS * size) if task is not None]):
+            yield from run.outcomes(some, size)
+
+
+class _Run:
+    """The datasets of one run, one after the other."""
+
+    def __init__(self, ray: Any, work: Work, gate: Any, home: Home, stop: Stop) -> None:
+        self.ray, self.work, self.gate, self.home, self.stop = ray, work, gate, home, stop
+
+    def outcomes(self, tasks: list[Task], size: int) -> Iterator[Outcome]:
+        """What became of each; where Ray Data gives a dataset up, what is left of it is another."""
+        left = {task.number: task for task in tasks}
+        fruitless = 0
+        while left and not self.stop.soft:
+            before = len(left)
+            try:
+                yield from self._once(left, size)
+            except _Broken as error:
+                fruitless = fruitless + 1 if len(left) == before else 0
+                if fruitless == TRIES:
+                    raise CannotGoOn(f"Ray gives up: {error}", code="resource_limit") from error
+
+    def _once(self, left: dict[int, Task], size: int) -> Iterator[Outcome]:
+        """One dataset; takes out of `left` what was heard of, so that nothing is heard of twice."""
+        stream = _Stream(self._dataset(list(left.values()), size))
+        closed = False
+        try:
+            while not self.stop.hard and (heard := stream.next()) is not _END:
+                if self.stop.soft and not closed:
+                    closed = bool(self.gate.close.remote())
+                if closed and not self.ray.get(self.gate.in_hand.remote()):
+                    return
+                for number, what in heard:
+                    if isinstance(what, FigureGroundError):
+                        raise what
+                    if what is not None and left.pop(number, None) is not None:
+                        self.gate.heard.remote(number)
+                        yield what
+        finally:
+            stream.unwanted.set()
+
+    def _dataset(self, tasks: list[Task], size: int) -> Any:
+        work = self.work
+        pool = self.ray.data.ActorPoolStrategy(
+            min_size=work.fewest or work.workers, max_size=work.workers, max_tasks_in_flight_per_actor=2
+        )
+        blocks = [table(tasks[first : first + size]) for first in range(0, len(tasks), size)]
+        return self.ray.data.from_arrow(blocks).map_batches(
+            Actor,
+            fn_constructor_args=(work, self.gate, self.home),
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=pool,
+            num_cpus=work.product.settings.threads,
+            num_gpus=int(_wants_gpu(work)),
+        )
+
+
+class _Broken(Exception):
+    """Ray Data has given a dataset up."""
+
+
+_END: Any = object()
+
+
+class _Stream:
+    """A dataset's rows, drawn in a thread of its own, so that whoever waits for them can be stopped."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.unwanted = threading.Event()
+        self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        threading.Thread(target=self._draw, args=(dataset,), daemon=True, name="figureground-ray").start()
+
+    def next(self) -> Any:
+        """Numbers and words of a block, none where none came within a moment, or _END. Raises _Broken."""
+        try:
+            heard = self._heard.get(timeout=TICK)
+        except queue.Empty:
+            return ()
+        if isinstance(heard, Exception):
+            lines = str(heard).strip().splitlines()
+            raise _Broken(f"{type(heard).__name__}: {lines[-1] if lines else ''}") from heard
+        return heard
+
+    def _draw(self, dataset: Any) -> None:
+        try:
+            # a block that is fetched ahead of need is one that waits for the next
+            for rows in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                if self.unwanted.is_set():
+                    return
+                self._heard.put(list(said(rows)))
+            self._heard.put(_END)
+        except Exception as error:  # goes to whoever waits
+            self._heard.put(error)
+
+
+def _wants_gpu(work: Work) -> bool:
+    return work.product.settings.device.lower().startswith("cuda")
+
+
+@contextmanager
+def _home(work: Work) -> Iterator[Home]:
+    """The actors' home, with a token in the folder of the outputs as long as they work; its name is a temporary file's."""
+    if is_remote(work.out):
+        yield Home(os.fspath(Path.cwd()))
+        return
+    token = Path(work.out).absolute() / f".{secrets.token_hex(8)}.part"
+    token.touch()
+    try:
+        yield Home(os.fspath(Path.cwd()), os.fspath(token))
+    finally:
+        token.unlink(missing_ok=True)
+
+
+@contextmanager
+def _quiet(ray: Any) -> Iterator[None]:
+    """Ray Data without progress bars and remarks; its log files stay."""
+    context = ray.data.DataContext.get_current().copy()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    context.max_errored_blocks = 0  # a picture that fails is a row; a block that fails is a fault
+    handlers = [each for each in logging.getLogger("ray.data").handlers if isinstance(each, logging.StreamHandler)]
+    levels = [each.level for each in handlers]
+    for handler in handlers:
+        handler.setLevel(logging.CRITICAL)
+    try:
+        with ray.data.DataContext.current(context):
+            yield
+    finally:
+        for handler, level in zip(handlers, levels, strict=True):
+            handler.setLevel(level)
+
+
+@contextmanager
+def _cluster(ray: Any, work: Work) -> Iterator[None]:
+    """The cluster of that address, or one that whoever called us has joined already; left as it was found."""
+    if ray.is_initialized():
+        yield
+        return
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        _join(ray, work)
+        if main:
+            signal.signal(signal.SIGTERM, before)  # Ray has put its own there
+        yield
+    finally:
+        ray.shutdown()
+        if main:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _join(ray: Any, work: Work) -> None:
+    """Connect to a cluster, or start one. Raises UsageError, CannotGoOn."""
+    address = work.address
+    told = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": True}
+    if address not in ("auto", "local"):
+        _knock(address)
+    try:
+        if address != "local":
+            try:
+                ray.init(address, **told)
+                return
+            except ConnectionError:
+                if address != "auto" or os.environ.get("RAY_ADDRESS"):
+                    raise
+        cpus = work.workers * work.product.settings.threads
+        ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE, **told)
+    except (ConnectionError, RuntimeError, ValueError, OSError, AssertionError) as error:
+        raise CannotGoOn(f"Ray cluster '{address}' cannot be used ({error})", code="upstream_error") from error
+    if _wants_gpu(work) and not ray.cluster_resources().get("GPU"):
+        raise CannotGoOn(f"device '{work.product.settings.device}' was asked for, but Ray finds no GPU on this machine")
+
+
+def _knock(address: str) -> None:
+    """See whether anything listens there: Ray would wait for minutes."""
+    host, colon, port = address.removeprefix(CLIENT).rpartition(":")
+    if not (host and colon and port.isdigit()):
+        raise UsageError(f"--address is auto, local, HOST:PORT or ray://HOST:PORT, but '{address}' came")
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise CannotGoOn(f"there is no Ray cluster at '{address}' ({error}); is it up?", code="upstream_error") from error
