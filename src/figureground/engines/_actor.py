@@ -78,6 +78,7 @@ class Actor:
         self.work, self.gate, self.home = replace(work, workers=1), gate, home
         self.given: deque[Task] = deque()
         self.outcomes: Iterator[Outcome] | None = None
+        self.fault: FigureGroundError | None = None
 
     def __call__(self, rows: Any) -> Any:
         """A block of tasks (`table`) in, a block of what became of them out; nothing is raised."""
@@ -96,6 +97,9 @@ class Actor:
         if tries > TRIES:
             message = f"{TRIES} actors were lost with it; it needs more memory than there is, or they were ended from outside"
             return Outcome(task.number, "failed", "resource_limit", message)
+        return self.fault or self._done(task)
+
+    def _done(self, task: Task) -> Outcome | FigureGroundError:
         try:
             if self.outcomes is None:
                 self.home.settle()
@@ -103,6 +107,7 @@ class Actor:
             self.given.append(task)
             return next(self.outcomes)
         except FigureGroundError as error:
+            self.fault = error
             return error
 
     def _tasks(self) -> Iterator[Task | None]:

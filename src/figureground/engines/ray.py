@@ -68,7 +68,7 @@ class _Run:
             except _Broken as error:
                 fruitless = fruitless + 1 if len(left) == before else 0
                 if fruitless == TRIES:
-                    raise CannotGoOn(f"Ray gives up: {error}", code="resource_limit") from error
+                    raise CannotGoOn(f"Ray gives up ({error}); its logs say more", code="resource_limit") from error
 
     def _once(self, left: dict[int, Task], size: int) -> Iterator[Outcome]:
         """One dataset; takes out of `left` what was heard of, so that nothing is heard of twice."""
@@ -128,8 +128,7 @@ class _Stream:
         except queue.Empty:
             return ()
         if isinstance(heard, Exception):
-            lines = str(heard).strip().splitlines()
-            raise _Broken(f"{type(heard).__name__}: {lines[-1] if lines else ''}") from heard
+            raise _Broken(f"{type(heard).__name__}: {str(heard).strip().partition(chr(10))[0]}") from heard
         return heard
 
     def _draw(self, dataset: Any) -> None:

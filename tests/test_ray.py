@@ -1,0 +1,294 @@
+"""The Ray engine: the same files and rows as the local engine's, whatever is killed."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from clusters import cluster
+from commandline import command
+from figureground.engines import Stop, Work
+from figureground.engines._actor import Actor, Gate, Home, said, table, tasks
+from figureground.engines._hand import TRIES
+from figureground.engines.ray import _Run
+from figureground.errors import CannotGoOn
+from figureground.ledger import Outcome, Task
+from figureground.methods import METHODS
+from figureground.products import Product
+from figureground.settings import Settings
+from photographs import PICTURES
+
+FACTS = "source, stem, state, code, message, width, height, coverage, certainty, box, files"
+with_ray = pytest.mark.skipif(not (find_spec("ray") and find_spec("pyarrow")), reason="ray is not installed")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+
+@pytest.fixture(scope="module")
+def ray():
+    with cluster() as found:
+        yield found
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder `in` of twenty small pictures and two that are none, one name of which is not UTF-8."""
+    (tmp_path / "in").mkdir()
+    for number in range(20):
+        with Image.open(PICTURES[number % len(PICTURES)]) as image:
+            image.resize((96 + number, 64)).save(tmp_path / "in" / f"{number:02}.jpg")
+    (tmp_path / "in" / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "in" / os.fsdecode(b"\xff.png")).touch()
+    return tmp_path
+
+
+def words(out, address, *more):
+    return [sys.executable, "-m", "figureground", "batch", "in", out, "--json", "--engine", "ray", "--address", address, *more]
+
+
+def batch(place, out, address, *more, **environment):
+    """The command in a process of its own: Ray warns of much in its imports."""
+    given = {"capture_output": True, "text": True, "errors": "surrogateescape", "timeout": 120, "env": os.environ | environment}
+    return subprocess.run(words(out, address, *more), check=False, cwd=place, **given)
+
+
+@contextmanager
+def running(place, ray, *more, after=3):
+    """The command, at work: so many pictures are done."""
+    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "errors": "surrogateescape"}
+    driver = subprocess.Popen(words("out", ray.address, *more), cwd=place, env=os.environ | ray.environment, **given)
+    try:
+        yield driver, [driver.stdout.readline() for _ in range(after)]
+    finally:
+        driver.kill()
+        driver.communicate()
+
+
+def rows(folder, facts=FACTS):
+    with closing(sqlite3.connect(folder / "figureground-ledger.sqlite")) as base:
+        base.text_factory = os.fsdecode
+        return base.execute(f"SELECT {facts} FROM pictures ORDER BY source").fetchall()  # noqa: S608  # our own words
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith("figureground-ledger")}
+
+
+def told(lines):
+    return [each["picture"] for each in map(json.loads, lines) if "picture" in each]
+
+
+@pytest.fixture
+def undisturbed(place):
+    """What the local engine makes of the pictures: files and rows."""
+    ended = command("batch", place / "in", place / "plain", "--workers", 1, "--json")
+    assert ended.code == 1
+    return files(place / "plain"), [(source.removeprefix(f"{place}/"), *rest) for source, *rest in _plain_rows(place)]
+
+
+def _plain_rows(place):
+    return [[each.replace(f"{place}/", "") if isinstance(each, str) else each for each in row] for row in rows(place / "plain")]
+
+
+@with_ray
+def test_files_and_rows_are_those_of_the_local_engine(place, ray, undisturbed):
+    ended = batch(place, "out", ray.address, "--workers", "1-2", **ray.environment)
+    assert ended.returncode == 1, ended.stderr
+    assert (files(place / "out"), rows(place / "out")) == undisturbed
+    assert json.loads(ended.stdout.splitlines()[-1])["summary"]["failed"] == 2
+    assert len(told(ended.stdout.splitlines())) == 22
+
+
+@with_ray
+@on_linux
+def test_a_killed_actor_loses_nothing(place, ray, undisturbed):
+    with running(place, ray, "--workers", "2") as (driver, first):
+        os.kill(ray.actors()[0], signal.SIGKILL)
+        rest, _ = driver.communicate(timeout=100)
+        assert driver.returncode == 1
+    heard = told([*first, *rest.splitlines()])
+    assert len(heard) == len(set(heard)) == 22
+    assert (files(place / "out"), rows(place / "out")) == undisturbed
+
+
+@with_ray
+def test_a_killed_driver_goes_on_where_it_was(place, ray, undisturbed):
+    with running(place, ray, "--workers", "2") as (driver, _):
+        driver.kill()
+        driver.communicate()
+    done = {source: json.loads(made) for source, made in rows(place / "out", "source, files") if made}
+    assert 3 <= len(done) < 22
+    before = {name: (place / "out" / name).stat().st_mtime_ns for made in done.values() for name in made}
+    ended = batch(place, "out", ray.address, "--workers", "2", **ray.environment)
+    assert ended.returncode == 1
+    assert not set(told(ended.stdout.splitlines())) & set(done)
+    assert all((place / "out" / name).stat().st_mtime_ns == at for name, at in before.items())
+    assert (files(place / "out"), rows(place / "out")) == undisturbed
+
+
+@with_ray
+def test_a_stopped_run_finishes_what_is_in_hand_and_can_go_on(place, ray):
+    with running(place, ray, "--workers", "2") as (driver, first):
+        driver.send_signal(signal.SIGINT)
+        rest, errors = driver.communicate(timeout=60)
+        assert driver.returncode == 130, errors
+    heard = told([*first, *rest.splitlines()])
+    made = [path for path in (place / "out").glob("*.png") if not path.name.startswith(".")]
+    states = [state for (state,) in rows(place / "out", "state")]
+    assert len(heard) == 22 - states.count("waiting") < 22
+    assert len(made) == states.count("done")
+
+
+@with_ray
+@on_linux
+@pytest.mark.slow
+def test_a_picture_whose_actors_are_lost_is_given_up(tmp_path, ray):
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (9900, 9900)).save(tmp_path / "in" / "poison.png", compress_level=1)
+    with running(tmp_path, ray, "--workers", "1", after=0) as (driver, _):
+        killed, until = 0, time.monotonic() + 100
+        while driver.poll() is None and time.monotonic() < until:
+            for pid in ray.actors():
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+            time.sleep(0.1)
+        assert driver.returncode == 1
+    assert killed == TRIES
+    assert rows(tmp_path / "out", "state, code") == [("failed", "resource_limit")]
+
+
+@with_ray
+def test_what_an_actor_lacks_ends_the_run(place, ray):
+    ended = batch(place, "out", ray.address, "--workers", "1", FIGUREGROUND_DEVICE="npu9", **ray.environment)
+    assert ended.returncode in (2, 3)
+    assert "npu9" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert {state for (state,) in rows(place / "out", "state")} == {"waiting"}
+
+
+@with_ray
+@pytest.mark.parametrize(
+    ("address", "code", "wanted"),
+    [
+        ("ray://127.0.0.1:1", 3, "there is no Ray cluster at 'ray://127.0.0.1:1'"),
+        ("nowhere.invalid:6379", 3, "is it up?"),
+        ("there", 2, "auto, local, HOST:PORT or ray://HOST:PORT"),
+    ],
+)
+def test_an_address_where_no_cluster_is(place, address, code, wanted):
+    ended = batch(place, "out", address)
+    assert ended.returncode == code
+    assert ended.stderr.count("\n") == 1
+    assert wanted in ended.stderr
+
+
+def test_a_missing_extra_is_named(place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    ended = command("batch", place / "in", place / "out", "--engine", "ray")
+    ended.refused(3, "missing_extra", "engine 'ray'", "figureground[ray]")
+
+
+def test_only_a_cluster_takes_a_range_of_workers(place):
+    command("batch", place / "in", place / "out", "--workers", "2-3").refused(2, "--workers 2-3 wants --engine ray")
+    command("batch", place / "in", place / "out", "--workers", "3-2").refused(2, "such as 2-16, but '3-2' came")
+
+
+def test_the_gate_counts_tries_and_closes():
+    gate = Gate()
+    assert [gate.enter(7), gate.enter(7), gate.enter(8)] == [1, 2, 1]
+    assert gate.in_hand() == 2
+    gate.heard(7)
+    assert gate.enter(7) == 1
+    gate.close()
+    assert gate.enter(8) == gate.enter(9) == 0
+    assert gate.in_hand() == 1
+
+
+def test_actors_must_share_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CannotGoOn, match=r"folder of the outputs, '.*out', is not the same on"):
+        Home(str(tmp_path), str(tmp_path / "out" / "token")).settle()
+    with pytest.raises(CannotGoOn, match="has no folder"):
+        Home(str(tmp_path / "other")).settle()
+    Home(str(tmp_path)).settle()
+
+
+@with_ray
+def test_tasks_travel_whatever_their_names():
+    some = [Task(1, "a.jpg", "a"), Task(2, os.fsdecode(b"\xff/\xc3.png"), os.fsdecode(b"\xff"))]
+    assert list(tasks(table(some))) == some
+
+
+@pytest.fixture
+def actor(monkeypatch):
+    """An actor whose gate gives the numbers that it is asked for, in words that need no Ray."""
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=lambda number: number))
+    work = Work(Product(METHODS["small"], Settings()), "out")
+    return Actor(work, SimpleNamespace(enter=SimpleNamespace(remote=lambda number: number)), Home("nowhere"))
+
+
+@with_ray
+def test_an_actor_does_not_begin_what_the_gate_refuses_or_what_lost_others(actor):
+    (zero, nothing), (_, lost), (_, fault) = said(
+        actor(table([Task(0, "a", "a"), Task(TRIES + 1, "b", "b"), Task(1, "c", "c")]))
+    )
+    assert (zero, nothing) == (0, None)
+    assert (lost.state, lost.code) == ("failed", "resource_limit")
+    assert isinstance(fault, CannotGoOn)
+    assert fault.exit_code == 3
+
+
+class Dataset:
+    """Says so many of its outcomes, each twice, and then breaks where it has more."""
+
+    def __init__(self, tasks, most):
+        self.tasks, self.most = tasks, most
+
+    def iter_batches(self, **_):
+        for task in self.tasks[: self.most]:
+            block = [(task.number, Outcome(task.number, "done"))]
+            yield from (block, block)
+        if len(self.tasks) > self.most:
+            raise RuntimeError("an actor\nis gone")
+
+
+@pytest.fixture
+def run(monkeypatch):
+    def made(most):
+        gate = SimpleNamespace(heard=SimpleNamespace(remote=lambda number: None))
+        made = _Run(None, None, gate, Home("."), Stop())
+        monkeypatch.setattr(made, "_dataset", lambda tasks, _: Dataset(tasks, most))
+        return made
+
+    monkeypatch.setattr("figureground.engines.ray.said", lambda block: block)
+    return made
+
+
+def test_what_a_broken_dataset_left_is_another(run):
+    heard = [outcome.number for outcome in run(2).outcomes([Task(n, "", "") for n in range(5)], 1)]
+    assert heard == [0, 1, 2, 3, 4]
+
+
+def test_datasets_that_break_again_and_again_end_the_run(run):
+    with pytest.raises(CannotGoOn, match=r"Ray gives up \(RuntimeError: an actor\)"):
+        list(run(0).outcomes([Task(1, "", "")], 1))
+
+
+def test_the_processes_below_one():
+    from clusters import below
+
+    child = subprocess.Popen(["/bin/sleep", "30"])
+    try:
+        assert child.pid in below(os.getpid()) or not Path("/proc").is_dir()
+    finally:
+        child.kill()
+        child.wait()
