@@ -28,7 +28,8 @@ TICK = 0.25  # seconds after which it is looked whether the run is to end
 BLOCKS = 5000  # in one dataset
 PATIENCE = 5.0  # seconds to reach a cluster's port
 STORE = 128 * 1024 * 1024  # bytes for the object store of a cluster of our own: tasks and outcomes are small
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}  # nothing sent home, no remarks of its core
+ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+"""Nothing is sent home; its core's remarks, and those that it would print between our lines, are left out."""
 CLIENT = "ray://"
 
 
@@ -38,6 +39,8 @@ def outcomes(work: Work, tasks: Iterator[Task | None], stop: Stop) -> Iterator[O
     Raises MissingExtra, UsageError and CannotGoOn where there is no such cluster, or where it loses its actors again and
     again; and what an actor says that it cannot go on with.
     """
+    for name, value in ENVIRONMENT.items():  # read at its import
+        os.environ.setdefault(name, value)
     try:
         import ray
         import ray.data
@@ -185,8 +188,6 @@ def _cluster(ray: Any, work: Work) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
     try:
