@@ -1,6 +1,6 @@
 """A batch on four Ray actors of which one is killed every so often, and the driver too: is anything lost, or done twice?
 
-python benchmarks/ray_kills.py [--pictures 600] [--every 20] [--drivers 2] [--actors 4]
+python benchmarks/ray_kills.py [--pictures 1300] [--every 20] [--drivers 2] [--actors 4]
 
 The same pictures are first done by the local engine, undisturbed. Then bytes of all files and rows of the ledgers are
 compared. A driver that is killed is started again with the same command, which goes on from the ledger. Linux only.
@@ -62,7 +62,7 @@ def below(parent: int, title: str) -> list[int]:
 
 
 def disturbed(command: list[str], every: float, actors: int, drivers: int, heard: Path) -> tuple[int, int, int]:
-    """Run it, kill every so often an actor, after each third the driver; the exit code, and how many of each were killed."""
+    """Run it, kill every so often an actor, each third time the driver; the exit code, and how many of each were killed."""
     killed, ended = [0, 0], -1
     while ended == -1:
         with heard.open("ab") as file:
@@ -85,11 +85,9 @@ def disturbed(command: list[str], every: float, actors: int, drivers: int, heard
 
 
 def files(folder: Path) -> dict[str, str]:
-    return {
-        path.name: sha256(path.read_bytes()).hexdigest()
-        for path in folder.iterdir()
-        if not path.name.startswith("figureground-ledger")
-    }
+    """Checksums of what the batch made."""
+    made = (path for path in folder.iterdir() if not path.name.startswith(("figureground-ledger", ".")))
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in made}
 
 
 def rows(folder: Path) -> list[tuple[object, ...]]:
@@ -99,7 +97,7 @@ def rows(folder: Path) -> list[tuple[object, ...]]:
 
 def main() -> None:
     parser = arguments(__doc__, 1)
-    parser.add_argument("--pictures", type=int, default=600)
+    parser.add_argument("--pictures", type=int, default=1300)
     parser.add_argument("--every", type=float, default=20, help="seconds between kills of an actor")
     parser.add_argument("--drivers", type=int, default=2, help="how often the driver is killed")
     parser.add_argument("--actors", type=int, default=4)
@@ -121,6 +119,7 @@ def main() -> None:
             "driver killed": drivers,
             "exit code": ended,
             "same files": files(plain) == files(ray),
+            "temporary files left": len(list(ray.glob(".*.part"))),
             "same rows": rows(plain) == rows(ray),
             "rows": len(rows(ray)),
             "told of twice": len(told) - len({each["picture"] for each in told}),
