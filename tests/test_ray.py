@@ -217,8 +217,10 @@ def test_actors_must_share_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CannotGoOn, match=r"folder of the outputs, '.*out', is not the same on"):
         Home(str(tmp_path), str(tmp_path / "out" / "token")).settle()
+    (tmp_path / "token").touch()
     with pytest.raises(CannotGoOn, match="has no folder"):
-        Home(str(tmp_path / "other")).settle()
+        Home(str(tmp_path / "other"), str(tmp_path / "token")).settle()
+    Home(str(tmp_path / "other")).settle()
     Home(str(tmp_path)).settle()
 
 
@@ -233,7 +235,7 @@ def actor(monkeypatch):
     """An actor whose gate gives the numbers that it is asked for, in words that need no Ray."""
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=lambda number: number))
     work = Work(Product(METHODS["small"], Settings()), "out")
-    return Actor(work, SimpleNamespace(enter=SimpleNamespace(remote=lambda number: number)), Home("nowhere"))
+    return Actor(work, SimpleNamespace(enter=SimpleNamespace(remote=lambda number: number)), Home("nowhere", "nowhere/token"))
 
 
 @with_ray
@@ -266,7 +268,8 @@ def run(monkeypatch):
     def made(most):
         gate = SimpleNamespace(heard=SimpleNamespace(remote=lambda number: None))
         made = _Run(None, None, gate, Home("."), Stop())
-        monkeypatch.setattr(made, "_dataset", lambda tasks, _: Dataset(tasks, most))
+        monkeypatch.setattr(made, "work", Work(Product(METHODS["small"], Settings()), "out"))
+        monkeypatch.setattr("figureground.engines.ray._dataset", lambda *given: Dataset(given[3], most))
         return made
 
     monkeypatch.setattr("figureground.engines.ray.said", lambda block: block)

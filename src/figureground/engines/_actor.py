@@ -64,6 +64,8 @@ class Home:
         try:
             os.chdir(self.folder)
         except OSError as error:
+            if not self.token:  # nothing here says that paths are meant; each that is will be told of as not found
+                return
             raise CannotGoOn(f"'{node}' has no folder '{self.folder}' ({error.strerror}); {shared}") from error
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from figureground.engines import Stop, Work
-from figureground.engines._actor import Actor, Gate, Home, said, table
+from figureground.engines._actor import Actor, Gate, Home, Said, said, table
 from figureground.engines._hand import TRIES
 from figureground.errors import CannotGoOn, FigureGroundError, MissingExtra, UsageError
 from figureground.ledger import Outcome, Task
@@ -31,6 +31,7 @@ STORE = 128 * 1024 * 1024  # bytes for the object store of a cluster of our own:
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
 """Nothing is sent home; its core's remarks, and those that it would print between our lines, are left out."""
 CLIENT = "ray://"
+Heard = list[tuple[int, Said]]
 
 
 def outcomes(work: Work, tasks: Iterator[Task | None], stop: Stop) -> Iterator[Outcome]:
@@ -46,7 +47,7 @@ def outcomes(work: Work, tasks: Iterator[Task | None], stop: Stop) -> Iterator[O
         import ray.data
     except ImportError as error:
         raise MissingExtra("engine 'ray'", "ray") from error
-    with _cluster(ray, work), _home(work) as home, _quiet(ray):
+    with _cluster(ray, work), _home(work) as home:
         gate = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Gate).remote()
         run = _Run(ray, work, gate, home, stop)
         size = 1 + work.workers // 8
@@ -65,20 +66,21 @@ class _Run:
         left = {task.number: task for task in tasks}
         fruitless = 0
         while left and not self.stop.soft:
-            before = len(left)
+            before, fault = len(left), "rows are missing"
             try:
                 yield from self._once(left, size)
             except _Broken as error:
-                fruitless = fruitless + 1 if len(left) == before else 0
-                if fruitless == TRIES:
-                    raise CannotGoOn(f"Ray gives up ({error}); its logs say more", code="resource_limit") from error
+                fault = str(error)
+            fruitless = fruitless + 1 if len(left) == before else 0
+            if fruitless == TRIES:
+                raise CannotGoOn(f"Ray gives up ({fault}); its logs say more", code="resource_limit")
 
     def _once(self, left: dict[int, Task], size: int) -> Iterator[Outcome]:
         """One dataset; takes out of `left` what was heard of, so that nothing is heard of twice."""
-        stream = _Stream(self._dataset(list(left.values()), size))
+        stream = self._stream(list(left.values()), size)
         closed = False
         try:
-            while not self.stop.hard and (heard := stream.next()) is not _END:
+            while not self.stop.hard and (heard := stream.next()) is not None:
                 if self.stop.soft and not closed:
                     closed = bool(self.gate.close.remote())
                 if closed and not self.ray.get(self.gate.in_hand.remote()):
@@ -90,60 +92,91 @@ class _Run:
                         self.gate.heard.remote(number)
                         yield what
         finally:
-            stream.unwanted.set()
+            stream.end()
 
-    def _dataset(self, tasks: list[Task], size: int) -> Any:
-        work = self.work
-        pool = self.ray.data.ActorPoolStrategy(
-            min_size=work.fewest or work.workers, max_size=work.workers, max_tasks_in_flight_per_actor=2
-        )
-        blocks = [table(tasks[first : first + size]) for first in range(0, len(tasks), size)]
-        return self.ray.data.from_arrow(blocks).map_batches(
-            Actor,
-            fn_constructor_args=(work, self.gate, self.home),
-            batch_size=None,
-            batch_format="pyarrow",
-            compute=pool,
-            num_cpus=work.product.settings.threads,
-            num_gpus=int(_wants_gpu(work)),
-        )
+    def _stream(self, *rows: Any) -> Any:
+        given = self.work, self.gate, self.home, *rows
+        return _Afar(self.ray, given) if self.work.address.startswith(CLIENT) else _Stream(*given)
 
 
 class _Broken(Exception):
     """Ray Data has given a dataset up."""
 
 
-_END: Any = object()
-
-
 class _Stream:
     """A dataset's rows, drawn in a thread of its own, so that whoever waits for them can be stopped."""
 
-    def __init__(self, dataset: Any) -> None:
-        self.unwanted = threading.Event()
+    def __init__(self, work: Work, gate: Any, home: Home, tasks: list[Task], size: int) -> None:
+        self._unwanted = threading.Event()
         self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        threading.Thread(target=self._draw, args=(dataset,), daemon=True, name="figureground-ray").start()
+        given = work, gate, home, tasks, size
+        threading.Thread(target=self._draw, args=given, daemon=True, name="figureground-ray").start()
 
-    def next(self) -> Any:
-        """Numbers and words of a block, none where none came within a moment, or _END. Raises _Broken."""
+    def next(self) -> Heard | None:
+        """What was said since, none where nothing within a moment, or None at the end. Raises _Broken."""
         try:
             heard = self._heard.get(timeout=TICK)
         except queue.Empty:
-            return ()
+            return []
         if isinstance(heard, Exception):
-            raise _Broken(f"{type(heard).__name__}: {str(heard).strip().partition(chr(10))[0]}") from heard
-        return heard
+            raise _Broken(_line(heard)) from heard
+        return heard  # type: ignore[no-any-return]
 
-    def _draw(self, dataset: Any) -> None:
+    def end(self) -> None:
+        """No more rows are wanted."""
+        self._unwanted.set()
+
+    def _draw(self, *given: Any) -> None:
         try:
             # a block that is fetched ahead of need is one that waits for the next
-            for rows in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-                if self.unwanted.is_set():
+            for rows in _dataset(*given).iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                if self._unwanted.is_set():
                     return
                 self._heard.put(list(said(rows)))
-            self._heard.put(_END)
+            self._heard.put(None)
         except Exception as error:  # goes to whoever waits
             self._heard.put(error)
+
+
+class _Afar:
+    """A stream that runs on the cluster: Ray Data cannot run behind Ray's client."""
+
+    def __init__(self, ray: Any, given: tuple[Any, ...]) -> None:
+        self._ray = ray
+        self._stream = ray.remote(num_cpus=0)(_Stream).remote(*given)
+
+    def next(self) -> Heard | None:
+        """As `_Stream` has it."""
+        try:
+            return self._ray.get(self._stream.next.remote())  # type: ignore[no-any-return]
+        except self._ray.exceptions.RayError as error:
+            raise _Broken(_line(getattr(error, "cause", None) or error)) from error
+
+    def end(self) -> None:
+        """The dataset's actors go with it."""
+        self._ray.kill(self._stream)
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+
+def _dataset(work: Work, gate: Any, home: Home, tasks: list[Task], size: int) -> Any:
+    """The tasks in blocks, mapped by a pool of actors."""
+    from ray import data
+
+    pool = data.ActorPoolStrategy(min_size=work.fewest or work.workers, max_size=work.workers, max_tasks_in_flight_per_actor=2)
+    blocks = [table(tasks[first : first + size]) for first in range(0, len(tasks), size)]
+    with _quiet(data):
+        return data.from_arrow(blocks).map_batches(
+            Actor,
+            fn_constructor_args=(work, gate, home),
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=pool,
+            num_cpus=work.product.settings.threads,
+            num_gpus=int(_wants_gpu(work)),
+        )
 
 
 def _wants_gpu(work: Work) -> bool:
@@ -165,21 +198,16 @@ def _home(work: Work) -> Iterator[Home]:
 
 
 @contextmanager
-def _quiet(ray: Any) -> Iterator[None]:
-    """Ray Data without progress bars and remarks; its log files stay."""
-    context = ray.data.DataContext.get_current().copy()
+def _quiet(data: Any) -> Iterator[None]:
+    """Datasets made within run without progress bars and remarks; Ray Data's log files stay."""
+    for handler in logging.getLogger("ray.data").handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setLevel(logging.CRITICAL)
+    context = data.DataContext.get_current().copy()
     context.enable_progress_bars = context.print_on_execution_start = False
     context.max_errored_blocks = 0  # a picture that fails is a row; a block that fails is a fault
-    handlers = [each for each in logging.getLogger("ray.data").handlers if isinstance(each, logging.StreamHandler)]
-    levels = [each.level for each in handlers]
-    for handler in handlers:
-        handler.setLevel(logging.CRITICAL)
-    try:
-        with ray.data.DataContext.current(context):
-            yield
-    finally:
-        for handler, level in zip(handlers, levels, strict=True):
-            handler.setLevel(level)
+    with data.DataContext.current(context):
+        yield
 
 
 @contextmanager
@@ -217,6 +245,8 @@ def _join(ray: Any, work: Work) -> None:
                     raise
         cpus = work.workers * work.product.settings.threads
         ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE, **told)
+    except ImportError as error:
+        raise MissingExtra(f"address '{address}'", "ray") from error
     except (ConnectionError, RuntimeError, ValueError, OSError, AssertionError) as error:
         raise CannotGoOn(f"Ray cluster '{address}' cannot be used ({error})", code="upstream_error") from error
     if _wants_gpu(work) and not ray.cluster_resources().get("GPU"):
