@@ -61,7 +61,7 @@ def below(parent: int, title: str) -> list[int]:
     return [pid for pid in titled if parent in ancestors(pid)]
 
 
-def disturbed(command: list[str], every: float, actors: int, drivers: int, heard: Path) -> tuple[int, int, int]:
+def disturbed(command: list[str], every: float, drivers: int, heard: Path) -> tuple[int, int, int]:
     """Run it, kill every so often an actor, each third time the driver; the exit code, and how many of each were killed."""
     killed, ended = [0, 0], -1
     while ended == -1:
@@ -78,8 +78,8 @@ def disturbed(command: list[str], every: float, actors: int, drivers: int, heard
                     killed[1] += 1
                     break
                 found = below(driver.pid, ACTOR)
-                if len(found) == actors:
-                    os.kill(found[killed[0] % actors], signal.SIGKILL)
+                if found:
+                    os.kill(found[killed[0] % len(found)], signal.SIGKILL)
                     killed[0] += 1
     return ended, killed[0], killed[1]
 
@@ -111,7 +111,7 @@ def main() -> None:
         subprocess.run(batch(source, plain), cwd=ROOT, stdout=subprocess.DEVNULL, check=False)
         between = time.monotonic()
         command = batch(source, ray, "--engine", "ray", "--address", "local", "--workers", str(given.actors))
-        ended, actors, drivers = disturbed(command, given.every, given.actors, given.drivers, heard)
+        ended, actors, drivers = disturbed(command, given.every, given.drivers, heard)
         told = [json.loads(line) for line in heard.read_text().splitlines() if '"picture"' in line]
         facts = {
             "pictures": given.pictures,

@@ -63,14 +63,23 @@ def batch(place, out, address, *more, **environment):
 
 @contextmanager
 def running(place, ray, *more, after=3):
-    """The command, at work: so many pictures are done."""
-    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "errors": "surrogateescape"}
-    driver = subprocess.Popen(words("out", ray.address, *more), cwd=place, env=os.environ | ray.environment, **given)
+    """The command, at work: so many pictures are done. What it prints goes to a file, which `heard` reads."""
+    with (place / "heard").open("w") as file, (place / "errors").open("w") as errors:
+        given = {"cwd": place, "env": os.environ | ray.environment, "stdout": file, "stderr": errors}
+        driver = subprocess.Popen(words("out", ray.address, *more), **given)
     try:
-        yield driver, [driver.stdout.readline() for _ in range(after)]
+        while len(heard(place)) < after and driver.poll() is None:
+            time.sleep(0.05)
+        yield driver
     finally:
         driver.kill()
-        driver.communicate()
+        driver.wait()
+
+
+def heard(place):
+    """The pictures that were told of, in whole lines."""
+    text = (place / "heard").read_text("utf-8", "surrogateescape")
+    return told(text[: text.rfind("\n") + 1].splitlines())
 
 
 def rows(folder, facts=FACTS):
@@ -111,20 +120,18 @@ def test_files_and_rows_are_those_of_the_local_engine(place, ray, undisturbed):
 @with_ray
 @on_linux
 def test_a_killed_actor_loses_nothing(place, ray, undisturbed):
-    with running(place, ray, "--workers", "2") as (driver, first):
+    with running(place, ray, "--workers", "2") as driver:
         os.kill(ray.actors()[0], signal.SIGKILL)
-        rest, _ = driver.communicate(timeout=100)
-        assert driver.returncode == 1
-    heard = told([*first, *rest.splitlines()])
-    assert len(heard) == len(set(heard)) == 22
+        assert driver.wait(100) == 1
+    assert len(heard(place)) == len(set(heard(place))) == 22
     assert (files(place / "out"), rows(place / "out")) == undisturbed
 
 
 @with_ray
 def test_a_killed_driver_goes_on_where_it_was(place, ray, undisturbed):
-    with running(place, ray, "--workers", "2") as (driver, _):
+    with running(place, ray, "--workers", "2") as driver:
         driver.kill()
-        driver.communicate()
+        driver.wait()
     done = {source: json.loads(made) for source, made in rows(place / "out", "source, files") if made}
     assert 3 <= len(done) < 22
     before = {name: (place / "out" / name).stat().st_mtime_ns for made in done.values() for name in made}
@@ -137,14 +144,12 @@ def test_a_killed_driver_goes_on_where_it_was(place, ray, undisturbed):
 
 @with_ray
 def test_a_stopped_run_finishes_what_is_in_hand_and_can_go_on(place, ray):
-    with running(place, ray, "--workers", "2") as (driver, first):
+    with running(place, ray, "--workers", "2") as driver:
         driver.send_signal(signal.SIGINT)
-        rest, errors = driver.communicate(timeout=60)
-        assert driver.returncode == 130, errors
-    heard = told([*first, *rest.splitlines()])
+        assert driver.wait(60) == 130, (place / "errors").read_text()
     made = [path for path in (place / "out").glob("*.png") if not path.name.startswith(".")]
     states = [state for (state,) in rows(place / "out", "state")]
-    assert len(heard) == 22 - states.count("waiting") < 22
+    assert len(heard(place)) == 22 - states.count("waiting") < 22
     assert len(made) == states.count("done")
 
 
@@ -154,7 +159,7 @@ def test_a_stopped_run_finishes_what_is_in_hand_and_can_go_on(place, ray):
 def test_a_picture_whose_actors_are_lost_is_given_up(tmp_path, ray):
     (tmp_path / "in").mkdir()
     Image.new("RGB", (9900, 9900)).save(tmp_path / "in" / "poison.png", compress_level=1)
-    with running(tmp_path, ray, "--workers", "1", after=0) as (driver, _):
+    with running(tmp_path, ray, "--workers", "1", after=0) as driver:
         killed, until = 0, time.monotonic() + 100
         while driver.poll() is None and time.monotonic() < until:
             for pid in ray.actors():
@@ -295,3 +300,31 @@ def test_the_processes_below_one():
     finally:
         child.kill()
         child.wait()
+
+
+def test_through_the_client_the_stream_is_an_actor(monkeypatch):
+    """What goes wrong on the way is told in a line; words come as they are."""
+
+    class RayError(Exception):
+        cause = None
+
+    def get(words):
+        if isinstance(words, Exception):
+            raise words
+        return words
+
+    given, killed, words = [], [], iter([[(1, None)], RayError("gone\nfor good"), None])
+    stream = SimpleNamespace(next=SimpleNamespace(remote=lambda: next(words)))
+    made = SimpleNamespace(remote=lambda *all_of_it: given.extend(all_of_it) or stream)
+    ray = SimpleNamespace(
+        remote=lambda **_: lambda _: made, get=get, kill=killed.append, exceptions=SimpleNamespace(RayError=RayError)
+    )
+    work = Work(Product(METHODS["small"], Settings()), "out", address="ray://there:1")
+    afar = _Run(ray, work, "gate", "home", Stop())._stream(["task"], 1)
+    assert given == [work, "gate", "home", ["task"], 1]
+    assert afar.next() == [(1, None)]
+    with pytest.raises(Exception, match=r"^RayError: gone$"):
+        afar.next()
+    assert afar.next() is None
+    afar.end()
+    assert killed == [stream]
