@@ -28,8 +28,12 @@ TICK = 0.25  # seconds after which it is looked whether the run is to end
 BLOCKS = 5000  # in one dataset
 PATIENCE = 5.0  # seconds to reach a cluster's port
 STORE = 128 * 1024 * 1024  # bytes for the object store of a cluster of our own: tasks and outcomes are small
-ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
-"""Nothing is sent home; its core's remarks, and those that it would print between our lines, are left out."""
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent home
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # no remarks of its core
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # none between our lines
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that comes late must not start another cluster
+}
 CLIENT = "ray://"
 Heard = list[tuple[int, Said]]
 
@@ -110,7 +114,8 @@ class _Stream:
         self._unwanted = threading.Event()
         self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
         given = work, gate, home, tasks, size
-        threading.Thread(target=self._draw, args=given, daemon=True, name="figureground-ray").start()
+        self._thread = threading.Thread(target=self._draw, args=given, daemon=True, name="figureground-ray")
+        self._thread.start()
 
     def next(self) -> Heard | None:
         """What was said since, none where nothing within a moment, or None at the end. Raises _Broken."""
@@ -123,8 +128,9 @@ class _Stream:
         return heard  # type: ignore[no-any-return]
 
     def end(self) -> None:
-        """No more rows are wanted."""
+        """No more rows are wanted; Ray Data gets a moment to put its things away."""
         self._unwanted.set()
+        self._thread.join(1.0)
 
     def _draw(self, *given: Any) -> None:
         try:
