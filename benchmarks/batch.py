@@ -70,7 +70,7 @@ def memory(given: Options, folder: Path) -> Result:
             {"what": "a worker: MB; MB more in 10 000 pictures", "measured": f"{quarters(each)}; {slope(each):+.2f}"}
             for each in held.values()
         ),
-    ], met and f"{states[0]} done" in last and max(slope(driver), *grown) < 1
+    ], met and f"{states[0]} done" in last and max([slope(driver), *grown]) < 1
 
 
 def startup(given: Options, folder: Path) -> Result:

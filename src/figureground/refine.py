@@ -5,7 +5,6 @@ To add a refiner: a function here and a row in `REFINERS`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated
 
 import numpy as np
@@ -44,14 +43,8 @@ def clean(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05) -> Mask:
     """
     if not 0 <= min_part <= 1:
         raise UnknownOption(f"min_part is a share from 0 to 1, not {min_part:g}")
-    reach = max(1, round(RIM * max(mask.shape)))
-    place = _place(mask > FAINT, reach)
-    cleaned = _cleaned(mask[place], min_part, reach) if mask[place].size else None
-    if cleaned is None:
-        return mask
-    result = mask.copy()
-    result[place] = cleaned
-    return result
+    mask, pixels = _without_islands(mask, min_part)
+    return _without_pinholes(mask, PINHOLE * pixels)
 
 
 def guided(rgb: Rgb, mask: Mask, *, edge_radius: EdgeRadius = 0.0125) -> Mask:
@@ -85,40 +78,14 @@ REFINERS: Mapping[str, Callable[..., Mask]] = {
 }
 
 
-def _place(shape: Shape, margin: int) -> tuple[slice, slice]:
-    """The rows and columns of a box around a shape, with a margin as far as the picture goes; of nothing, none."""
-    import cv2
-
-    x, y, width, height = cv2.boundingRect(shape.view(np.uint8))
-    if not width:
-        return slice(0), slice(0)
-    return slice(max(0, y - margin), y + height + margin), slice(max(0, x - margin), x + width + margin)
-
-
-def _cleaned(mask: Mask, min_part: float, reach: int) -> Mask | None:
-    """The part of a mask that shows anything, with a margin of `reach` or up to the picture's border, cleaned; None: it is.
-
-    A hole lies within what shows, and what only lies within the margin is connected to the outside, so that nothing beyond
-    is needed.
-    """
-    with ThreadPoolExecutor(1) as beside:  # most masks have no islands, and their holes can be looked for meanwhile
-        holes = beside.submit(_holes, mask)
-        without, pixels = _without_islands(mask, min_part, reach)
-        found = holes.result()
-    if without is not mask:
-        found = _holes(without)
-    result = _without_pinholes(without, *found, PINHOLE * pixels)
-    return None if result is mask else result
-
-
-def _without_islands(mask: Mask, min_part: float, reach: int) -> tuple[Mask, int]:
+def _without_islands(mask: Mask, min_part: float) -> tuple[Mask, int]:
     """The mask without its islands and the rims around them, and how many pixels the other parts have."""
     numbers, stats = _parts(mask > FAINT, 8)
     small = _islands(mask, numbers, stats[:, 4], min_part)
     pixels = int(stats[1:, 4][~small[1:]].sum())
     if not small.any():
         return mask, pixels
-    result = mask.copy()
+    result, reach = mask.copy(), max(1, round(RIM * max(mask.shape)))
     for tile, window, inner in _tiles(mask.shape, reach, stats[small]):
         part = numbers[window]
         islands = small[part]
@@ -140,13 +107,9 @@ def _islands(mask: Mask, numbers: Numbers, counts: Numbers, min_part: float) -> 
     return small
 
 
-def _holes(mask: Mask) -> tuple[Numbers, Numbers]:
-    """The parts that may be holes."""
-    return _parts(mask < 1 - FAINT, 4)
-
-
-def _without_pinholes(mask: Mask, numbers: Numbers, stats: Numbers, limit: float) -> Mask:
+def _without_pinholes(mask: Mask, limit: float) -> Mask:
     """The mask with every hole of at most `limit` pixels closed."""
+    numbers, stats = _parts(mask < 1 - FAINT, 4)
     left, top, width, height, area = stats.T
     inside = (left > 0) & (top > 0) & (left + width < mask.shape[1]) & (top + height < mask.shape[0])
     small = inside & (area <= limit)
