@@ -39,6 +39,27 @@ def depth():
     return DepthAnythingForDepthEstimation(config), COMMON | said
 
 
+def prompted_depth():
+    from transformers import PromptDepthAnythingConfig, PromptDepthAnythingForDepthEstimation
+
+    plain, said = depth()
+    parts = ("backbone_config", "reassemble_hidden_size", "neck_hidden_sizes", "fusion_hidden_size", "head_hidden_size")
+    config = PromptDepthAnythingConfig(
+        **{name: getattr(plain.config, name) for name in parts}, patch_size=14, depth_estimation_type="metric", max_depth=20
+    )
+    return PromptDepthAnythingForDepthEstimation(config), said
+
+
+def glpn():
+    from transformers import GLPNConfig, GLPNForDepthEstimation
+
+    config = GLPNConfig(
+        hidden_sizes=[8, 8, 16, 16], depths=[1] * 4, num_attention_heads=[1, 1, 2, 2], mlp_ratios=[2] * 4,
+        decoder_hidden_size=8,
+    )  # fmt: skip
+    return GLPNForDepthEstimation(config), {"do_rescale": True, "do_resize": True, "resample": 2, "size_divisor": 32}
+
+
 def eomt():
     from transformers import EomtConfig, EomtForUniversalSegmentation
 
@@ -82,7 +103,14 @@ def oneformer():
     return OneFormerForUniversalSegmentation(config), COMMON | said
 
 
-MAKERS = {"depth": depth, "eomt": eomt, "mask2former": mask2former, "oneformer": oneformer}
+MAKERS = {
+    "depth": depth,
+    "glpn": glpn,
+    "prompted": prompted_depth,
+    "eomt": eomt,
+    "mask2former": mask2former,
+    "oneformer": oneformer,
+}
 
 
 @functools.cache

@@ -65,6 +65,32 @@ def test_the_answer_is_that_of_transformers(folder, path):
     assert np.abs(found.nearness - wanted).max() < 1e-4 * max(1, np.abs(wanted).max())
 
 
+@pytest.mark.parametrize("kind", ["glpn", "prompted"])
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
+def test_networks_that_say_metres_answer_as_in_transformers(tmp_path, kind, path):
+    import torch
+    from transformers.models.dpt.image_processing_pil_dpt import DPTImageProcessorPil
+    from transformers.models.glpn.image_processing_pil_glpn import GLPNImageProcessorPil
+
+    save(tmp_path, kind)
+    rgb = photograph(path)
+    network, said = model(kind)
+    processor = (GLPNImageProcessorPil if kind == "glpn" else DPTImageProcessorPil)(**said)
+    with torch.inference_mode():
+        outputs = network(processor(Image.fromarray(rgb), return_tensors="pt")["pixel_values"])
+    [wanted] = processor.post_process_depth_estimation(outputs, target_sizes=[rgb.shape[:2]])
+    metres = np.maximum(wanted["predicted_depth"].numpy(), depth.NEAREST)
+    found = load("depth", SETTINGS, weights=str(tmp_path))(rgb).nearness
+    assert np.abs(found * metres - 1).max() < 1e-3
+
+
+def test_a_picture_in_its_own_size_is_bounded_and_in_whole_patches():
+    size = depth.Size.of({"size_divisor": 32})
+    assert size.fit(480, 650) == (480, 640)
+    assert size.fit(3000, 4000) == (960, 1280)
+    assert size.fit(5, 100_000) == (32, 1280)
+
+
 def test_metres_become_nearness(folder, tmp_path):
     rgb = photograph(PICTURES[0])
     metric = load(

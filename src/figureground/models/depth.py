@@ -1,4 +1,4 @@
-"""How near each pixel is, from one still picture: any checkpoint for depth estimation, through torch.
+"""How near each pixel is, from one still picture: checkpoints for depth estimation, through torch.
 
 Paper: Yang et al., "Depth Anything V2", NeurIPS 2024. Weights: the small network of its authors, Apache-2.0 (its larger
 ones are CC BY-NC 4.0), model.safetensors on main, or any others named with `weights`. To add a short name: a row in `SHORT`.
@@ -26,7 +26,7 @@ SHORT = {
     "depth-outdoor": "depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf",
 }
 """Names for those who do not know the hub's."""
-FAMILY = Family("depth", "AutoModelForDepthEstimation", ("depth_anything", "dpt"))
+FAMILY = Family("depth", "AutoModelForDepthEstimation", ("depth_anything", "dpt", "glpn", "prompt_depth_anything"))
 
 CARD = Card(
     gives=DepthMap,
@@ -41,12 +41,13 @@ CARD = Card(
 
 
 LONGEST = 4  # times the processor's size: no picture, however narrow, becomes longer than that for the network
+LARGEST = 1280  # pixels of a side, for networks that look at a picture in its own size: they learned from ones of 640
 NEAREST = 0.01  # metres: what a metric network calls nearer is taken for this near
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """To which size a picture is brought: about height × width, in whole patches."""
+    """To which size a picture is brought: about height × width, in whole patches; or with neither, its own, rounded down."""
 
     height: int
     width: int
@@ -56,6 +57,8 @@ class Size:
     @classmethod
     def of(cls, said: Json) -> "Size":
         """What preprocessor_config.json says; raises WeightsError for what cannot be followed."""
+        if "size" not in said and (divisor := side(said, "size_divisor")) and said.get("do_resize", True) is not False:
+            return cls(0, 0, keep_aspect=True, multiple=divisor)
         size = said.get("size")
         size = size if isinstance(size, dict) else {"height": size, "width": size}
         height, width = side(size, "height"), side(size, "width")
@@ -66,11 +69,17 @@ class Size:
 
     def fit(self, height: int, width: int) -> tuple[int, int]:
         """The network's height and width for a picture: of the two scales the one nearer to 1, for both sides."""
+        if not self.height:
+            scale = min(1.0, LARGEST / max(height, width))
+            return self._floor(height * scale), self._floor(width * scale)
         tall, wide = self.height / height, self.width / width
         if self.keep_aspect:
             tall = wide = wide if abs(1 - wide) < abs(1 - tall) else tall
             tall = wide = min(tall, LONGEST * max(self.height, self.width) / max(height, width))
         return self._whole(tall * height), self._whole(wide * width)
+
+    def _floor(self, length: float) -> int:
+        return max(1, int(length) // self.multiple) * self.multiple
 
     def _whole(self, length: float) -> int:
         return max(1, round(length / self.multiple)) * self.multiple
@@ -108,7 +117,7 @@ class Depth:
 
 def is_metric(config: Json) -> bool:
     """Whether a checkpoint says metres, which grow with distance; all others here say what grows with nearness."""
-    return bool(config.get("depth_estimation_type") == "metric")
+    return config.get("depth_estimation_type") == "metric" or config.get("model_type") == "glpn"
 
 
 def load(
@@ -119,7 +128,9 @@ def load(
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
     require(FAMILY)
     checkpoint = fetch(SHORT.get(weights, weights), settings, FAMILY)
-    size, tones, metric = Size.of(checkpoint.preprocessor), Tones.of(checkpoint.preprocessor), is_metric(checkpoint.config)
+    said = checkpoint.preprocessor
+    tones = Tones.of(said if "image_mean" in said else {**said, "do_normalize": False})
+    size, metric = Size.of(said), is_metric(checkpoint.config)
     return Depth(checkpoint.name, checkpoint.licence, size, tones, metric, load_network(checkpoint, settings, FAMILY))
 
 
