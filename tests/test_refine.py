@@ -294,3 +294,13 @@ def test_clean_then_guided():
     wanted = guided(rgb, clean(rgb, mask, min_part=0.1), edge_radius=0.02)
     np.testing.assert_array_equal(clean_guided(rgb, mask, min_part=0.1, edge_radius=0.02), wanted)
     assert REFINERS["clean+guided"] is clean_guided
+
+
+def test_more_parts_than_sixteen_bits_can_number():
+    mask = np.zeros((600, 600), np.float32)
+    mask[::2, ::2] = 1  # 90 000 parts of one pixel each, of which none is smaller than the others
+    assert np.array_equal(clean(None, mask), mask)
+    mask[:200, :200] = 1
+    cleaned = clean(None, mask)
+    assert cleaned[:200, :200].all()
+    assert not cleaned[210:, 210:].any()

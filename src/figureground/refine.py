@@ -15,7 +15,7 @@ from figureground.maps import Mask, Rgb
 
 Floats = NDArray[np.floating]
 Shape = NDArray[np.bool_]
-Numbers = NDArray[np.int32]
+Numbers = NDArray[np.integer]
 
 FAINT = 0.1  # what is no more than this counts as background where parts are told apart, and 1 − this as foreground
 PINHOLE = 0.001  # share of the subject's area up to which a hole is a fault; the gap between arm and body is larger
@@ -126,8 +126,12 @@ def _parts(shape: Shape, connectivity: int) -> tuple[Numbers, Numbers]:
     """Connected parts: numbers, (H, W), 0 outside the shape; x, y, width, height, area of each, (parts + 1, 5)."""
     import cv2
 
-    _, numbers, stats, _ = cv2.connectedComponentsWithStats(shape.view(np.uint8), connectivity=connectivity)
-    return np.asarray(numbers, np.int32), np.asarray(stats, np.int32)
+    binary = shape.view(np.uint8)
+    try:  # 16 bits do for nearly every mask, and take half the time
+        _, numbers, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=connectivity, ltype=cv2.CV_16U)
+    except cv2.error:
+        _, numbers, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=connectivity)
+    return np.asarray(numbers), np.asarray(stats, np.int32)
 
 
 def _grown(shape: Shape, reach: int) -> Shape:
