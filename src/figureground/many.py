@@ -53,13 +53,15 @@ FOLDER = click.Path(path_type=Path)
     metavar="N",
     help="Processes, or actors of a cluster (N-M: a range); else one a core.",
 )
-@click.option("--picture-seconds", type=click.FloatRange(0), default=300, show_default=True, help="A picture may take; 0: any.")
+@click.option(
+    "--picture-seconds", type=click.FloatRange(0), default=300, show_default=True, help="What a picture may take; 0: any."
+)
 @click.option(
     "--picture-memory",
     type=click.IntRange(0),
     default=0,
     metavar="MB",
-    help="A picture may take above what its worker holds (Linux); else any.",
+    help="What a picture may take above what its worker holds (Linux); else any.",
 )
 @click.option("--engine", default="local", show_default=True, metavar="NAME", help="local, or ray.")
 @click.option("--address", default="auto", show_default=True, help="Of a Ray cluster: auto, local, or ray://HOST:PORT.")
