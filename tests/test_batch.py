@@ -415,12 +415,14 @@ def test_moved_inputs_replace_nothing(photos, tmp_path):
 def test_archives_lists_and_tables_in_one_batch(photos, tmp_path):
     with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
         archive.write(photos / "b.jpg", "x/b.jpg")
+        archive.writestr("bad.jpg", b"no picture")
     (tmp_path / "list.txt").write_text(f"{photos}/f.bmp\n")
     (tmp_path / "t.csv").write_text(f"id,path\n1,{photos}/g.tif\n")
     end = command(
         "batch", tmp_path / "some.zip", f"@{tmp_path}/list.txt", tmp_path / "t.csv", tmp_path / "out", "--format", "webp"
     )
-    assert end.code == 0
+    assert end.code == 1
+    assert f"unsupported_format: {tmp_path}/some.zip::bad.jpg is not a JPEG" in end.err
     assert sorted(files(tmp_path / "out")) == ["f.cutout.webp", "g.cutout.webp", "x/b.cutout.webp"]
 
 

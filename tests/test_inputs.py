@@ -162,7 +162,7 @@ def test_members_of_archives_are_read_and_cannot_leave_the_folder(tree, tmp_path
     found = listed(path)
     assert sorted(facts(found)) == [("a.PNG", ""), ("notes.txt", "not_a_picture"), ("sub/c.webp", "")]
     assert all(item.stamp for item in found)
-    read = {item.name: open_source(item.source, Settings()) for item in found}
+    read = {item.name: open_source(item.source, Settings()).data for item in found}
     assert read["a.PNG"] == b"a.PNG"
     assert read["sub/c.webp"] == b"sub/c.webp"
 

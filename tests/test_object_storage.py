@@ -84,7 +84,7 @@ def test_objects_are_items_with_checksums(bucket):
     assert all(item.stamp for item in found)
     assert [item.name for item in items("s3://shop/in/*.jpg", Reading())] == ["a.jpg", "c.jpg", "cut.jpg"]
     assert [item.name for item in items("s3://shop/in/a.jpg", Reading())] == ["a.jpg"]
-    assert open_source(found[0].source, Settings()) == encoded(0, ".jpg")
+    assert open_source(found[0].source, Settings()).data == encoded(0, ".jpg")
 
 
 def test_a_batch_from_a_bucket_to_a_bucket(bucket, tmp_path):

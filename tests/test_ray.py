@@ -1,5 +1,6 @@
 """The Ray engine: the same files and rows as the local engine's, whatever is killed."""
 
+import errno
 import json
 import os
 import signal
@@ -7,7 +8,9 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,15 +23,20 @@ from commandline import command
 from figureground.engines import Stop, Work
 from figureground.engines._actor import Actor, Gate, Home, said, table, tasks
 from figureground.engines._hand import TRIES
-from figureground.engines.ray import _Run
-from figureground.errors import CannotGoOn
+from figureground.engines._worker import kept
+from figureground.engines.ray import AHEAD, _drawn, _home, _Run, _Stream
+from figureground.errors import CannotGoOn, WriteFailed
 from figureground.ledger import Outcome, Task
 from figureground.methods import METHODS
+from figureground.picture import Encoded
+from figureground.places import Folder
 from figureground.products import Product
 from figureground.settings import Settings
 from photographs import PICTURES
 
+BYTES = "--rows", "bytes", "--move-inputs", "done"
 FACTS = "source, stem, state, code, message, width, height, coverage, certainty, box, files"
+WORK = Work(Product(METHODS["small"], Settings()), "out")
 with_ray = pytest.mark.skipif(not (find_spec("ray") and find_spec("pyarrow")), reason="ray is not installed")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -51,14 +59,15 @@ def place(tmp_path):
     return tmp_path
 
 
-def words(out, address, *more):
-    return [sys.executable, "-m", "figureground", "batch", "in", out, "--json", "--engine", "ray", "--address", address, *more]
+def words(out, address, *more, inputs=("in",)):
+    cluster = "--engine", "ray", "--address", address
+    return [sys.executable, "-m", "figureground", "batch", *inputs, out, "--json", *cluster, *more]
 
 
-def batch(place, out, address, *more, **environment):
+def batch(place, out, address, *more, inputs=("in",), **environment):
     """The command in a process of its own: Ray warns of much in its imports."""
     given = {"capture_output": True, "text": True, "errors": "surrogateescape", "timeout": 120, "env": os.environ | environment}
-    return subprocess.run(words(out, address, *more), check=False, cwd=place, **given)
+    return subprocess.run(words(out, address, *more, inputs=inputs), check=False, cwd=place, **given)
 
 
 @contextmanager
@@ -99,7 +108,11 @@ def told(lines):
 @pytest.fixture
 def undisturbed(place):
     """What the local engine makes of the pictures: files and rows."""
-    ended = command("batch", place / "in", place / "plain", "--workers", 1, "--json")
+    return plain(place, "in")
+
+
+def plain(place, *inputs):
+    ended = command("batch", *(place / each for each in inputs), place / "plain", "--workers", 1, "--json")
     assert ended.code == 1
     return files(place / "plain"), [(source.removeprefix(f"{place}/"), *rest) for source, *rest in _plain_rows(place)]
 
@@ -115,6 +128,21 @@ def test_files_and_rows_are_those_of_the_local_engine(place, ray, undisturbed):
     assert (files(place / "out"), rows(place / "out")) == undisturbed
     assert json.loads(ended.stdout.splitlines()[-1])["summary"]["failed"] == 2
     assert len(told(ended.stdout.splitlines())) == 22
+
+
+@with_ray
+def test_with_bytes_as_rows_the_driver_reads_and_writes(place, ray):
+    with zipfile.ZipFile(place / "some.zip", "w") as archive:
+        archive.write(place / "in" / "03.jpg", "good.jpg")
+        archive.writestr("cut.jpg", (place / "in" / "04.jpg").read_bytes()[:400])
+    inputs = "in", "some.zip"
+    expected = plain(place, *inputs)
+    ended = batch(place, "out", ray.address, "--workers", "2", *BYTES, inputs=inputs, **ray.environment)
+    assert ended.returncode == 1, ended.stderr
+    assert (files(place / "out"), rows(place / "out")) == expected
+    assert len(told(ended.stdout.splitlines())) == 24
+    assert {path.name for path in (place / "in").iterdir()} == {"bad.jpg", os.fsdecode(b"\xff.png")}
+    assert len(list((place / "done").iterdir())) == 20
 
 
 @with_ray
@@ -207,6 +235,11 @@ def test_only_a_cluster_takes_a_range_of_workers(place):
     command("batch", place / "in", place / "out", "--workers", "3-2").refused(2, "such as 2-16, but '3-2' came")
 
 
+def test_only_a_cluster_takes_bytes_as_rows(place):
+    command("batch", place / "in", place / "out", "--rows", "bytes").refused(2, "--rows bytes wants --engine ray")
+    assert not (place / "out").exists()
+
+
 def test_the_gate_counts_tries_and_closes():
     gate = Gate()
     assert [gate.enter(7), gate.enter(7), gate.enter(8)] == [1, 2, 1]
@@ -231,7 +264,8 @@ def test_actors_must_share_folders(tmp_path, monkeypatch):
 
 @with_ray
 def test_tasks_travel_whatever_their_names():
-    some = [Task(1, "a.jpg", "a"), Task(2, os.fsdecode(b"\xff/\xc3.png"), os.fsdecode(b"\xff"))]
+    name = os.fsdecode(b"\xff/\xc3.png")
+    some = [Task(1, "a.jpg", "a"), Task(2, name, os.fsdecode(b"\xff")), Task(3, name, "c", Encoded(b"", name))]
     assert list(tasks(table(some))) == some
 
 
@@ -239,8 +273,7 @@ def test_tasks_travel_whatever_their_names():
 def actor(monkeypatch):
     """An actor whose gate gives the numbers that it is asked for, in words that need no Ray."""
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=lambda number: number))
-    work = Work(Product(METHODS["small"], Settings()), "out")
-    return Actor(work, SimpleNamespace(enter=SimpleNamespace(remote=lambda number: number)), Home("nowhere", "nowhere/token"))
+    return Actor(WORK, SimpleNamespace(enter=SimpleNamespace(remote=lambda number: number)), Home("nowhere", "nowhere/token"))
 
 
 @with_ray
@@ -252,6 +285,102 @@ def test_an_actor_does_not_begin_what_the_gate_refuses_or_what_lost_others(actor
     assert (lost.state, lost.code) == ("failed", "resource_limit")
     assert isinstance(fault, CannotGoOn)
     assert fault.exit_code == 3
+
+
+@with_ray
+def test_with_bytes_as_rows_an_actor_needs_no_folder(actor, tmp_path):
+    """Neither the picture nor the folders of the files are on its machine."""
+    actor.work = replace(actor.work, out=str(tmp_path / "out"), rows="bytes")
+    with _home(replace(WORK, rows="bytes")) as actor.home:
+        pass
+    good, bad = Encoded(PICTURES[0].read_bytes(), "gone/a.jpg"), Encoded(b"no picture", "gone/b.jpg")
+    tasks = [Task(1, good.source, "sub/a", good), Task(2, bad.source, "b", bad)]
+    (_, made), (_, failed) = said(actor(table(tasks)))
+    actor.outcomes.close()  # or its process would outlive a failure here
+    assert (made.state, list(made.contents), dict(made.files)) == ("done", ["sub/a.cutout.png"], {})
+    assert made.contents["sub/a.cutout.png"].startswith(b"\x89PNG")
+    assert (failed.state, failed.code) == ("failed", "unsupported_format")
+    assert failed.message.startswith("gone/b.jpg is not a JPEG")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_token_is_asked_for_only_where_actors_write(tmp_path):
+    with _home(replace(WORK, out=str(tmp_path))) as home:
+        assert Path(home.token).exists()
+    with _home(replace(WORK, out=str(tmp_path), rows="bytes")) as home:
+        assert home.token == ""
+        assert not list(tmp_path.iterdir())
+
+
+def test_pictures_are_read_up_to_a_bound(tmp_path, monkeypatch):
+    """Of bytes, but a block for each actor in any case; what cannot be read is an outcome, an address is left as it is."""
+    monkeypatch.setattr("figureground.engines.ray.BYTES", 25)
+    (tmp_path / "a.jpg").write_bytes(b"0123456789")
+    sources = [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg"), "http://a.invalid/c.jpg"]
+    work = replace(WORK, rows="bytes", workers=2)
+    given = (Task(number, sources[number % 3], "") for number in range(12))
+    first = list(_drawn(work, given, 1, Stop()))
+    assert [each.number for each in first] == list(range(7))
+    assert [getattr(each, "code", "") for each in first] == ["", "not_found", ""] * 2 + [""]
+    assert first[0].picture == Encoded(b"0123456789", sources[0])
+    assert first[2] == Task(2, sources[2], "")
+    assert [each.number for each in _drawn(replace(work, workers=9), given, 1, Stop())] == [7, 8, 9, 10, 11]
+    given = iter([Task(number, sources[0], "") for number in range(12)])
+    assert len(list(_drawn(replace(work, workers=9), given, 1, Stop()))) == 9
+    assert len(list(_drawn(work, given, 1, Stop(soft=True)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "code"),
+    [
+        (None, "done", ""),
+        (OSError(errno.ENOSPC, "full"), "stopped", "write_error"),
+        (OSError(errno.ENAMETOOLONG, "long"), "failed", "write_error"),
+        (RuntimeError("odd"), "failed", "internal"),
+    ],
+)
+def test_the_driver_writes_what_actors_made(tmp_path, monkeypatch, error, state, code):
+    def faulty(data, target):
+        if not error:
+            return target.write_bytes(data)
+        if isinstance(error, OSError):
+            raise WriteFailed("cannot be written") from error
+        raise error
+
+    monkeypatch.setattr("figureground.places.write", faulty)
+    made = Outcome(1, "done", seconds=2.0, width=7, contents={"a.cutout.png": b"12345"})
+    ended = kept(WORK, Folder(str(tmp_path)), Task(1, "a.jpg", "a"), made)
+    assert (ended.state, ended.code, dict(ended.contents)) == (state, code, {})
+    assert 2.0 <= ended.seconds < 3.0
+    assert dict(ended.files) == ({} if error else {"a.cutout.png": 5})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == ({} if error else {"a.cutout.png": b"12345"})
+
+
+def test_the_driver_reads_back_what_it_wrote(tmp_path, monkeypatch):
+    monkeypatch.setattr(Folder, "read", lambda self, name: b"other")
+    made = Outcome(1, "done", contents={"a.png": b"1"})
+    ended = kept(replace(WORK, read_back=True), Folder(str(tmp_path)), Task(1, "a.jpg", "a"), made)
+    assert (ended.state, ended.code) == ("failed", "write_error")
+    assert "reads back otherwise" in ended.message
+
+
+def test_a_stream_that_nobody_hears_waits_and_can_be_ended(monkeypatch):
+    """Outcomes with files must not pile up in the driver."""
+    drawn = []
+
+    def many(**_):
+        for number in range(100):
+            drawn.append(number)
+            yield [(number, None)]
+
+    monkeypatch.setattr("figureground.engines.ray._dataset", lambda *given: SimpleNamespace(iter_batches=many))
+    monkeypatch.setattr("figureground.engines.ray.said", lambda block: block)
+    stream = _Stream(WORK, None, Home("."), [], 1)
+    assert stream.next() == [(0, None)]
+    time.sleep(0.5)
+    assert len(drawn) <= AHEAD + 2
+    stream.end()
+    assert not stream._thread.is_alive()
 
 
 class Dataset:
@@ -272,8 +401,7 @@ class Dataset:
 def run(monkeypatch):
     def made(most):
         gate = SimpleNamespace(heard=SimpleNamespace(remote=lambda number: None))
-        made = _Run(None, None, gate, Home("."), Stop())
-        monkeypatch.setattr(made, "work", Work(Product(METHODS["small"], Settings()), "out"))
+        made = _Run(None, WORK, gate, Home("."), Stop())
         monkeypatch.setattr("figureground.engines.ray._dataset", lambda *given: Dataset(given[3], most))
         return made
 
@@ -319,7 +447,7 @@ def test_through_the_client_the_stream_is_an_actor(monkeypatch):
     ray = SimpleNamespace(
         remote=lambda **_: lambda _: made, get=get, kill=killed.append, exceptions=SimpleNamespace(RayError=RayError)
     )
-    work = Work(Product(METHODS["small"], Settings()), "out", address="ray://there:1")
+    work = replace(WORK, address="ray://there:1")
     afar = _Run(ray, work, "gate", "home", Stop())._stream(["task"], 1)
     assert given == [work, "gate", "home", ["task"], 1]
     assert afar.next() == [(1, None)]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from figureground import engines
-from figureground.engines import Stop, Work
+from figureground.engines import Rows, Stop, Work
 from figureground.errors import CannotGoOn, InputError, UsageError, WriteFailed
 from figureground.inputs import Item, Reading, items
 from figureground.ledger import NAME, Ledger, Order, Outcome, Task
@@ -47,6 +47,7 @@ class Batch:
     address: str = "auto"
     workers: int | None = None
     fewest: int = 0
+    rows: Rows = "paths"
     resume: bool = True
     retry_failed: bool = False
     overwrite: bool = False
@@ -99,6 +100,8 @@ def _checked(batch: Batch) -> Work:
         raise UsageError(f"--shard is i/n with 1 <= i <= n, but {batch.shard[0]}/{batch.shard[1]} came")
     if batch.engine == "local" and batch.fewest not in (0, batch.workers):
         raise UsageError(f"--workers {batch.fewest}-{batch.workers} wants --engine ray; the local engine takes one number")
+    if batch.engine == "local" and batch.rows != "paths":
+        raise UsageError(f"--rows {batch.rows} wants --engine ray; workers of the local engine read and write files themselves")
     batch.after.check()
     _refuse_overlap(batch)
     for folder in (batch.folder, *([] if is_remote(batch.out) else [Path(batch.out)])):
@@ -109,8 +112,8 @@ def _checked(batch: Batch) -> Work:
     workers = batch.workers or cores()
     settings = batch.product.settings
     product = replace(batch.product, settings=replace(settings, threads=share(settings, workers)))
-    limits = batch.picture_seconds, batch.picture_memory
-    return Work(product, batch.out, batch.suffix, workers, *limits, batch.after.asked, batch.address, batch.fewest)
+    limits, cluster = (batch.picture_seconds, batch.picture_memory), (batch.address, batch.fewest)
+    return Work(product, batch.out, batch.suffix, workers, *limits, batch.after.asked, *cluster, rows=batch.rows)
 
 
 def _refuse_overlap(batch: Batch) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from figureground.errors import CannotGoOn
 from figureground.inputs import Item
+from figureground.picture import Encoded
 from figureground.places import Place, key
 
 NAME = "figureground-ledger"
@@ -55,16 +56,15 @@ CREATE INDEX IF NOT EXISTS keys ON pictures (key);
 CREATE INDEX IF NOT EXISTS states ON pictures (run, state);
 """
 
-State = Literal["waiting", "done", "failed", "skipped"]
-
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One picture to be worked on: its row, where it comes from, and what its files are called, without view and suffix."""
+    """One picture: its row, its source, what its files are called, without view and suffix, and its bytes, if they travel."""
 
     number: int
     source: str
     stem: str
+    picture: Encoded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class Outcome:
 
     state : `done`, `failed` (of which `code` and `message` say why), or `stopped`: the run cannot go on, and the picture waits.
     seconds : wall time. coverage, certainty : as `Separation.info` gives them. files : the size of each file in bytes, by name.
+    contents : the files themselves, by name, where they travel with it and are still to be written.
     """
 
     number: int
@@ -86,6 +87,7 @@ class Outcome:
     certainty: float | None = None
     box: list[int] | None = None
     files: Mapping[str, int] = field(default_factory=dict)
+    contents: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,13 @@ FOLDER = click.Path(path_type=Path)
 )
 @click.option("--engine", default="local", show_default=True, metavar="NAME", help="local, or ray.")
 @click.option("--address", default="auto", show_default=True, help="Of a Ray cluster: auto, local, or ray://HOST:PORT.")
+@click.option(
+    "--rows",
+    type=click.Choice(["paths", "bytes"]),
+    default="paths",
+    show_default=True,
+    help="What a Ray cluster's actors get: paths of a disk that they share, or pictures themselves.",
+)
 @click.option("--shard", callback=_shard, metavar="I/N", help="Do the I-th of N parts: one job of an array of jobs.")
 @click.option("--ledger", type=FOLDER, help="Folder for the ledger; else the folder of the outputs.")
 @click.option("--watch", is_flag=True, help="Go on as pictures come, until stopped.")

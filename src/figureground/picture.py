@@ -20,11 +20,26 @@ from figureground.maps import Mask, Rgb
 from figureground.pixels import Pixels, Upright, seen, strips, upright
 from figureground.settings import Settings
 
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | NDArray[Any] | Image.Image
-"""A path, an http(s) URL, '-' for stdin, an encoded picture as bytes or a binary stream, an array, a PIL image."""
-
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://|(data|file|blob|javascript|mailto):", re.IGNORECASE)
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An encoded picture that was read already: its bytes, and where they come from, which messages call it by."""
+
+    data: bytes
+    source: str
+
+    @classmethod
+    def of_file(cls, path: str, settings: Settings) -> "Encoded":
+        """All of a regular file, of at most `settings.max_bytes`. Raises UnreadablePicture, PictureTooLarge."""
+        with refusals(printable(path)):
+            return cls(_from_file(path, settings), path)
+
+
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Encoded | BinaryIO | NDArray[Any] | Image.Image
+"""A path, an http(s) URL, '-' for stdin, an encoded picture as bytes or a binary stream, an array, a PIL image."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +108,8 @@ def _encoded(source: Any, settings: Settings) -> tuple[str, str, Callable[[], by
     """Name, label and a way to the bytes of a source that holds an encoded picture."""
     if isinstance(source, bytes | bytearray | memoryview):
         return "bytes", "the picture", lambda: bytes(source)
+    if isinstance(source, Encoded):
+        return stem(source.source), printable(source.source), lambda: source.data
     if source == "-":
         return stem("-"), "stdin", lambda: _from_stdin(settings)
     if isinstance(source, str) and (scheme := _SCHEME.match(source)):

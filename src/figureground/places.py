@@ -17,7 +17,7 @@ from typing import IO, Any, Protocol
 
 from figureground.errors import MissingExtra, UnreadablePicture, UsageError, WriteFailed
 from figureground.output import PART, make_folder, write
-from figureground.picture import from_stream
+from figureground.picture import Encoded, from_stream
 from figureground.settings import Settings
 
 MEMBER = "::"
@@ -53,8 +53,8 @@ def filesystem(address: str) -> tuple[Any, str]:
         ) from error
 
 
-def open_source(source: str, settings: Settings) -> str | bytes:
-    """What `Picture.read` takes for a source: itself where it is a path or an http(s) address, else its bytes.
+def open_source(source: str, settings: Settings) -> str | Encoded:
+    """What `Picture.read` takes for a source: itself where it is a path or an http(s) address, else its bytes, with its name.
 
     Raises UnreadablePicture, PictureTooLarge.
     """
@@ -67,10 +67,10 @@ def open_source(source: str, settings: Settings) -> str | bytes:
     return source
 
 
-def _bounded(source: str, settings: Settings, opened: Callable[[], IO[bytes]]) -> bytes:
+def _bounded(source: str, settings: Settings, opened: Callable[[], IO[bytes]]) -> Encoded:
     try:
         with opened() as file:
-            return from_stream(file, settings, f"'{source}'")
+            return Encoded(from_stream(file, settings, f"'{source}'"), source)
     except FileNotFoundError as error:
         raise UnreadablePicture(f"'{source}' is not there", code="not_found", picture=source) from error
     except PermissionError as error:

@@ -9,10 +9,13 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Literal
 
 from figureground.errors import UnknownName
 from figureground.ledger import Outcome, Task
 from figureground.products import Product
+
+Rows = Literal["paths", "bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,8 @@ class Work:
     the product's settings are those of one of them. seconds : what a picture may take; 0: any. memory : megabytes that a
     picture may take above what its worker holds before it; 0: any. read_back : whether files are read again and compared.
     address : of a cluster, for engines that have one. fewest : how many work at least, where the engine can do with fewer
-    than `workers` and find more; 0: exactly `workers`.
+    than `workers` and find more; 0: exactly `workers`. rows : what a task is to a worker: `paths`, which it reads and writes
+    itself, or `bytes`, where pictures come and files go with the rows.
     """
 
     product: Product
@@ -35,6 +39,7 @@ class Work:
     read_back: bool = False
     address: str = "auto"
     fewest: int = 0
+    rows: Rows = "paths"
 
     @property
     def endings(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from figureground.engines import Stop, Work, local
 from figureground.engines._hand import TRIES
 from figureground.errors import CannotGoOn, FigureGroundError
 from figureground.ledger import Outcome, Task
+from figureground.picture import Encoded
 
 Said = Outcome | FigureGroundError | None
 """Of one row: its outcome, what no actor can go on with, or nothing where it was not begun, for the run is to end."""
@@ -49,7 +50,8 @@ class Gate:
 class Home:
     """What the actors' machines must share with the one that the run began on.
 
-    folder : where relative paths begin. token : a file in the folder of the outputs; empty where these are in object storage.
+    folder : where relative paths begin. token : a file in the folder of the outputs; empty where these are in object storage,
+    or are not the actors' to write.
     """
 
     folder: str
@@ -88,7 +90,7 @@ class Actor:
 
         said = [(task.number, pickle.dumps(self._one(task))) for task in tasks(rows)]
         numbers, words = zip(*said, strict=True)
-        return pa.table({"number": pa.array(numbers, pa.int64()), "said": pa.array(words, pa.binary())})
+        return pa.table({"number": pa.array(numbers, pa.int64()), "said": pa.array(words, pa.large_binary())})
 
     def _one(self, task: Task) -> Said:
         import ray
@@ -122,6 +124,7 @@ def table(block: list[Task]) -> Any:
     import pyarrow as pa
 
     columns: dict[str, Any] = {"number": pa.array([task.number for task in block], pa.int64())}
+    columns["picture"] = pa.array([task.picture and task.picture.data for task in block], pa.large_binary())
     for name in ("source", "stem"):
         columns[name] = pa.array([os.fsencode(getattr(task, name)) for task in block], pa.binary())
     return pa.table(columns)
@@ -130,7 +133,8 @@ def table(block: list[Task]) -> Any:
 def tasks(rows: Any) -> Iterator[Task]:
     """The tasks of a `table`."""
     for row in rows.to_pylist():
-        yield Task(row["number"], os.fsdecode(row["source"]), os.fsdecode(row["stem"]))
+        source, data = os.fsdecode(row["source"]), row["picture"]
+        yield Task(row["number"], source, os.fsdecode(row["stem"]), None if data is None else Encoded(data, source))
 
 
 def said(rows: Any) -> Iterator[tuple[int, Said]]:

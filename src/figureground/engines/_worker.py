@@ -1,14 +1,15 @@
-"""One task done, whatever the engine: read, separate, encode, write, and say what became of it."""
+"""One task done, whatever the engine: read, separate, encode, write, and say what became of it; each piece stands by itself."""
 
 import errno
 import time
-from typing import Any
+from dataclasses import replace
 
 from figureground.engines import Work
 from figureground.errors import FigureGroundError, InputError, NoForeground, WriteFailed
 from figureground.ledger import Outcome, Task
+from figureground.picture import Encoded
 from figureground.pipeline import Clock, Separator
-from figureground.places import open_source, place
+from figureground.places import Place, open_source, place, scheme
 from figureground.products import make
 
 LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENODEV, errno.ESTALE})
@@ -16,46 +17,80 @@ LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errn
 
 
 class Worker:
-    """A network made ready, and a place to write to."""
+    """A network made ready, and a place to write to, unless the files go back with the outcomes."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
         self.separate = Separator(work.product.method, work.product.settings)
-        self.place = place(work.out)
+        self.place = place(work.out) if work.rows == "paths" else None
 
     def __call__(self, task: Task) -> Outcome:
         """Do one task; nothing is raised."""
         began = time.perf_counter()
         try:
-            facts, files = self._do(task)
-        except (InputError, NoForeground) as error:
-            lasting = isinstance(error, WriteFailed) and getattr(error.__cause__, "errno", None) in LASTING
-            return _ended(task, "stopped" if lasting else "failed", error.code, str(error), began)
-        except FigureGroundError as error:  # weights, a missing extra: the next picture would meet it too
-            return _ended(task, "stopped", error.code, str(error), began)
-        except Exception as error:  # our own fault; the next picture may be well
-            message = " ".join(f"{type(error).__name__}: {error}".split())
-            return _ended(task, "failed", "internal", message[:500], began)
-        seconds = time.perf_counter() - began
-        return Outcome(task.number, "done", seconds=seconds, files=files, **facts)
+            made = self._made(task)
+            outcome = written(self.work, self.place, task, made) if self.place else made
+        except Exception as error:
+            return ended(task, error, began)
+        return replace(outcome, seconds=time.perf_counter() - began)
 
-    def _do(self, task: Task) -> tuple[dict[str, Any], dict[str, int]]:
-        """What is noted of the picture, and the size of each file."""
+    def _made(self, task: Task) -> Outcome:
+        """What is noted of the picture, and the contents of its files."""
         work = self.work
-        source = open_source(task.source, work.product.settings)
+        source = task.picture or open_source(task.source, work.product.settings)
         views = dict.fromkeys(work.product.views, work.suffix)
         made = make(work.product, self.separate, source, views, task.source, Clock())
-        files = {}
-        for view, data in made.files.items():
-            name = f"{task.stem}.{view}{work.suffix}"
-            self.place.write(data, name)
-            if work.read_back and self.place.read(name) != data:
-                raise WriteFailed(
-                    f"'{name}' reads back otherwise than it was written; look after the disk", picture=task.source
-                )
-            files[name] = len(data)
-        return {each: made.facts[each] for each in ("width", "height", "coverage", "certainty", "box")}, files
+        facts = {each: made.facts[each] for each in ("width", "height", "coverage", "certainty", "box")}
+        files = {f"{task.stem}.{view}{work.suffix}": data for view, data in made.files.items()}
+        return Outcome(task.number, "done", contents=files, **facts)  # type: ignore[arg-type]  # facts are plain data
 
 
-def _ended(task: Task, state: str, code: str, message: str, began: float) -> Outcome:
-    return Outcome(task.number, state, code, message, time.perf_counter() - began)  # type: ignore[arg-type]  # two of its literals
+def brought(work: Work, task: Task) -> Task | Outcome:
+    """The task with its picture's bytes, or what became of it where these cannot be read; nothing is raised.
+
+    An http(s) address is left to whoever works on it: `download.fetch` is the one way to the web.
+    """
+    began = time.perf_counter()
+    try:
+        source = open_source(task.source, work.product.settings)
+        if isinstance(source, str):
+            if scheme(source):
+                return task
+            source = Encoded.of_file(source, work.product.settings)
+        return replace(task, picture=source)
+    except Exception as error:
+        return ended(task, error, began)
+
+
+def kept(work: Work, target: Place, task: Task, outcome: Outcome) -> Outcome:
+    """The outcome after its files, where these came with it, were written; nothing is raised."""
+    began = time.perf_counter() - outcome.seconds
+    try:
+        outcome = written(work, target, task, outcome)
+    except Exception as error:
+        return ended(task, error, began)
+    return replace(outcome, seconds=time.perf_counter() - began)
+
+
+def written(work: Work, target: Place, task: Task, made: Outcome) -> Outcome:
+    """Write the files, and read each back if that is asked for; of the outcome only their sizes remain. Raises WriteFailed."""
+    for name, data in made.contents.items():
+        target.write(data, name)
+        if work.read_back and target.read(name) != data:
+            raise WriteFailed(f"'{name}' reads back otherwise than it was written; look after the disk", picture=task.source)
+    return replace(made, files={name: len(data) for name, data in made.contents.items()}, contents={})
+
+
+def ended(task: Task, error: Exception, began: float) -> Outcome:
+    """What an error makes of a task: `failed`, or `stopped` where the next picture would meet it too.
+
+    began : on the clock of `time.perf_counter`.
+    """
+    seconds = time.perf_counter() - began
+    if isinstance(error, InputError | NoForeground):
+        lasting = isinstance(error, WriteFailed) and getattr(error.__cause__, "errno", None) in LASTING
+        return Outcome(task.number, "stopped" if lasting else "failed", error.code, str(error), seconds)
+    if isinstance(error, FigureGroundError):  # weights, a missing extra
+        return Outcome(task.number, "stopped", error.code, str(error), seconds)
+    message = " ".join(f"{type(error).__name__}: {error}".split())  # our own fault; the next picture may be well
+    return Outcome(task.number, "failed", "internal", message[:500], seconds)

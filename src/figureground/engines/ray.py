@@ -1,7 +1,7 @@
 """Actors of a Ray cluster: Ray Data hands them blocks of tasks, replaces those that are lost, and brings outcomes back.
 
-The files are written where the actors run, so inputs and outputs must be reached from every machine: a shared disk or
-object storage. Only tasks and outcomes travel.
+With paths as rows the files are written where the actors run, so inputs and outputs must be reached from every machine: a
+shared disk or object storage. With bytes as rows the driver reads and writes, and pictures and files travel.
 """
 
 import logging
@@ -12,7 +12,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,17 @@ from typing import Any
 from figureground.engines import Stop, Work
 from figureground.engines._actor import Actor, Gate, Home, Said, said, table
 from figureground.engines._hand import TRIES
+from figureground.engines._worker import brought, kept
 from figureground.errors import CannotGoOn, FigureGroundError, MissingExtra, UsageError
 from figureground.ledger import Outcome, Task
-from figureground.places import is_remote
+from figureground.places import is_remote, place
 
 TICK = 0.25  # seconds after which it is looked whether the run is to end
 BLOCKS = 5000  # in one dataset
+BYTES = 256_000_000  # of pictures in one dataset, or a block for each actor where these have more
+AHEAD = 16  # blocks that wait until their outcomes are written down
 PATIENCE = 5.0  # seconds to reach a cluster's port
-STORE = 128 * 1024 * 1024  # bytes for the object store of a cluster of our own: tasks and outcomes are small
+STORE = {"paths": 128_000_000, "bytes": 768_000_000}  # bytes for the object store of a cluster of our own, by what rows are
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent home
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # no remarks of its core
@@ -55,8 +58,22 @@ def outcomes(work: Work, tasks: Iterator[Task | None], stop: Stop) -> Iterator[O
         gate = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Gate).remote()
         run = _Run(ray, work, gate, home, stop)
         size = 1 + work.workers // 8
-        while not stop.soft and (some := [task for task in islice(tasks, BLOCKS * size) if task is not None]):
-            yield from run.outcomes(some, size)
+        while not stop.soft and (some := list(_drawn(work, tasks, size, stop))):
+            yield from (each for each in some if isinstance(each, Outcome))
+            yield from run.outcomes([each for each in some if isinstance(each, Task)], size)
+
+
+def _drawn(work: Work, tasks: Iterator[Task | None], size: int, stop: Stop) -> Iterator[Task | Outcome]:
+    """The tasks of the next dataset; with bytes as rows the pictures that cannot be read are outcomes already."""
+    held, least = 0, size * work.workers
+    for count, task in enumerate(islice(tasks, BLOCKS * size), 1):
+        if task is None:
+            continue
+        found = task if work.rows == "paths" else brought(work, task)
+        yield found
+        held += len(found.picture.data) if isinstance(found, Task) and found.picture else 0
+        if stop.soft or (held >= BYTES and count >= least):
+            return
 
 
 class _Run:
@@ -64,6 +81,7 @@ class _Run:
 
     def __init__(self, ray: Any, work: Work, gate: Any, home: Home, stop: Stop) -> None:
         self.ray, self.work, self.gate, self.home, self.stop = ray, work, gate, home, stop
+        self.place = place(work.out)
 
     def outcomes(self, tasks: list[Task], size: int) -> Iterator[Outcome]:
         """What became of each; where Ray Data gives a dataset up, what is left of it is another."""
@@ -92,9 +110,9 @@ class _Run:
                 for number, what in heard:
                     if isinstance(what, FigureGroundError):
                         raise what
-                    if what is not None and left.pop(number, None) is not None:
+                    if what is not None and (task := left.pop(number, None)) is not None:
                         self.gate.heard.remote(number)
-                        yield what
+                        yield kept(self.work, self.place, task, what) if what.contents else what
         finally:
             stream.end()
 
@@ -112,7 +130,7 @@ class _Stream:
 
     def __init__(self, work: Work, gate: Any, home: Home, tasks: list[Task], size: int) -> None:
         self._unwanted = threading.Event()
-        self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._heard: queue.Queue[Any] = queue.Queue(AHEAD)
         given = work, gate, home, tasks, size
         self._thread = threading.Thread(target=self._draw, args=given, daemon=True, name="figureground-ray")
         self._thread.start()
@@ -136,12 +154,18 @@ class _Stream:
         try:
             # a block that is fetched ahead of need is one that waits for the next
             for rows in _dataset(*given).iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+                self._tell(list(said(rows)))
                 if self._unwanted.is_set():
                     return
-                self._heard.put(list(said(rows)))
-            self._heard.put(None)
+            self._tell(None)
         except Exception as error:  # goes to whoever waits
-            self._heard.put(error)
+            self._tell(error)
+
+    def _tell(self, what: Any) -> None:
+        while not self._unwanted.is_set():
+            with suppress(queue.Full):
+                self._heard.put(what, timeout=TICK)
+                return
 
 
 class _Afar:
@@ -191,8 +215,11 @@ def _wants_gpu(work: Work) -> bool:
 
 @contextmanager
 def _home(work: Work) -> Iterator[Home]:
-    """The actors' home, with a token in the folder of the outputs as long as they work; its name is a temporary file's."""
-    if is_remote(work.out):
+    """The actors' home, with a token in the folder of the outputs as long as they work; its name is a temporary file's.
+
+    No token where the outputs are in object storage, or where the actors do not write.
+    """
+    if is_remote(work.out) or work.rows == "bytes":
         yield Home(os.fspath(Path.cwd()))
         return
     token = Path(work.out).absolute() / f".{secrets.token_hex(8)}.part"
@@ -250,7 +277,7 @@ def _join(ray: Any, work: Work) -> None:
                 if address != "auto" or os.environ.get("RAY_ADDRESS"):
                     raise
         cpus = work.workers * work.product.settings.threads
-        ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE, **told)
+        ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE[work.rows], **told)
     except ImportError as error:
         raise MissingExtra(f"address '{address}'", "ray") from error
     except (ConnectionError, RuntimeError, ValueError, OSError, AssertionError) as error:
