@@ -471,5 +471,11 @@ def test_an_empty_folder_is_no_error(tmp_path):
     assert (end.code, "0 done of 0" in end.err) == (0, True)
 
 
+def test_what_failed_before_anything_was_read_is_told(tmp_path):
+    end = command("batch", tmp_path / "nowhere", tmp_path / "out")
+    assert end.code == 1
+    assert f"not_found: '{tmp_path / 'nowhere'}'" in end.err and "0 done, 1 failed of 1" in end.err
+
+
 def test_status_of_nothing_is_refused(tmp_path):
     command("batch", "--status", tmp_path).refused(3, "holds no ledger")

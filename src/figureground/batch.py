@@ -28,6 +28,7 @@ from figureground.pipeline import share
 from figureground.places import Folder, is_remote, place
 from figureground.products import Product
 from figureground.settle import After, Settled
+from figureground.standing import rows
 
 Say = Callable[..., None]
 TOLD = 10  # failures that are told one by one; the ledger has them all
@@ -231,6 +232,8 @@ class _Run:
 
     def _registered(self) -> Iterator[Task | None]:
         self._register(lambda _: True)
+        for row in () if self.batch.as_json else rows(self.batch.folder, "state = 'failed'", "number", TOLD):
+            self.note(f"{row.code}: '{row.source}': {row.message}")  # known without reading, or from before
         self.batch.after.catch_up(self.ledger, place(self.batch.out))
         return iter(self.ledger.waiting())
 
