@@ -273,8 +273,8 @@ class _Run:
             if self.failed <= TOLD and not self.batch.as_json:
                 where = "" if task.source in outcome.message else f"'{task.source}': "
                 self.note(f"{outcome.code}: {where}{outcome.message}")
-            elif self.failed == TOLD + 1:
-                self.note("more pictures fail; the ledger has them all: figureground batch --status")
+            elif self.failed == TOLD + 1 and not self.batch.as_json:
+                self.note(f"more pictures fail; the ledger has them all: figureground batch --status {self.batch.folder}")
         else:
             self.batch.after(task.source, self.ledger.name(task.number))
         if self.batch.as_json:
