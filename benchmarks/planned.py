@@ -17,7 +17,7 @@ from pathlib import Path
 from batched import COMMAND
 from common import TWO_MEGAPIXELS, Ended, arguments, photograph, process, report, spread
 from figureground.ledger import NAME
-from figureground.models._machine import cores
+from figureground.machine import cores
 from fleet import HOUR, Fleet, from_ledger, simulate
 
 

@@ -16,8 +16,9 @@ import torch
 from checkpoints import SHAPES, plain, save
 from common import Row, arguments, interleaved, report, spread
 from figureground.errors import FigureGroundError
+from figureground.machine import cores
 from figureground.models import segformer
-from figureground.models._runtime import Session, cores
+from figureground.models._runtime import Session
 from figureground.models.segformer import SegFormer
 from figureground.settings import Settings
 

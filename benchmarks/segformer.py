@@ -21,9 +21,8 @@ import numpy as np
 
 from checkpoints import SHAPES, save
 from common import Row, arguments, interleaved, photograph, report, resident, spread
-from figureground.models._machine import processor
+from figureground.machine import cores, processor
 from figureground.models._resize import enlarge_labels
-from figureground.models._runtime import cores
 from figureground.models.segformer import SegFormer, load
 from figureground.picture import Picture
 from figureground.pipeline import Clock

@@ -53,6 +53,17 @@ def test_a_table_goes_between_its_marks_and_the_machine_is_named(trial):
     assert re.search(r"Measured on \d+ cores of .*numpy \d.*other work kept \d+\.\d cores busy", page)
 
 
+def test_a_table_that_is_made_alone_names_its_machine_itself(driver, trial, monkeypatch):
+    trial(WRITES)
+    page = driver.ROOT / "speed.md"
+    page.write_text(PAGE)
+    monkeypatch.setattr(driver, "BENCHMARKS", {"A": ["a.py"], "Z": ["z.py"]})
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--only", "A"])
+    assert driver.main() == 0
+    assert re.search(r"\| two \|  \| 2 \|\n\nMeasured on .* before\.\n<!-- end A -->", page.read_text())
+    assert page.read_text().count("Measured on") == 1
+
+
 @pytest.mark.parametrize(("script", "words"), [("raise SystemExit(3)", "failed"), ("", "was skipped")])
 def test_a_benchmark_without_a_table_leaves_the_page_and_says_so(trial, capsys, script, words):
     assert trial(script) == (1, PAGE)

@@ -10,9 +10,9 @@ import pytest
 from commandline import command
 from figureground import doctor
 from figureground.doctor import examine, text
+from figureground.machine import cores
 from figureground.methods import METHODS
 from figureground.models import _openvino, _runtime
-from figureground.models._machine import cores
 from figureground.settings import Settings
 
 
@@ -127,16 +127,16 @@ def test_settings_of_the_environment(settings):
 
 
 def test_the_machine(settings, monkeypatch):
-    monkeypatch.setattr(doctor._machine, "processor", lambda *_: ("A Chip", ("avx2", "amx_bf16")))
-    monkeypatch.setattr(doctor._machine, "cores", lambda *_: 3)
-    monkeypatch.setattr(doctor._machine, "quota", lambda *_: 2.5)
-    monkeypatch.setattr(doctor._machine, "memory", lambda *_: 3 << 29)
+    monkeypatch.setattr(doctor.machine, "processor", lambda *_: ("A Chip", ("avx2", "amx_bf16")))
+    monkeypatch.setattr(doctor.machine, "cores", lambda *_: 3)
+    monkeypatch.setattr(doctor.machine, "quota", lambda *_: 2.5)
+    monkeypatch.setattr(doctor.machine, "memory", lambda *_: 3 << 29)
     report = examine(settings, {})
     assert line(report, "processor") == "A Chip: avx2, amx_bf16"
     assert line(report, "may use") == "3 cores, the cgroup allows 2.5, 1.5 GiB of memory free"
-    monkeypatch.setattr(doctor._machine, "processor", lambda *_: ("A Chip", ()))
-    monkeypatch.setattr(doctor._machine, "memory", lambda *_: None)
-    monkeypatch.setattr(doctor._machine, "quota", lambda *_: None)
+    monkeypatch.setattr(doctor.machine, "processor", lambda *_: ("A Chip", ()))
+    monkeypatch.setattr(doctor.machine, "memory", lambda *_: None)
+    monkeypatch.setattr(doctor.machine, "quota", lambda *_: None)
     report = examine(settings, {})
     assert (line(report, "processor"), line(report, "may use")) == ("A Chip: no known features", "3 cores")
 

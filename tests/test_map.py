@@ -14,8 +14,8 @@ from PIL import Image
 
 from figureground import Picture, Separation, Separator, Settings, models, pipeline
 from figureground.errors import NoForeground, PictureTooLarge, UnreadablePicture, UsageError, WriteFailed
+from figureground.machine import cores
 from figureground.maps import SaliencyMap
-from figureground.models._runtime import cores
 from figureground.pipeline import share, within_memory
 from figureground.stream import Result, in_order
 

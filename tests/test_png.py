@@ -60,7 +60,6 @@ def test_every_mode_and_shape_reads_back(height, width, channels, kind, effort, 
 @pytest.mark.parametrize("channels", MODES)
 def test_large_pictures_are_packed_in_parts(kind, channels, monkeypatch):
     monkeypatch.setattr(module, "PART", 3000)
-    monkeypatch.setattr(module, "BLOCK", 700)
     smooth = np.add.outer(np.arange(83), np.arange(59)).reshape(83, 59, *[1] * len(channels)) * 400
     image = (smooth + np.random.default_rng(0).integers(0, 300, (83, 59, *channels))).astype(kind)
     data = png(image)

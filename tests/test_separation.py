@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from figureground import separation as module
+from figureground import pixels
 from figureground.errors import Mismatch, UnknownName
 from figureground.legend import class_colour
 from figureground.maps import LabelMap, SaliencyMap
@@ -155,7 +155,7 @@ def test_views_do_not_depend_on_the_strips(name, monkeypatch):
     seen = LabelMap(generator.integers(0, 3, (90, 40), np.uint8), ("sky", "tree", "cat"), (True, False, False))
     done = separation(generator.integers(0, 256, (90, 40, 3)), mask, seen)
     whole = done.view(name)
-    monkeypatch.setattr(module, "STRIP", 7 * 40)
+    monkeypatch.setattr(pixels, "SMALL_STRIP", 7 * 40)
     assert np.array_equal(done.view(name), whole)
 
 

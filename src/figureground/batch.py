@@ -22,7 +22,7 @@ from figureground.engines import Rows, Stop, Work
 from figureground.errors import CannotGoOn, InputError, UsageError, WriteFailed
 from figureground.inputs import Item, Reading, items
 from figureground.ledger import NAME, Ledger, Order, Outcome, Task
-from figureground.models._runtime import cores
+from figureground.machine import cores
 from figureground.output import make_folder
 from figureground.pipeline import share
 from figureground.places import Folder, is_remote, place

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from figureground.machine import cores
 from figureground.maps import Mask
-from figureground.models._runtime import cores
 from figureground.pixels import Pixels
 
 Floats = NDArray[np.float32]

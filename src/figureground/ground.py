@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from figureground.parts import Parts, Shape
+
 Floats = NDArray[np.float32]
-Shape = NDArray[np.bool_]
-"""(H, W) bool."""
 
 LOOK = 512  # pixels: all is decided in a copy whose longer side is at most so long
 TRIES = 400  # planes that RANSAC tries; a floor that fills a quarter of the lower half is missed once in 500 pictures
@@ -212,10 +212,5 @@ def _shrunk(nearness: Floats) -> Floats:
 
 def _whole(shape: Shape) -> Shape:
     """Without the 8-connected parts that are smaller than `SPECK` of the picture."""
-    import cv2
-
-    _, numbers, stats, _ = cv2.connectedComponentsWithStats(shape.astype(np.uint8), connectivity=8)
-    keeps = stats[:, 4] >= SPECK * shape.size
-    keeps[0] = False
-    whole: Shape = keeps[numbers]
-    return whole
+    parts = Parts(shape, 8)
+    return parts.drawn(parts.areas >= SPECK * shape.size)

@@ -10,9 +10,9 @@ import numpy as np
 
 from figureground import models
 from figureground.errors import PictureTooLarge
+from figureground.machine import cores
 from figureground.maps import FOUND, Map, Mask
 from figureground.methods import DEFAULT, Combine, Method, check, check_prompt, find
-from figureground.models._runtime import cores
 from figureground.picture import Picture, Source
 from figureground.prompt import Prompt
 from figureground.refine import REFINERS

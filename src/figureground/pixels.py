@@ -5,6 +5,7 @@ Work goes in strips, so that beside the picture and the result hardly any memory
 
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.decode import Loaded
+from figureground.machine import cores
 from figureground.maps import Rgb
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.uint16]
 Reader = Callable[[Image.Image], NDArray[Any]]
 
 STRIP = 1 << 20  # pixels at a time
+SMALL_STRIP = 1 << 17  # pixels at a time, for what is to stay in the processor's cache
 WHITES = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}
 """What counts as white in the modes without a fixed range: the first that no value exceeds; else the largest value."""
 CONVERTED = {"1": "L", "La": "LA", "RGBX": "RGB", "RGBa": "RGBA", "HSV": "RGB", "YCbCr": "RGB"}
@@ -242,6 +245,18 @@ def strips(height: int, width: int, size: int | None = None) -> Iterator[slice]:
     """Slices of rows, about `size` pixels each (STRIP)."""
     step = max(1, (size or STRIP) // width)
     return (slice(top, min(top + step, height)) for top in range(0, height, step))
+
+
+def by_strips(shape: tuple[int, ...], kind: np.dtype[Any], make: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
+    """An array made strip by strip in threads: no step's numbers in between exist for the whole picture."""
+    result = np.empty(shape, kind)
+
+    def fill(rows: slice) -> None:
+        result[rows] = make(rows)
+
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(fill, strips(shape[0], shape[1], SMALL_STRIP)))
+    return result
 
 
 def _crop(image: Image.Image, rows: slice) -> Image.Image:

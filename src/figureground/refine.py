@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from figureground.errors import UnknownOption
 from figureground.maps import Mask, Rgb
+from figureground.parts import Flags, Numbers, Parts, Shape, Slices
 
 Floats = NDArray[np.floating]
-Shape = NDArray[np.bool_]
-Numbers = NDArray[np.integer]
 
 FAINT = 0.1  # what is no more than this counts as background where parts are told apart, and 1 − this as foreground
 PINHOLE = 0.001  # share of the subject's area up to which a hole is a fault; the gap between arm and body is larger
@@ -43,8 +42,8 @@ def clean(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05) -> Mask:
     """
     if not 0 <= min_part <= 1:
         raise UnknownOption(f"min_part is a share from 0 to 1, not {min_part:g}")
-    mask, pixels = _without_islands(mask, min_part)
-    return _without_pinholes(mask, PINHOLE * pixels)
+    result, pixels = _without_islands(mask, min_part)
+    return _without_pinholes(result, PINHOLE * pixels, in_place=result is not mask)
 
 
 def guided(rgb: Rgb, mask: Mask, *, edge_radius: EdgeRadius = 0.0125) -> Mask:
@@ -80,58 +79,40 @@ REFINERS: Mapping[str, Callable[..., Mask]] = {
 
 def _without_islands(mask: Mask, min_part: float) -> tuple[Mask, int]:
     """The mask without its islands and the rims around them, and how many pixels the other parts have."""
-    numbers, stats = _parts(mask > FAINT, 8)
-    small = _islands(mask, numbers, stats[:, 4], min_part)
-    pixels = int(stats[1:, 4][~small[1:]].sum())
+    parts = Parts(mask, 8, lambda values: values > FAINT)
+    small = _islands(mask, parts, min_part)
+    pixels = int(parts.areas[~small].sum())
     if not small.any():
         return mask, pixels
     result, reach = mask.copy(), max(1, round(RIM * max(mask.shape)))
-    for tile, window, inner in _tiles(mask.shape, reach, stats[small]):
-        part = numbers[window]
-        islands = small[part]
-        rim = _grown(islands, reach) & ~_grown((part > 0) & ~islands, reach)
+    for tile, window, inner in _tiles(mask.shape, reach, parts.boxes[small]):
+        islands = parts.drawn(small, window)
+        rim = _grown(islands, reach) & ~_grown(parts.drawn(~small, window), reach)
         result[tile][(islands | rim)[inner]] = 0
     return result, pixels
 
 
-def _islands(mask: Mask, numbers: Numbers, counts: Numbers, min_part: float) -> Shape:
-    """Which parts are islands, (parts + 1,), by the sum of their mask; what is no part, number 0, is none."""
-    most = counts[1:].max(initial=0)
-    small: Shape = counts < min_part * FAINT * most  # whatever their mask: that of the largest part is above FAINT
-    small[0] = False
-    if np.count_nonzero(~small[1:]) > 1:
-        areas = np.zeros(len(counts))
-        for tile, _, _ in _tiles(mask.shape, 0):
-            areas += np.bincount(numbers[tile].ravel(), mask[tile].ravel(), minlength=len(counts))
-        small[1:] = areas[1:] < min_part * areas[1:].max()
+def _islands(mask: Mask, parts: Parts, min_part: float) -> Flags:
+    """Which parts are islands, by the sum of their mask."""
+    most = parts.areas.max(initial=0)
+    small: Flags = parts.areas < min_part * FAINT * most  # whatever their mask: that of the largest part is above FAINT
+    if np.count_nonzero(~small) > 1:
+        sums = parts.sums(mask)
+        small = sums < min_part * sums.max()
     return small
 
 
-def _without_pinholes(mask: Mask, limit: float) -> Mask:
-    """The mask with every hole of at most `limit` pixels closed."""
-    numbers, stats = _parts(mask < 1 - FAINT, 4)
-    left, top, width, height, area = stats.T
-    inside = (left > 0) & (top > 0) & (left + width < mask.shape[1]) & (top + height < mask.shape[0])
-    small = inside & (area <= limit)
-    small[0] = False  # what is no hole
+def _without_pinholes(mask: Mask, limit: float, in_place: bool) -> Mask:
+    """The mask with every hole of at most `limit` pixels closed: in a copy of it, or in place."""
+    parts = Parts(mask, 4, lambda values: values < 1 - FAINT)
+    left, top, right, bottom = parts.boxes.T
+    small = (left > 0) & (top > 0) & (right < mask.shape[1]) & (bottom < mask.shape[0]) & (parts.areas <= limit)
     if not small.any():
         return mask
-    result = mask.copy()
-    for tile, _, _ in _tiles(mask.shape, 0, stats[small]):
-        result[tile][small[numbers[tile]]] = 1
+    result = mask if in_place else mask.copy()
+    for tile, _, _ in _tiles(mask.shape, 0, parts.boxes[small]):
+        result[tile][parts.drawn(small, tile)] = 1
     return result
-
-
-def _parts(shape: Shape, connectivity: int) -> tuple[Numbers, Numbers]:
-    """Connected parts: numbers, (H, W), 0 outside the shape; x, y, width, height, area of each, (parts + 1, 5)."""
-    import cv2
-
-    binary = shape.view(np.uint8)
-    try:  # 16 bits do for nearly every mask, and take half the time
-        _, numbers, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=connectivity, ltype=cv2.CV_16U)
-    except cv2.error:
-        _, numbers, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=connectivity)
-    return np.asarray(numbers), np.asarray(stats, np.int32)
 
 
 def _grown(shape: Shape, reach: int) -> Shape:
@@ -142,18 +123,15 @@ def _grown(shape: Shape, reach: int) -> Shape:
     return np.asarray(grown, np.uint8).view(np.bool_)
 
 
-Slices = tuple[slice, slice]
-
-
 def _tiles(shape: tuple[int, ...], margin: int, boxes: Numbers | None = None) -> Iterator[tuple[Slices, Slices, Slices]]:
     """The tiles of a picture; each with its margin, cut at the picture's border; and its place in that window.
 
-    boxes : (N, 4 or more) x, y, width, height; only the tiles that one of them touches, with the margin, are wanted.
+    boxes : (N, 4) left, top, right, bottom; only the tiles that one of them touches, with the margin, are wanted.
     """
     wanted = np.full((-(-shape[0] // TILE), -(-shape[1] // TILE)), boxes is None)
-    for x, y, width, height in () if boxes is None else boxes[:, :4].tolist():
-        rows = slice(max(0, y - margin) // TILE, (y + height + margin - 1) // TILE + 1)
-        wanted[rows, max(0, x - margin) // TILE : (x + width + margin - 1) // TILE + 1] = True
+    for left, top, right, bottom in () if boxes is None else boxes.tolist():
+        rows = slice(max(0, top - margin) // TILE, (bottom + margin - 1) // TILE + 1)
+        wanted[rows, max(0, left - margin) // TILE : (right + margin - 1) // TILE + 1] = True
     for y, x in (np.argwhere(wanted) * TILE).tolist():
         rows, columns = slice(y, min(y + TILE, shape[0])), slice(x, min(x + TILE, shape[1]))
         top, left = max(0, y - margin), max(0, x - margin)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from figureground.errors import InputError, NoForeground, UsageError, WriteFailed
-from figureground.models._runtime import cores
+from figureground.machine import cores
 from figureground.output import OPAQUE, STDOUT, Plan, encoder, make_folder, plan, refuse_existing, write
 from figureground.picture import stem
 from figureground.pipeline import Clock, Separator, share

@@ -9,6 +9,7 @@ by a synonym where the map's name lists several ("sofa, couch" or "sofa;couch");
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -17,13 +18,12 @@ from numpy.typing import NDArray
 from figureground.errors import UnknownName, UnknownOption, UsageError
 from figureground.ground import standing
 from figureground.maps import DepthMap, InstanceMap, LabelMap, Mask, SaliencyMap
-from figureground.pixels import strips
+from figureground.parts import Parts, Shape
+from figureground.pixels import by_strips
 from figureground.prominence import belongings, prominence
 
 Flags = NDArray[np.bool_]
 """(classes,) bool, one for each class of a map."""
-Shape = NDArray[np.bool_]
-"""(H, W) bool."""
 
 Background = Annotated[tuple[str, ...], "Classes that are background, whatever the model's own list says."]
 Foreground = Annotated[tuple[str, ...], "Classes that are foreground, whatever the model's own list says."]
@@ -60,10 +60,13 @@ def salient(seen: SaliencyMap, *, firmness: Firmness = 3.0) -> Mask:
     steps = np.linspace(0, 1, 1 << 16)  # a table, since powers of every pixel would cost more than the network
     raised, lowered = steps**firmness, (1 - steps) ** firmness
     curve = (raised / (raised + lowered)).astype(np.float32)
-    mask = np.empty_like(seen.values)
-    for rows in strips(*mask.shape):
-        mask[rows] = curve[np.rint(seen.values[rows] * np.float32(len(curve) - 1)).astype(np.uint16)]
-    return mask
+    most = np.float32(len(curve) - 1)
+
+    def strip(rows: slice) -> Mask:
+        raised: Mask = curve[np.rint(seen.values[rows] * most).astype(np.uint16)]
+        return raised
+
+    return by_strips(seen.values.shape, curve.dtype, strip)
 
 
 def stuff(seen: LabelMap, *, background_classes: Background = (), foreground_classes: Foreground = ()) -> Mask:
@@ -224,23 +227,14 @@ def _pick(seen: LabelMap, classes: Flags) -> Mask:
     return mask
 
 
-def _parts(shape: Shape) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """8-connected parts: numbers, (H, W), 0 outside the shape; x, y, width, height, area of each, (parts + 1, 5)."""
-    import cv2
-
-    _, numbers, stats, _ = cv2.connectedComponentsWithStats(shape.astype(np.uint8), connectivity=8)
-    return np.asarray(numbers, np.int32), np.asarray(stats, np.int32)
-
-
 def _hulls(mask: Shape) -> Shape:
     """The convex hulls of the large parts."""
     filled = np.zeros_like(mask)
-    numbers, stats = _parts(mask)
-    areas = stats[1:, 4]
-    for part in np.flatnonzero(LARGE_PART * areas >= areas.max(initial=0)) + 1:
-        x, y, width, height, _ = stats[part]
-        window = np.s_[y : y + height, x : x + width]
-        filled[window] |= _hull(numbers[window] == part)
+    parts = Parts(mask, 8)
+    for part in np.flatnonzero(LARGE_PART * parts.areas >= parts.areas.max(initial=0)):
+        left, top, right, bottom = parts.boxes[part].tolist()
+        window = slice(top, bottom), slice(left, right)
+        filled[window] |= _hull(parts.drawn(np.arange(parts.count) == part, window))
     return filled
 
 
@@ -273,8 +267,5 @@ def _regions_inside(seen: LabelMap, classes: Flags, hulls: Shape) -> Iterator[Sh
     """For each of these classes, its regions with more than half of their area inside the hulls."""
     present = np.bincount(seen.labels[hulls], minlength=len(seen.names)) > 0
     for index in np.flatnonzero(present & classes):
-        numbers, stats = _parts(seen.labels == index)
-        inside = np.bincount(numbers[hulls], minlength=len(stats))
-        mostly = 2 * inside > stats[:, 4]
-        mostly[0] = False  # what is not this class
-        yield mostly[numbers]
+        parts = Parts(seen.labels, 8, partial(np.equal, index))
+        yield parts.drawn(2 * parts.sums(hulls) > parts.areas)

@@ -1,22 +1,17 @@
 """One picture, separated, and the ways to look at it. To add a view, add a function and a row to `VIEWS`."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from figureground import models
 from figureground.errors import Mismatch, UnknownName
 from figureground.maps import FOUND, DepthMap, Image8, InstanceMap, LabelMap, Map, Mask
 from figureground.methods import Method
-from figureground.models._runtime import cores
 from figureground.picture import Picture
-from figureground.pixels import Pixels, strips
-
-STRIP = 1 << 17  # pixels that a thread works on at once
+from figureground.pixels import Pixels, by_strips, strips
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +53,7 @@ class Separation:
         import cv2
 
         rgb = self.picture.rgb
-        image = _by_strips(rgb.shape, rgb.dtype, lambda rows: _weighed(rgb[rows], 0.35 + 0.65 * self.mask[rows]))
+        image = by_strips(rgb.shape, rgb.dtype, lambda rows: _weighed(rgb[rows], 0.35 + 0.65 * self.mask[rows]))
         outlines, _ = cv2.findContours((self.mask >= FOUND).view(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         thick = max(1, round(max(image.shape) / 500))
         cv2.drawContours(image, outlines, -1, (255, 64, 129), thick, cv2.LINE_AA)
@@ -165,7 +160,7 @@ class Separation:
                 colours = np.rint(colours * opaque + most * (1 - opaque)).astype(own.dtype)  # type: ignore[assignment]
             return _weighed(colours, weight(self.mask[rows]))
 
-        return _by_strips((*self.mask.shape, 3), own.dtype, strip)
+        return by_strips((*self.mask.shape, 3), own.dtype, strip)
 
 
 def _weighed(colours: Pixels, weight: Mask) -> Pixels:
@@ -175,18 +170,6 @@ def _weighed(colours: Pixels, weight: Mask) -> Pixels:
     kind = cv2.CV_8U if colours.dtype == np.uint8 else cv2.CV_16U
     weighed: Pixels = cv2.multiply(colours, cv2.merge((weight, weight, weight)), dtype=kind)  # type: ignore[assignment]
     return weighed
-
-
-def _by_strips(shape: tuple[int, ...], kind: np.dtype[Any], make: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
-    """An array made strip by strip in threads: no step's numbers in between exist for the whole picture."""
-    result = np.empty(shape, kind)
-
-    def fill(rows: slice) -> None:
-        result[rows] = make(rows)
-
-    with ThreadPoolExecutor(cores()) as pool:
-        list(pool.map(fill, strips(shape[0], shape[1], STRIP)))
-    return result
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ device's own settings: a row in `_PROVIDER_OPTIONS`.
 
 import os
 import tempfile
+from collections.abc import Collection
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from figureground.errors import UsageError
+from figureground.machine import processor
 from figureground.models._runtime import Choice, Session
 from figureground.models._store import kept_or_made
 
 _PROVIDER_OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # TF32 rounds to 10 bits what is said to be fp32
-_QUANTISER = "1"  # to be raised with every change of `_quantised`: kept networks are then made anew
+_QUANTISER = "2"  # to be raised with every change of `_quantised`: kept networks are then made anew
 _CPU = "CPUExecutionProvider"
 
 
@@ -73,11 +75,17 @@ def _session(graph: Path | bytes, threads: int, provider: str) -> Any:
 def _quantised(graph: Path | bytes, cache: Path) -> Path | bytes:
     """The graph with the weights of its linear maps as int8, one scale for each column; kept by its content."""
     content = graph.read_bytes() if isinstance(graph, Path) else graph
-    key = sha256(content + _QUANTISER.encode()).hexdigest()
-    return kept_or_made(cache / "int8" / f"{key}.onnx", lambda: _quantise(content))
+    bits = weight_bits(processor()[1])
+    key = sha256(content + f"{_QUANTISER}, {bits} bits".encode()).hexdigest()
+    return kept_or_made(cache / "int8" / f"{key}.onnx", lambda: _quantise(content, bits))
 
 
-def _quantise(graph: bytes) -> bytes:
+def weight_bits(features: Collection[str]) -> int:
+    """How many bits a weight may have: 7 where an x86 processor without VNNI adds two products in 16 bits, which 8 overflow."""
+    return 7 if "avx2" in features and not {"avx_vnni", "avx512_vnni"} & set(features) else 8
+
+
+def _quantise(graph: bytes, bits: int) -> bytes:
     import logging
 
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -94,6 +102,7 @@ def _quantise(graph: bytes) -> bytes:
                 target,
                 op_types_to_quantize=["MatMul", "Gemm"],
                 per_channel=True,
+                reduce_range=bits == 7,
                 weight_type=QuantType.QInt8,
                 extra_options={"MatMulConstBOnly": True, "DefaultTensorType": 1},  # 1: float32, of what it cannot infer
             )

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import MissingExtra, UsageError, WeightsError
-from figureground.models._machine import cores
+from figureground.machine import cores
 from figureground.settings import Settings
 
-__all__ = ["LARGE", "QUICK", "RUNTIMES", "Choice", "Session", "choose", "cores", "devices", "session"]
+__all__ = ["LARGE", "QUICK", "RUNTIMES", "Choice", "Session", "choose", "devices", "session"]
 
 RUNTIMES = {"onnxruntime": "figureground.models._onnxruntime", "openvino": "figureground.models._openvino"}
 QUICK = ("onnxruntime", "openvino")

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from figureground.errors import WeightsError
+from figureground.machine import cores
 from figureground.models._checkpoint import Architecture, Processor
 from figureground.models._resize import positions
-from figureground.models._runtime import cores
 from figureground.models._segformer_check import EPSILON, check
 
 Array = NDArray[Any]

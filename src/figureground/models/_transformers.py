@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from figureground.errors import MissingExtra, UsageError, WeightsError
+from figureground.machine import cores
 from figureground.models import _hub
 from figureground.models._asking import MAIN, asking, head, pull_requests, reach
 from figureground.models._checkpoint import Json
-from figureground.models._runtime import cores
 from figureground.models._store import keep
 from figureground.settings import Settings
 

@@ -25,8 +25,8 @@ from tqdm import tqdm
 import figureground
 from figureground.dataset import Pair
 from figureground.errors import OutputExists, UsageError, WriteFailed
+from figureground.machine import cores
 from figureground.metrics import Counts
-from figureground.models._runtime import cores
 from figureground.models.adapted import FORM, KEY
 from figureground.output import write
 from figureground.settings import Settings
