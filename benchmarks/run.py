@@ -2,8 +2,9 @@
 
 A table stands there between `<!-- NAME -->` and `<!-- end NAME -->`. A benchmark that fails, or is skipped here, leaves the
 table that was there, and standard error says so. Those of `BY_HAND` take minutes and change seldom: they run only where
-`--only` names them. A run of all names the machine once, at the top; a run of some names it below each of their tables. To add a benchmark, write a script that takes `--json FILE` (see benchmarks/common.py), add a row to
-`BENCHMARKS` or `BY_HAND` and the two marks to docs/speed.md.
+`--only` names them. A run of all names the machine once, at the top; a run of some names it below each of their tables.
+To add a benchmark, write a script that takes `--json FILE` (see benchmarks/common.py), add a row to `BENCHMARKS` or
+`BY_HAND` and the two marks to docs/speed.md.
 """
 
 import argparse
