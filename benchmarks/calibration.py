@@ -36,7 +36,7 @@ WAYS: dict[str, Callable[[float, float], tuple[float, float]]] = {
 def seen(data: list[str], every: int, threads: int) -> dict[str, Floats]:
     """Logits of one look and of both, and the truth in [0, 1]; (pictures, h, w) each."""
     run = session(files("figureground").joinpath("assets/small.onnx").read_bytes(), Settings(threads=threads))
-    side = run.shape[-1]
+    side = _looks.sides(run.shape)[0]
     kept: dict[str, list[NDArray[np.generic]]] = {"fast": [], "mirror image": [], "truth": []}
     for pair in tqdm(pairs(data)[::every], disable=None):
         rgb, mask = pair.read()

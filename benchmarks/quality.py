@@ -24,38 +24,46 @@ from figureground.dataset import pairs
 from figureground.maps import Mask, Rgb
 from figureground.metrics import Counts, Reliability, boundary_iou, max_f, mean_absolute_error, precision_recall
 from figureground.models import _looks
-from figureground.models._looks import LOOKS, Run
+from figureground.models._looks import LOOKS, Run, Sides
 from figureground.models._runtime import session
 from figureground.settings import Settings
 
 
-def mirrored(run: Run, side: int, rgb: Rgb) -> Mask:
+def mirrored(run: Run, sides: Sides, rgb: Rgb) -> Mask:
     """The picture and its mirror image."""
-    return _looks.enlarged(_looks.both(run, side, rgb), rgb.shape)
+    return _looks.enlarged(_looks.both(run, sides[0], rgb), rgb.shape)
 
 
-def mean_of_probabilities(run: Run, side: int, rgb: Rgb) -> Mask:
+def mean_of_probabilities(run: Run, sides: Sides, rgb: Rgb) -> Mask:
     """The mirror image too, joined by the mean of the probabilities instead of that of the logits."""
-    mirror = _looks.once(run, side, np.ascontiguousarray(rgb[:, ::-1]))[:, ::-1]
-    return (_looks.once(run, side, rgb) + mirror) / 2
+    mirror = _looks.once(run, sides, np.ascontiguousarray(rgb[:, ::-1]))[:, ::-1]
+    return (_looks.once(run, sides, rgb) + mirror) / 2
 
 
-def corners(run: Run, side: int, rgb: Rgb) -> Mask:
+def corners(run: Run, sides: Sides, rgb: Rgb) -> Mask:
     """The mirror image too, and single looks at the four corners, whatever the subject's size."""
-    return _looks.at_corners(run, side, rgb, _looks.both(run, side, rgb))
+    return _looks.at_corners(run, sides[0], rgb, _looks.both(run, sides[0], rgb))
 
 
-TRIED: dict[str, Callable[[Run, int, Rgb], Mask]] = {
+def sizes(run: Run, sides: Sides, rgb: Rgb) -> Mask:
+    """The mirror image too, and both in every size, whatever the subject's."""
+    return _looks.enlarged(_looks.in_sizes(run, sides[1:], rgb, _looks.both(run, sides[0], rgb)), rgb.shape)
+
+
+TRIED: dict[str, Callable[[Run, Sides, Rgb], Mask]] = {
     "mirror image": mirrored,
     "mirror image, mean of probabilities": mean_of_probabilities,
     "mirror image and four corners": corners,
+    "mirror image in three sizes": sizes,
 }
 
 
-def figures(look: Callable[[Run, int, Rgb], Mask], run: Run, side: int, rgb: Rgb, truth: NDArray[np.bool_]) -> dict[str, Any]:
+def figures(
+    look: Callable[[Run, Sides, Rgb], Mask], run: Run, sides: Sides, rgb: Rgb, truth: NDArray[np.bool_]
+) -> dict[str, Any]:
     """What one way of looking gives of one picture."""
     began = time.perf_counter()
-    said = look(run, side, rgb)
+    said = look(run, sides, rgb)
     took = 1000 * (time.perf_counter() - began)
     shape = {"IoU": Counts.of(said, truth).iou, "edge IoU": boundary_iou(said, truth), "MAE": mean_absolute_error(said, truth)}
     return {**shape, "ms": took, "curve": precision_recall(said, truth), "reliable": Reliability.of(said, truth)}
@@ -85,7 +93,7 @@ def main() -> None:
     for pair in tqdm(pairs(given.data)[:: given.every], disable=None):
         rgb, mask = pair.read()
         for name, look in {**LOOKS, **TRIED}.items():
-            seen[name].append(figures(look, run, run.shape[-1], rgb, mask > 127))
+            seen[name].append(figures(look, run, _looks.sides(run.shape), rgb, mask > 127))
     base = statistics.median(each["ms"] for each in seen["fast"])
     title = f"Ways of looking, {len(seen['fast'])} pictures, onnxruntime, {given.threads} threads"
     report(title, [row(name, each, base) for name, each in seen.items()], given.json)

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common import arguments, interleaved, report, spread
+from figureground.models._looks import SIDES
 from figureground.models._runtime import session
 from figureground.settings import Settings
 
@@ -98,13 +99,14 @@ def main() -> None:
     ours = files("figureground").joinpath("assets/small.onnx").read_bytes()
     settings = Settings(threads=given.threads)
     networks = {"`small`": session(ours, settings), "U²-Netp-shaped": session(graph(model, 320), settings)}
-    inputs = {name: np.random.default_rng(0).random(run.shape, np.float32) for name, run in networks.items()}
+    sides = {"`small`": SIDES[0], "U²-Netp-shaped": 320}
+    inputs = {name: np.random.default_rng(0).random((1, 3, side, side), np.float32) for name, side in sides.items()}
     seconds = interleaved(given.rounds, {name: partial(run, inputs[name]) for name, run in networks.items()}, warm=2)
     base = statistics.median(seconds["U²-Netp-shaped"])
     rows = [
         {
             "network": name,
-            "input": f"{networks[name].shape[-1]}²",
+            "input": f"{sides[name]}²",
             "ms": spread([1000 * one for one in each], 1),
             "share": f"1/{base / statistics.median(each):.1f}",
         }

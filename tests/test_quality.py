@@ -12,6 +12,7 @@ from figureground.models import _looks, small
 from figureground.settings import Settings
 
 SIDE = 32
+SIDES = (32, 24, 40)
 PICTURES = Path(__file__).parent / "pictures"
 
 
@@ -31,7 +32,7 @@ def drawn(height, width, rows, columns, value=255):
 
 @pytest.fixture(scope="module", params=["fast", "balanced", "best"])
 def look(request):
-    return partial(_looks.LOOKS[request.param], brightness, SIDE)
+    return partial(_looks.LOOKS[request.param], brightness, SIDES)
 
 
 @pytest.fixture(scope="module")
@@ -77,15 +78,15 @@ def test_a_mirrored_picture_has_the_mirrored_answer(height, width, seed):
     top, left = random.integers(0, height), random.integers(0, width)
     picture[top : top + height // 3 + 1, left : left + width // 3 + 1] = random.integers(100, 256)
     for quality in ("balanced", "best"):
-        look = partial(_looks.LOOKS[quality], brightness, SIDE)
+        look = partial(_looks.LOOKS[quality], brightness, SIDES)
         there = look(np.ascontiguousarray(picture[:, ::-1]))[:, ::-1]
         assert np.abs(there - look(picture)).max() < 0.02  # rounding of the shrunk picture to 1/255
 
 
 def test_a_single_look_does_not():
     picture = drawn(60, 60, slice(10, 40), slice(5, 15))
-    mirrored = _looks.once(brightness, SIDE, np.ascontiguousarray(picture[:, ::-1]))[:, ::-1]
-    assert np.abs(mirrored - _looks.once(brightness, SIDE, picture)).max() > 0.05
+    mirrored = _looks.once(brightness, SIDES, np.ascontiguousarray(picture[:, ::-1]))[:, ::-1]
+    assert np.abs(mirrored - _looks.once(brightness, SIDES, picture)).max() > 0.05
 
 
 def test_the_window_lies_around_the_subject():
@@ -162,15 +163,37 @@ def test_corners_put_what_they_see_in_its_place():
     assert np.abs(seen - picture[..., 0] / 255)[inner].max() < 0.12
 
 
-def test_looks_of_each_quality():
-    counts = {}
+@pytest.mark.parametrize(
+    ("sides", "wanted"),
+    [
+        (SIDES, {"fast": ([32], [32]), "balanced": ([32, 32, 40, 40], [32, 32, 24, 24, 40, 40]), "best": None}),
+        ((32,), {"fast": ([32], [32]), "balanced": ([32] * 4, [32] * 2), "best": ([32] * 4, [32] * 6)}),
+    ],
+)
+def test_looks_of_each_quality(sides, wanted):
+    """How large each look at a small and at a large subject is."""
     for quality, look in _looks.LOOKS.items():
-        calls = []
+        looks = []
         for picture in (drawn(100, 100, slice(40, 60), slice(40, 60)), drawn(100, 100, slice(0, 100), slice(0, 100))):
-            before = len(calls)
-            look(lambda x: calls.append(1) or brightness(x), SIDE, picture)  # noqa: B023
-            counts.setdefault(quality, []).append(len(calls) - before)
-    assert counts == {"fast": [1, 1], "balanced": [4, 2], "best": [4, 6]}
+            seen = []
+            look(lambda x: seen.append(x.shape[-1]) or brightness(x), sides, picture)  # noqa: B023
+            looks.append(seen)
+        assert wanted[quality] is None or tuple(looks) == wanted[quality]
+
+
+def test_sizes_are_the_graph_s_own_where_it_has_one():
+    assert _looks.sides((1, 3, -1, -1)) == (256, 192, 320)
+    assert _looks.sides((1, 3, 96, 96)) == (96,)
+
+
+def test_looks_in_other_sizes_count_alike():
+    """A network that is sure of what it is given small only: the mean of three logits, of which one is not 0."""
+    picture = drawn(60, 60, slice(0, 60), slice(0, 60), 128)
+    answers = {32: 0.5, 24: 0.9, 40: 0.5}
+    run = lambda x: np.full((1, 1, *x.shape[2:]), answers[x.shape[-1]], np.float32)  # noqa: E731
+    seen = _looks.in_sizes(run, (24, 40), picture, np.full((32, 32), 0.5, np.float32))
+    assert seen.shape == (32, 32)
+    np.testing.assert_allclose(seen, 1 / (1 + (1 / 9) ** (1 / 3)), rtol=1e-5)
 
 
 def test_the_network_itself(models):
@@ -194,7 +217,7 @@ def test_memory_of_a_huge_picture_stays_small():
 
     picture = drawn(3000, 4000, slice(1000, 2500), slice(1000, 2500))
     tracemalloc.start()
-    mask = _looks.closer(brightness, SIDE, picture)
+    mask = _looks.closer(brightness, SIDES, picture)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert mask[1700, 1700] > 0.5

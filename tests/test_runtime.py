@@ -19,7 +19,7 @@ from figureground.models._runtime import LARGE, QUICK, Choice, choose, devices, 
 from figureground.settings import Settings
 
 SMALL = Path(str(files("figureground").joinpath("assets/small.onnx")))
-X = np.random.default_rng(0).random((1, 3, *session(SMALL).shape[-2:]), np.float32)
+X = np.random.default_rng(0).random((1, 3, 256, 256), np.float32)
 BOTH = pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 
 
@@ -112,7 +112,7 @@ def test_short_names_of_providers(monkeypatch):
 
 def test_the_runtimes_agree(tmp_path):
     one, other = (session(SMALL, of(tmp_path, runtime=name)) for name in ("onnxruntime", "openvino"))
-    assert one.shape == other.shape == X.shape
+    assert one.shape == other.shape == (1, 3, -1, -1)
     assert np.abs(one(X) - other(X)).max() < 1e-4
 
 
@@ -242,7 +242,7 @@ opened = []
 sys.addaudithook(lambda event, _: opened.append(event) if event.startswith(("socket.", "subprocess.", "os.fork")) else None)
 run = session(Path(sys.argv[1]), Settings(cache=Path(sys.argv[3]), runtime=sys.argv[2]))
 for _ in range(3):
-    run(np.zeros(run.shape, np.float32))
+    run(np.zeros((1, 3, 256, 256), np.float32))
     time.sleep(0.2)
 assert not opened, opened
 assert not [name for name in sys.modules if "telemetry" in name]

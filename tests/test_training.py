@@ -22,7 +22,7 @@ from figureground.models._runtime import session  # noqa: E402
 from figureground.training import augment, loop  # noqa: E402
 from figureground.training.calibrate import BIAS, calibrate, fit  # noqa: E402
 from figureground.training.export import export, metadata  # noqa: E402
-from figureground.training.networks import NETWORKS  # noqa: E402
+from figureground.training.networks import NETWORKS, means  # noqa: E402
 from figureground.training.recipe import Recipe  # noqa: E402
 
 TINY = Recipe(epochs=2, size=64, batch=4, threads=1, precision="fp32", warm_up=0.1, ema=0.9, rate=2e-3)
@@ -184,6 +184,13 @@ def graph(trained, tmp_path_factory):
     return target, apart
 
 
+@pytest.mark.parametrize("size", [(2, 2), (6, 8), (7, 5), (10, 4)])
+@pytest.mark.parametrize("cells", [1, 2, 4])
+def test_means_are_those_of_adaptive_pooling(size, cells):
+    x = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(means(x, cells), torch.nn.functional.adaptive_avg_pool2d(x, cells))
+
+
 def test_the_graph_equals_torch(graph):
     _, apart = graph
     assert apart["before"] <= 1e-4
@@ -193,10 +200,11 @@ def test_the_graph_equals_torch(graph):
 def test_the_graph_takes_and_gives_probabilities(graph):
     path, _ = graph
     run = session(path)
-    assert run.shape == (1, 3, 64, 64)  # the size that it was last trained at
-    answer = run(np.zeros((1, 3, 64, 64), np.float32))
-    assert answer.shape == (1, 1, 64, 64)
-    assert 0 <= answer.min() and answer.max() <= 1
+    assert run.shape == (1, 3, -1, -1)  # any multiples of 32
+    for size in ((64, 64), (96, 160)):
+        answer = run(np.zeros((1, 3, *size), np.float32))
+        assert answer.shape == (1, 1, *size)
+        assert 0 <= answer.min() and answer.max() <= 1
     assert path.stat().st_size < 8 * 2**20
 
 
@@ -229,7 +237,7 @@ def test_train_and_export_from_the_command_line(data, val, tmp_path):
     end = command("train", data, *words)
     assert end.code == 0, end
     assert "best.safetensors" in end.out
-    assert session(out / "best.onnx").shape == (1, 3, 64, 64)
+    assert session(out / "best.onnx").shape == (1, 3, -1, -1)
     recipe = json.loads((out / "recipe.json").read_text())
     assert (recipe["epochs"], recipe["seed"], recipe["precision"]) == (1, 3, "fp32")
     end = command("export", out / "best.safetensors", "--out", tmp_path / "net.onnx", "--size", 96)

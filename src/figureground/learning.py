@@ -142,7 +142,7 @@ def train(data: tuple[str, ...], val: tuple[str, ...], out: Path, start: Path | 
 @click.command()
 @click.argument("weights", type=click.Path(exists=True, path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The ONNX file to write.")
-@click.option("--size", type=int, default=None, help="Pixels of a side; else what the network was last trained at.")
+@click.option("--size", type=int, default=None, help="Pixels of a side; else any multiple of 32 from 64 to 1024.")
 def export(weights: Path, out: Path, size: int | None) -> None:
     """Turn trained WEIGHTS (safetensors) into one ONNX file with float16 weights."""
     _export(weights, out, size)

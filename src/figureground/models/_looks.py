@@ -1,6 +1,7 @@
-"""How often, and where, a network of a fixed size S looks at a picture. To add a way of looking: a row in `LOOKS`.
+"""How often, where and how large a network looks at a picture. To add a way of looking: a row in `LOOKS`.
 
-Several answers are joined by fixed weights and never stretched by their own least and greatest value: nothing stays nothing.
+S is the side of what the network is given, in pixels. Several answers are joined by fixed weights and never stretched by
+their own least and greatest value: nothing stays nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,9 +16,16 @@ from figureground.spread import logit, sigmoid
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """(1, 3, S, S) float32 in [0, 1] → (1, 1, S, S) float32 in [0, 1]."""
+Sides = tuple[int, ...]
+"""The network's own S, and where its graph takes others too, a smaller and a larger one."""
 Window = tuple[slice, slice]
 """Rows and columns of a picture."""
 
+SIDES: Sides = (
+    256,
+    192,
+    320,
+)  # of a graph that takes any size: seen small, a large subject is whole; seen large, thin parts are
 FOUND = 0.3  # what the first look gives at least this is the subject, for a second look
 TAIL = 0.01  # of the subject's mass that may lie outside each side of its box: a stray spot does not widen it
 LEAST = 16  # pixels of the first answer that a subject has at least: fewer are noise
@@ -30,33 +38,42 @@ SURE = 13.8  # the log odds that an answer is believed at most: one in a million
 CORNER_TRUST = 0.6  # the weight of a look at a corner, that of the first answer being 1
 
 
-def once(run: Run, side: int, rgb: Rgb) -> Mask:
+def sides(shape: tuple[int, ...]) -> Sides:
+    """The sizes for a graph whose input has this shape, (1, 3, S, S), −1 where it takes any."""
+    return SIDES if shape[-1] < 0 else (shape[-1],)
+
+
+def once(run: Run, sides: Sides, rgb: Rgb) -> Mask:
     """One look at the whole picture."""
-    return enlarged(alone(run, side, rgb), rgb.shape)
+    return enlarged(alone(run, sides[0], rgb), rgb.shape)
 
 
-def closer(run: Run, side: int, rgb: Rgb) -> Mask:
-    """The picture and its mirror image, and a second look at what was found where that is clearly smaller than the picture.
+def closer(run: Run, sides: Sides, rgb: Rgb) -> Mask:
+    """The picture and its mirror image; then, larger, what was found, or where that is nearly all the picture, it in each size.
 
     The answer for a mirrored picture is the mirrored answer.
     """
-    first = both(run, side, rgb)
+    first = both(run, sides[0], rgb)
     window = subject(first, rgb.shape)
-    return enlarged(first, rgb.shape) if window is None else at_window(run, side, rgb, first, window)
+    if window is None:
+        return enlarged(in_sizes(run, sides[1:], rgb, first), rgb.shape)
+    return at_window(run, sides[-1], rgb, first, window)
 
 
-def closest(run: Run, side: int, rgb: Rgb) -> Mask:
+def closest(run: Run, sides: Sides, rgb: Rgb) -> Mask:
     """As `closer`, and where the subject is large, looks at the four corners instead."""
-    first = both(run, side, rgb)
+    first = both(run, sides[0], rgb)
     window = subject(first, rgb.shape)
-    return at_corners(run, side, rgb, first) if window is None else at_window(run, side, rgb, first, window)
+    if window is None:
+        return at_corners(run, sides[0], rgb, in_sizes(run, sides[1:], rgb, first))
+    return at_window(run, sides[-1], rgb, in_sizes(run, sides[1:], rgb, first), window)
 
 
-LOOKS: Mapping[str, Callable[[Run, int, Rgb], Mask]] = {"fast": once, "balanced": closer, "best": closest}
-"""(run, S, picture (H, W, 3) uint8) → (H, W) float32 in [0, 1], by quality."""
+LOOKS: Mapping[str, Callable[[Run, Sides, Rgb], Mask]] = {"fast": once, "balanced": closer, "best": closest}
+"""(run, sides, picture (H, W, 3) uint8) → (H, W) float32 in [0, 1], by quality."""
 
 
-def looking(quality: str) -> Callable[[Run, int, Rgb], Mask]:
+def looking(quality: str) -> Callable[[Run, Sides, Rgb], Mask]:
     """The row of `LOOKS`; raises UnknownName."""
     if quality not in LOOKS:
         raise UnknownName("quality", quality, LOOKS)
@@ -72,6 +89,15 @@ def both(run: Run, side: int, rgb: Rgb) -> Mask:
     """The whole picture and its mirror image, joined by the mean of their logits; (S, S)."""
     x = fitted(rgb, side)
     return sigmoid((logit(_plain(run, x), SURE) + logit(_mirror(run, x), SURE)) * np.float32(0.5))
+
+
+def in_sizes(run: Run, sides: Sides, rgb: Rgb, first: Mask) -> Mask:
+    """`first`, (S, S), and what the network says of the picture in other sizes, joined by the mean of their logits; (S, S)."""
+    total = logit(first, SURE)
+    for side in sides:
+        how = cv2.INTER_AREA if side > len(first) else cv2.INTER_LINEAR
+        total += cv2.resize(logit(both(run, side, rgb), SURE), first.shape, interpolation=how)
+    return sigmoid(total / np.float32(1 + len(sides)))
 
 
 def subject(seen: Mask, shape: tuple[int, ...]) -> Window | None:

@@ -41,11 +41,11 @@ class Adapted:
     weights: str
     licence: str
     session: Session
-    looks: Callable[[Session, int, Rgb], Mask]
+    looks: Callable[[Session, tuple[int, ...], Rgb], Mask]
 
     def __call__(self, rgb: Rgb, /) -> SaliencyMap:
         """How much each pixel of (H, W, 3) uint8 sRGB belongs to the subject."""
-        return SaliencyMap(self.looks(self.session, self.session.shape[-1], rgb))
+        return SaliencyMap(self.looks(self.session, self.session.shape[-1:], rgb))
 
 
 def load(

@@ -27,24 +27,24 @@ CARD = Card(
 
 Quality = Annotated[
     Literal["fast", "balanced", "best"],
-    "How often the network looks: once; twice, and closer at small subjects; closer at all.",
+    "How often the network looks: once; mirrored too, and larger at small subjects, in three sizes at others; at corners too.",
 ]
 
 
 def load(settings: Settings, *, quality: Quality = "balanced") -> Model:
     """The network of the package as a model; raises WeightsError where the package is damaged, UnknownName."""
-    from figureground.models._looks import looking
+    from figureground.models._looks import looking, sides
     from figureground.models._runtime import session
 
     looks = looking(quality)
     run = session(files("figureground").joinpath("assets/small.onnx").read_bytes(), settings)
-    side = run.shape[-1]
+    sizes = sides(run.shape)
 
     def look(rgb: Rgb, prompt: Prompt | None = None, /) -> SaliencyMap:
-        values = looks(run, side, rgb)
+        values = looks(run, sizes, rgb)
         if prompt is None or "places" not in prompt.kinds:
             return SaliencyMap(values)
         places = prompt.places(rgb.shape[1], rgb.shape[0])
-        return SaliencyMap(steer(rgb, values, places, lambda part: looks(run, side, part)))
+        return SaliencyMap(steer(rgb, values, places, lambda part: looks(run, sizes, part)))
 
     return look

@@ -40,19 +40,19 @@ class _Probability(nn.Module):
 
 
 def export(weights: Path, target: Path, size: int | None = None) -> dict[str, float]:
-    """Write `target`: (1, 3, S, S) float32 in [0, 1] → (1, 1, S, S) float32 in [0, 1].
+    """Write `target`: (1, 3, H, W) float32 in [0, 1] → (1, 1, H, W) float32 in [0, 1].
 
-    size : S, a multiple of 32; None: what the network was last trained at.
+    size : H and W, a multiple of 32; None: the graph takes every such size, from 64 to 1024.
 
-    Returns the largest difference from torch on random pictures, before and after rounding to float16; raises
+    Returns the largest difference from torch on drawn pictures, before and after rounding to float16; raises
     WeightsError where `weights` does not fit the network or a difference is above its bound.
     """
     recipe = _recipe(weights)
-    size = size or recipe.last_size or recipe.size
+    trained = recipe.last_size or recipe.size
     model = _Probability(_load(weights, recipe.network)).eval()
-    graph = _graph(model, size)
+    graph = _graph(model, size or trained, free=size is None)
     generator = np.random.default_rng(0)
-    pictures = [_picture(generator, size) for _ in range(4)]
+    pictures = [_picture(generator, side) for side in ([size] * 4 if size else [trained, trained, trained + 64, 64])]
     apart = {"before": _difference(model, graph, pictures)}
     rounded = _halve(graph)
     apart["after"] = _difference(model, rounded, pictures)
@@ -85,8 +85,10 @@ def _load(weights: Path, network: str) -> nn.Module:
     return model
 
 
-def _graph(model: nn.Module, size: int) -> onnx.ModelProto:
+def _graph(model: nn.Module, size: int, free: bool = False) -> onnx.ModelProto:
+    """The graph for pictures of that size; free: for all whose sides are multiples of 32."""
     example = torch.rand(1, 3, size, size)
+    height, width = (32 * torch.export.Dim(name, min=2, max=32) for name in ("rows", "columns"))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of torchvision's absence, which we do not need
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own, of what it will change in itself
@@ -94,6 +96,7 @@ def _graph(model: nn.Module, size: int) -> onnx.ModelProto:
         torch.onnx.export(
             model, (example,), path, input_names=["picture"], output_names=["foreground"], opset_version=18,
             dynamo=True, external_data=False, verbose=False,
+            dynamic_shapes={"picture": {2: height, 3: width}} if free else None,
         )  # fmt: skip
         return onnx.load(path)
 

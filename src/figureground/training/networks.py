@@ -45,6 +45,21 @@ class Residual(nn.Module):
         return F.relu(self.second(self.first(x)) + self.shortcut(x))  # (N, outside, h / stride, w / stride)
 
 
+def means(x: Tensor, cells: int) -> Tensor:
+    """Means over cells × cells fields: (N, c, h, w) → (N, c, cells, cells).
+
+    As `F.adaptive_avg_pool2d`, but as two products, which a graph for any size can hold.
+    """
+
+    def share(length: int) -> Tensor:
+        """How much each of `length` places has of each field, (cells, length)."""
+        places, field = torch.arange(length, device=x.device), torch.arange(cells, device=x.device)[:, None]
+        inside = (places >= field * length // cells) & (places < ((field + 1) * length + cells - 1) // cells)
+        return inside.to(x.dtype) / inside.sum(1, keepdim=True)
+
+    return share(x.shape[2]) @ x @ share(x.shape[3]).T
+
+
 class PyramidPooling(nn.Module):
     """Means over 1, 2 × 2 and 4 × 4 fields, laid beside the map itself: (N, c, h, w) → (N, c, h, w)."""
 
@@ -59,7 +74,7 @@ class PyramidPooling(nn.Module):
         size = x.shape[-2:]
         maps = [x]  # (N, c, h, w)
         for cells, part in zip(self.fields, self.parts, strict=True):
-            pooled = F.relu(part(F.adaptive_avg_pool2d(x, cells)))  # (N, c / 4, cells, cells)
+            pooled = F.relu(part(means(x, cells)))  # (N, c / 4, cells, cells)
             maps.append(F.interpolate(pooled, size=size, mode="bilinear", align_corners=False))  # (N, c / 4, h, w)
         joined: Tensor = self.join(torch.cat(maps, 1))  # (N, c, h, w)
         return joined

@@ -14,7 +14,7 @@ class Recipe:
     epochs: Annotated[int, "Passes over the pictures."] = 60
     minutes: Annotated[float | None, "Fit the schedule to this time instead of counting epochs."] = None
     size: Annotated[int, "Pixels of a side, a multiple of 32."] = 256
-    last_size: Annotated[int | None, "Pixels of a side in the last fifth of the run, and of the exported network."] = None
+    last_size: Annotated[int | None, "Pixels of a side in the last fifth of the run, and in validation."] = None
     batch: Annotated[int, "Pictures in a step."] = 16
     rate: Annotated[float, "Peak learning rate of AdamW."] = 1.5e-3
     decay: Annotated[float, "Weight decay of kernels and matrices."] = 1e-2
