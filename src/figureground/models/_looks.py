@@ -21,11 +21,7 @@ Sides = tuple[int, ...]
 Window = tuple[slice, slice]
 """Rows and columns of a picture."""
 
-SIDES: Sides = (
-    256,
-    192,
-    320,
-)  # of a graph that takes any size: seen small, a large subject is whole; seen large, thin parts are
+SIDES: Sides = (256, 192, 320)  # of a graph that takes any: seen small a large subject is whole, seen large a thin one is there
 FOUND = 0.3  # what the first look gives at least this is the subject, for a second look
 TAIL = 0.01  # of the subject's mass that may lie outside each side of its box: a stray spot does not widen it
 LEAST = 16  # pixels of the first answer that a subject has at least: fewer are noise
