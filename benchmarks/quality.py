@@ -40,11 +40,6 @@ def mean_of_probabilities(run: Run, sides: Sides, rgb: Rgb) -> Mask:
     return (_looks.once(run, sides, rgb) + mirror) / 2
 
 
-def corners(run: Run, sides: Sides, rgb: Rgb) -> Mask:
-    """The mirror image too, and single looks at the four corners, whatever the subject's size."""
-    return _looks.at_corners(run, sides[0], rgb, _looks.both(run, sides[0], rgb))
-
-
 def sizes(run: Run, sides: Sides, rgb: Rgb) -> Mask:
     """The mirror image too, and both in every size, whatever the subject's."""
     return _looks.enlarged(_looks.in_sizes(run, sides[1:], rgb, _looks.both(run, sides[0], rgb)), rgb.shape)
@@ -53,7 +48,6 @@ def sizes(run: Run, sides: Sides, rgb: Rgb) -> Mask:
 TRIED: dict[str, Callable[[Run, Sides, Rgb], Mask]] = {
     "mirror image": mirrored,
     "mirror image, mean of probabilities": mean_of_probabilities,
-    "mirror image and four corners": corners,
     "mirror image in three sizes": sizes,
 }
 

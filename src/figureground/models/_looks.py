@@ -29,9 +29,7 @@ MARGIN = 0.2  # of the box's longer side, added on each side
 WORTH = 0.75  # the second look is worth its time where its window is a smaller part of the picture than this
 FADE = 0.15  # of a window's side, over which what was seen there fades out
 TRUST = 0.5  # how much of the answer inside a window is the second look's
-CORNER = 0.85  # of the picture's sides: the windows at its corners
 SURE = 13.8  # the log odds that an answer is believed at most: one in a million
-CORNER_TRUST = 0.6  # the weight of a look at a corner, that of the first answer being 1
 
 
 def sides(shape: tuple[int, ...]) -> Sides:
@@ -57,12 +55,10 @@ def closer(run: Run, sides: Sides, rgb: Rgb) -> Mask:
 
 
 def closest(run: Run, sides: Sides, rgb: Rgb) -> Mask:
-    """As `closer`, and where the subject is large, looks at the four corners instead."""
+    """As `closer`, and the picture in every size, whatever was found."""
     first = both(run, sides[0], rgb)
-    window = subject(first, rgb.shape)
-    if window is None:
-        return at_corners(run, sides[0], rgb, in_sizes(run, sides[1:], rgb, first))
-    return at_window(run, sides[-1], rgb, in_sizes(run, sides[1:], rgb, first), window)
+    window, seen = subject(first, rgb.shape), in_sizes(run, sides[1:], rgb, first)
+    return enlarged(seen, rgb.shape) if window is None else at_window(run, sides[-1], rgb, seen, window)
 
 
 LOOKS: Mapping[str, Callable[[Run, Sides, Rgb], Mask]] = {"fast": once, "balanced": closer, "best": closest}
@@ -124,21 +120,6 @@ def at_window(run: Run, side: int, rgb: Rgb, first: Mask, window: Window) -> Mas
     return full
 
 
-def at_corners(run: Run, side: int, rgb: Rgb, first: Mask) -> Mask:
-    """`first`, (S, S), and one look at each corner, joined by a weighted mean of logits and enlarged; (H, W)."""
-    height, width = rgb.shape[:2]
-    steps = (np.arange(side, dtype=np.float32) + 0.5) / side
-    total, weights = logit(first, SURE), np.ones_like(first)
-    for i, rows in enumerate(_ends(height)):
-        for j, columns in enumerate(_ends(width)):
-            look = _plain if i == j else _mirror  # in this order a mirrored picture is looked at alike
-            seen = logit(look(run, fitted(rgb[rows, columns], side)), SURE)
-            weight = np.outer(_weight(steps * height, rows, height), _weight(steps * width, columns, width))
-            total += CORNER_TRUST * weight * _placed(seen, (rows, columns), rgb.shape)
-            weights += CORNER_TRUST * weight
-    return enlarged(sigmoid(total / weights), rgb.shape)
-
-
 def fitted(rgb: Rgb, side: int) -> NDArray[np.float32]:
     """A picture, (H, W, 3) uint8, as the network wants it: (1, 3, S, S) float32 in [0, 1]."""
     height, width = rgb.shape[:2]
@@ -178,12 +159,6 @@ def _stretched(span: NDArray[np.float64], wanted: float, length: int) -> slice:
     return slice(int(start), min(length, int(np.ceil(start + wanted))))
 
 
-def _ends(length: int) -> tuple[slice, slice]:
-    """The first and the last part of a side, `CORNER` of it each."""
-    part = int(np.ceil(CORNER * length))
-    return slice(0, part), slice(length - part, length)
-
-
 def _weight(places: NDArray[np.float32], window: slice, length: int) -> NDArray[np.float32]:
     """Weights at `places`, in pixels along a side: 1 within the window, falling smoothly to 0 at its ends, 0 outside.
 
@@ -195,14 +170,3 @@ def _weight(places: NDArray[np.float32], window: slice, length: int) -> NDArray[
     near = np.clip(np.minimum(start, end), 0, 1)
     smooth: NDArray[np.float32] = (near * near * (3 - 2 * near)).astype(np.float32, copy=False)
     return smooth
-
-
-def _placed(answer: Mask, window: Window, shape: tuple[int, ...]) -> Mask:
-    """What was said of a window, (S, S), moved to where the window lies in the answer for the whole picture, (S, S)."""
-    move = np.zeros((2, 3))
-    for axis, (part, length) in enumerate(zip(window, shape, strict=False)):
-        scale = length / (part.stop - part.start)  # of the whole answer's steps, in those of the window's
-        shift = (0.5 * length - len(answer) * part.start) / (part.stop - part.start) - 0.5
-        move[1 - axis] = (0, scale, shift) if axis == 0 else (scale, 0, shift)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(answer, move, answer.shape, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
