@@ -1,8 +1,10 @@
-"""Makes what the docs show: `python docs/make.py` writes commands.md from the help texts, results.md and the pictures.
+"""Makes what the docs show: `python docs/make.py [NAME ...]` writes commands.md from the help texts, results.md and the pictures.
 
 To add a picture: a function, and its name in `PICTURES`. A test holds commands.md to the help texts.
 """
 
+import argparse
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -131,13 +133,22 @@ PICTURES = {f"rules-{name}.jpg": partial(rules, name) for name in NAMES} | {
 }
 
 
+PAGES: dict[str, Callable[[], str]] = {"commands.md": commands, "results.md": results}
+
+
 def main() -> None:
-    """Write commands.md, results.md and pictures/."""
-    (HERE / "commands.md").write_text(commands(), "utf-8")
-    (HERE / "results.md").write_text(results(), "utf-8")
-    (HERE / "pictures").mkdir(exist_ok=True)
-    for name, draw in PICTURES.items():
-        draw().save(HERE / "pictures" / name, quality=88)
+    """Write the files that are named, or all of them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join([*PAGES, *PICTURES])}; all without one")
+    names = parser.parse_args().names
+    if unknown := set(names) - {*PAGES, *PICTURES}:
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join([*PAGES, *PICTURES])}")
+    for name in names or [*PAGES, *PICTURES]:
+        if name in PAGES:
+            (HERE / name).write_text(PAGES[name](), "utf-8")
+        else:
+            (HERE / "pictures").mkdir(exist_ok=True)
+            PICTURES[name]().save(HERE / "pictures" / name, quality=88)
 
 
 if __name__ == "__main__":

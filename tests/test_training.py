@@ -23,6 +23,7 @@ from figureground.training import augment, loop  # noqa: E402
 from figureground.training.calibrate import BIAS, calibrate, fit  # noqa: E402
 from figureground.training.export import export, metadata  # noqa: E402
 from figureground.training.networks import NETWORKS, means  # noqa: E402
+from figureground.training.optimiser import Optimiser  # noqa: E402
 from figureground.training.recipe import Recipe  # noqa: E402
 
 TINY = Recipe(epochs=2, size=64, batch=4, threads=1, precision="fp32", warm_up=0.1, ema=0.9, rate=2e-3)
@@ -139,6 +140,42 @@ def test_the_rate_rises_and_falls(tmp_path):
     assert all(a >= b for a, b in pairwise(rates[10:]))
 
 
+@pytest.mark.parametrize(
+    ("size", "last", "sides"),
+    [
+        (192, 256, [192, 192, 192, 224, 224, 256, 256]),
+        (256, None, [256] * 7),
+        (64, 96, [64, 64, 64, 96, 96, 96, 96]),
+        (320, 256, [320, 320, 320, 288, 288, 256, 256]),
+    ],
+)
+def test_the_size_grows_in_the_second_half(size, last, sides):
+    recipe = Recipe(size=size, last_size=last)
+    assert [recipe.size_at(progress) for progress in (0, 0.3, 0.49, 0.5, 0.74, 0.75, 1)] == sides
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_the_step_of_inner_layers_is_orthogonal(channels_last):
+    """Muon: whatever the gradient, every direction of a kernel moves about alike; AdamW's layers move by the rate."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 6, 3), torch.nn.Conv2d(6, 1, 1))
+    if channels_last:
+        network.to(memory_format=torch.channels_last)
+    optimiser = Optimiser(network, 0.1, 0.0)
+    before = [p.detach().clone() for p in network.parameters()]
+    for p in network.parameters():
+        p.grad = torch.randn_like(p) * torch.logspace(0, -2, p.shape[0]).view(-1, *[1] * (p.ndim - 1))
+    optimiser.step(0.01)
+    moved = [p.detach() - old for p, old in zip(network.parameters(), before, strict=True)]
+    strengths = torch.linalg.svdvals(moved[2].flatten(1))
+    assert strengths.min() > 0.5 * strengths.max() > 0
+    for place in (0, 1, 4, 5):  # the first kernel, biases, and the last kernel
+        assert moved[place].abs().median() == pytest.approx(0.01, rel=0.05)
+    assert optimiser.steps() == 1
+    optimiser.clear()
+    assert all(p.grad is None for p in network.parameters())
+
+
 def test_the_loss_prefers_the_truth():
     truth = torch.zeros(1, 2, 64, 64)
     truth[:, 1] = 1
@@ -169,6 +206,22 @@ def test_samples_keep_picture_and_mask_together():
         inside, outside = mask > 200, mask < 50
         if inside.sum() > 50:
             assert picture[inside].mean() > picture[outside].mean() + 20
+
+
+def test_close_crops_are_filled_by_the_subject():
+    large = np.zeros((300, 320), np.uint8)
+    large[60:260, 80:240] = 255
+    large[:, 81:239:4] = 0  # a comb
+    for seed in range(50):
+        x, y, w, h = augment._close(large, np.random.default_rng(seed))
+        assert 80 <= x and x + w <= 240 and 60 <= y and y + h <= 260
+        assert 0.6 * 160 <= w and 0.6 * 200 <= h
+    # where the subject is small, or would be all there is, any crop of the picture serves
+    for box in (np.s_[100:180, 100:300], np.s_[0:300, 0:320]):
+        mask = np.zeros((300, 320), np.uint8)
+        mask[box] = 255
+        widths = [augment._close(mask, np.random.default_rng(seed))[2] for seed in range(50)]
+        assert min(widths) >= 0.9 * 0.55 * 320 and max(widths) > 0.9 * 320
 
 
 def test_samples_are_the_generators(tmp_path):

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 Image8 = NDArray[np.uint8]
 Sample = tuple[Image8, Image8]  # picture (H, W, 3) uint8, mask (H, W) uint8
+Box = tuple[float, float, float, float]  # left, top, width, height in pixels
+LEAST = 96  # pixels of each side that a foreground has at least that a sample shows close by: smaller ones would be blurred
 
 
 def sample(pairs: list[Sample], index: int, size: int, random: Generator) -> Sample:
@@ -19,11 +21,8 @@ def sample(pairs: list[Sample], index: int, size: int, random: Generator) -> Sam
 
 
 def _window(rgb: Image8, mask: Image8, size: int, random: Generator) -> Sample:
-    """A crop of 0.55 to 1 of each side (at times mirrored, at times turned by up to 15°), made (size, size) in one warp."""
-    height, width = mask.shape
-    scale = random.uniform(0.55, 1) if random.random() < 0.8 else 1.0
-    w, h = width * scale * random.uniform(0.9, 1), height * scale * random.uniform(0.9, 1)
-    x, y = random.uniform(0, width - w), random.uniform(0, height - h)
+    """A crop (at times mirrored, at times turned by up to 15°), made (size, size) in one warp."""
+    x, y, w, h = _close(mask, random) if random.random() < 0.12 else _crop(mask, random)
     angle = np.deg2rad(random.uniform(-15, 15)) if random.random() < 0.2 else 0.0
     flip = -1.0 if random.random() < 0.5 else 1.0
     # from output to input: centre, mirror, turn, scale, move
@@ -38,6 +37,28 @@ def _window(rgb: Image8, mask: Image8, size: int, random: Generator) -> Sample:
         return warped.astype(np.uint8, copy=False)
 
     return warp(rgb), warp(mask)
+
+
+def _crop(mask: Image8, random: Generator) -> Box:
+    """0.55 to 1 of each side, anywhere."""
+    height, width = mask.shape
+    scale = random.uniform(0.55, 1) if random.random() < 0.8 else 1.0
+    w, h = width * scale * random.uniform(0.9, 1), height * scale * random.uniform(0.9, 1)
+    return random.uniform(0, width - w), random.uniform(0, height - h), w, h
+
+
+def _close(mask: Image8, random: Generator) -> Box:
+    """0.6 to 1 of each side of the foreground's box, within it, so that the subject fills the frame, as a face a portrait.
+
+    Any crop where the foreground is small, or would be all there is.
+    """
+    left, top, width, height = cv2.boundingRect((mask > 127).astype(np.uint8))
+    if min(width, height) < LEAST:
+        return _crop(mask, random)
+    w, h = width * random.uniform(0.6, 1), height * random.uniform(0.6, 1)
+    x, y = left + random.uniform(0, width - w), top + random.uniform(0, height - h)
+    inside = mask[int(y) : int(y + h), int(x) : int(x + w)].mean() / 255
+    return (x, y, w, h) if inside < 0.95 else _crop(mask, random)
 
 
 def _paste(rgb: Image8, mask: Image8, other: Sample, random: Generator) -> Image8:

@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -27,9 +28,11 @@ from figureground.training.calibrate import calibrate
 from figureground.training.feed import batches, decode
 from figureground.training.loss import total_loss
 from figureground.training.networks import NETWORKS
+from figureground.training.optimiser import Optimiser
 from figureground.training.plot import plot_log
 from figureground.training.recipe import Recipe
 
+TOGETHER = 20  # pictures that validation looks at at once
 PAUSE = 5.0  # seconds: a step that took longer stood still (a stopped process, a sleeping laptop) and counts as this
 
 
@@ -95,7 +98,7 @@ class _Run:
         self.cast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
         self.model, self.average = (self._place(_network(recipe, start)) for _ in range(2))
         self.average.load_state_dict(self.model.state_dict())
-        self.optimiser = torch.optim.AdamW(_groups(self.model, recipe.decay), recipe.rate)
+        self.optimiser = Optimiser(self.model, recipe.rate, recipe.decay)
         out.mkdir(parents=True, exist_ok=True)
         (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")
         if (out / "checkpoint.pt").exists():
@@ -137,8 +140,7 @@ class _Run:
     def epoch(self, pictures: list[Sample], bar: "tqdm[None]") -> float:
         """One pass over the pictures in an order that the seed and the epoch decide; returns the mean loss."""
         losses = []
-        progress = self.progress(len(pictures))
-        size = self.recipe.last_size if self.recipe.last_size and progress > 0.8 else self.recipe.size
+        size = self.recipe.size_at(self.progress(len(pictures)))
         self.model.train()
         began = time.monotonic()
         where = (self.recipe.seed, self.state.epoch)
@@ -157,18 +159,16 @@ class _Run:
 
     def step(self, images: Tensor, masks: Tensor, rate: float) -> float:
         """Forward, backward, update, average; returns the loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         with self.cast:
             logits = self.model(images.to(self.device, memory_format=torch.channels_last))
         loss = total_loss([part.float() for part in logits], masks.to(self.device))
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.clear()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
-        self.optimiser.step()
+        self.optimiser.step(rate)
         with torch.no_grad():
             # young averages follow quickly, old ones slowly
-            done = self.optimiser.state[self.optimiser.param_groups[0]["params"][0]]["step"].item()
+            done = self.optimiser.steps()
             keep = min(self.recipe.ema, (1 + done) / (10 + done))
             for mine, theirs in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
                 if mine.dtype.is_floating_point:
@@ -227,28 +227,27 @@ def _network(recipe: Recipe, start: Path | None) -> nn.Module:
     return model
 
 
-def _groups(model: nn.Module, decay: float) -> list[dict[str, object]]:
-    """Weight decay for kernels and matrices, none for biases and norms."""
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.ndim <= 1]
-    return [{"params": matrices, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]
-
-
 @torch.no_grad()
 def validation(model: nn.Module, held: list[Sample], size: int, device: torch.device, cast: torch.autocast) -> dict[str, float]:
     """max F, MAE and mean IoU of the pictures, each judged at its own size."""
     model.eval()
     curves: list[tuple[Floats, Floats]] = []
     errors, ious = [], []
-    for rgb, mask in held:
-        small = cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA if rgb.shape[0] > size else cv2.INTER_LINEAR)
-        image = torch.from_numpy(small.astype(np.float32) / 255).permute(2, 0, 1)[None].to(device)
+    for start in range(0, len(held), TOGETHER):
+        part = held[start : start + TOGETHER]
+        images = torch.from_numpy(np.stack([_fitted(rgb, size) for rgb, _ in part])).permute(0, 3, 1, 2)
         with cast:
-            logits = model(image)[0]
-        said = torch.sigmoid(logits.float())[0, 0].cpu().numpy()
-        said = np.clip(cv2.resize(said, mask.shape[::-1], interpolation=cv2.INTER_LINEAR), 0, 1)
-        truth = mask > 127
-        curves.append(precision_recall(said, truth))
-        errors.append(mean_absolute_error(said, truth))
-        ious.append(Counts.of(said, truth).iou)
+            logits = model(images.to(device, memory_format=torch.channels_last))[0]
+        for answer, (_, mask) in zip(torch.sigmoid(logits.float())[:, 0].cpu().numpy(), part, strict=True):
+            said = np.clip(cv2.resize(answer, mask.shape[::-1], interpolation=cv2.INTER_LINEAR), 0, 1)
+            truth = mask > 127
+            curves.append(precision_recall(said, truth))
+            errors.append(mean_absolute_error(said, truth))
+            ious.append(Counts.of(said, truth).iou)
     return {"max_f": max_f(curves), "mae": float(np.mean(errors)), "iou": float(np.mean(ious))}
+
+
+def _fitted(rgb: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+    """A picture as the network wants it, (size, size, 3) float32 in [0, 1]."""
+    small = cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA if rgb.shape[0] > size else cv2.INTER_LINEAR)
+    return np.asarray(small, np.float32) / np.float32(255)
