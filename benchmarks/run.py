@@ -1,10 +1,10 @@
-"""Runs all benchmarks and writes what they measured into docs/speed.md: python benchmarks/run.py [--only NAME …] [--rounds N].
+"""Runs all benchmarks and writes what they measured into the docs: python benchmarks/run.py [--only NAME …] [--rounds N].
 
 A table stands there between `<!-- NAME -->` and `<!-- end NAME -->`. A benchmark that fails, or is skipped here, leaves the
 table that was there, and standard error says so. Those of `BY_HAND` take minutes and change seldom: they run only where
 `--only` names them. A run of all names the machine once, at the top; a run of some names it below each of their tables.
 To add a benchmark, write a script that takes `--json FILE` (see benchmarks/common.py), add a row to `BENCHMARKS` or
-`BY_HAND` and the two marks to docs/speed.md.
+`BY_HAND` and the two marks to docs/speed.md, or to another page and that to `PAGES`.
 """
 
 import argparse
@@ -31,10 +31,13 @@ BENCHMARKS: dict[str, list[str]] = {
     "ENCODERS": ["encoders.py"],
     "RUNTIMES": ["runtimes.py"],
     "SEGFORMER": ["segformer.py", "--shapes", "b0", "b5"],
+    "COST": ["cost.py"],
 }
 BY_HAND: dict[str, list[str]] = {
     "MEMORY": ["memory.py"],
 }
+PAGES = {"COST": ROOT / "docs" / "cost.md"}
+"""Where a table stands that does not stand on `PAGE`."""
 LIMIT = 900  # seconds that one benchmark may take
 PACKAGES = ("numpy", "Pillow", "opencv-python-headless", "onnxruntime", "openvino", "torch", "transformers")
 
@@ -86,7 +89,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=[*BENCHMARKS, *BY_HAND], default=list(BENCHMARKS), metavar="NAME")
     parser.add_argument("--rounds", type=int, help="for each benchmark; fewer is for a trial")
-    parser.add_argument("--page", type=Path, default=PAGE, help="what is written; a copy is for a trial")
+    parser.add_argument("--page", type=Path, help="what is written instead; a copy is for a trial")
     given = parser.parse_args()
     load, began, left = os.getloadavg()[0], time.perf_counter(), []
     whole = {*given.only} >= {*BENCHMARKS}
@@ -98,12 +101,14 @@ def main() -> int:
             left.append(name)
             print(f"{name}: {words[0]} {error}; its old table stays", file=sys.stderr)
         else:  # written at once: a later failure loses nothing
+            page = given.page or PAGES.get(name, PAGE)
             if not whole and name not in BY_HAND:  # its line is about seconds
                 text += f"\n\n{machine(load)}"
-            given.page.write_text(filled(given.page.read_text("utf-8"), name, text), "utf-8")
+            page.write_text(filled(page.read_text("utf-8"), name, text), "utf-8")
         print(f"{name}: {time.perf_counter() - start:.0f} s", flush=True)
     if whole and {*given.only} - {*left}:
-        given.page.write_text(filled(given.page.read_text("utf-8"), "MACHINE", machine(load)), "utf-8")
+        page = given.page or PAGE
+        page.write_text(filled(page.read_text("utf-8"), "MACHINE", machine(load)), "utf-8")
     print(f"in all {time.perf_counter() - began:.0f} s; {len(given.only) - len(left)} of {len(given.only)} tables written")
     return 1 if left else 0
 

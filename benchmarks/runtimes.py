@@ -1,4 +1,4 @@
-"""One SegFormer in each runtime and precision: python benchmarks/runtimes.py [--shapes b0 b5] [--rounds 4] [--json FILE].
+"""One SegFormer in each runtime and precision: python benchmarks/runtimes.py [--shapes b0 b5] [--rounds 5] [--json FILE].
 
 The network alone, random seeded weights, against transformers' own (eager), in interleaved rounds: time, agreement of the
 classes, and the share of what the processor reaches in a large product of matrices of that precision, measured here too.
@@ -111,7 +111,7 @@ def measure(shape: str, rounds: int, threads: int, folder: Path) -> list[Row]:
 
 def main() -> None:
     """Measure each shape and report."""
-    parser = arguments(__doc__, 4)
+    parser = arguments(__doc__, 5)
     parser.add_argument("--shapes", nargs="*", choices=list(SHAPES), default=["b0", "b5"])
     parser.add_argument("--threads", type=int, default=cores())
     given = parser.parse_args()

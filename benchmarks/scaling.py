@@ -1,6 +1,6 @@
 """What the default method costs against a picture's size, from 0.1 to 100 megapixels, stage by stage, JPEG to PNG cut-out.
 
-python benchmarks/scaling.py [--rounds 3] [--megapixels 0.1 0.3 1 …] [--plot FILE]
+python benchmarks/scaling.py [--rounds 5] [--megapixels 0.1 0.3 1 …] [--plot FILE]
 
 Each point is a fresh process that separates a small picture first, so that loading the network is not counted. Memory is
 the growth of the process's peak over that, in bytes for each pixel. The line is fitted above one megapixel.
@@ -96,7 +96,7 @@ def plot(sizes: list[float], totals: list[float], slope: float, offset: float, t
 
 
 def main() -> None:
-    parser = arguments(__doc__, 3)
+    parser = arguments(__doc__, 5)
     parser.add_argument("--megapixels", type=float, nargs="+", default=list(SIZES))
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the points and the line there")
     parser.add_argument("--point", type=Path, help=argparse.SUPPRESS)

@@ -1,4 +1,4 @@
-"""JPEG to label map with SegFormer against the plain pipeline: python benchmarks/segformer.py [--shapes b0 b5] [--rounds 3].
+"""JPEG to label map with SegFormer against the plain pipeline: python benchmarks/segformer.py [--shapes b0 b5] [--rounds 5].
 
 Plain: Pillow, transformers' network (eager), torch's `interpolate` of the 150 maps to the picture's size, `argmax`. Each
 pipeline runs in a fresh process, told in turn to go, so that rounds are interleaved and peak memory is its own. Weights
@@ -186,7 +186,7 @@ def noise(rounds: int) -> Iterator[Row]:
 
 def main() -> None:
     """Measure each shape at each size and report."""
-    parser = arguments(__doc__, 3)
+    parser = arguments(__doc__, 5)
     parser.add_argument("--shapes", nargs="*", choices=list(SHAPES), default=["b0", "b5"])
     parser.add_argument("--megapixels", nargs="*", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--threads", type=int, default=cores())

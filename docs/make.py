@@ -14,6 +14,7 @@ from PIL import Image
 
 from figureground import Method, Picture, Separation, Separator
 from figureground.cli import main as command_line
+from figureground.legend import class_colour
 from figureground.maps import LabelMap
 from figureground.metrics import Counts
 from figureground.models._labels import ade20k
@@ -87,6 +88,23 @@ def drawn(name: str) -> LabelMap:
         return LabelMap(np.asarray(image), classes, flags)
 
 
+def cells() -> Image.Image:
+    """A label map as a network gives it, coarse, and as it is enlarged: filled where four corners agree, mixed elsewhere."""
+    fine = drawn("astronaut").labels
+    step = len(fine) // COARSE
+    coarse = fine[step // 2 :: step, step // 2 :: step][:COARSE, :COARSE]
+    colours = np.array([class_colour(index) for index in range(150)], np.uint8)[coarse]
+    corners = np.stack([coarse[:-1, :-1], coarse[:-1, 1:], coarse[1:, :-1], coarse[1:, 1:]])
+    mixed = np.ptp(corners.astype(int), 0) > 0
+    left = colours.repeat(CELL, 0).repeat(CELL, 1)
+    right = np.where(mixed[..., None], 255, colours[:-1, :-1]).astype(np.uint8).repeat(CELL, 0).repeat(CELL, 1)
+    for image in (left, right):
+        image[::CELL], image[:, ::CELL] = 90, 90
+    gap = np.full((len(left), CELL, 3), 255, np.uint8)
+    right = np.pad(right, ((0, len(left) - len(right)), (0, 0), (0, 0)), constant_values=255)
+    return Image.fromarray(np.hstack([left, gap, right]))
+
+
 def results() -> str:
     """The text of results.md: what each method makes of the photographs, measured against the masks drawn by hand."""
     separate, rows = Separator(), []
@@ -100,6 +118,7 @@ def results() -> str:
     return RESULTS.replace("TABLE\n", head + "".join(rows))
 
 
+COARSE, CELL = 40, 14  # cells of a side of the drawing of label maps, and pixels of one
 NAMES = ("chelsea", "astronaut", "coffee", "rocket")
 LABEL_RULES = ("stuff", "most-common", "most-common-hull")
 RESULTS = """# Results
@@ -130,6 +149,7 @@ Each row: the photograph, its label map, and the rules `stuff`, `most-common`, `
 PICTURES = {f"rules-{name}.jpg": partial(rules, name) for name in NAMES} | {
     "before-after.jpg": before_after,
     "gallery.jpg": gallery,
+    "rewrite-labels.png": cells,
 }
 
 

@@ -82,8 +82,8 @@ def test_a_page_without_the_marks_is_refused(driver, page):
 
 
 def test_the_page_has_a_place_for_every_benchmark(driver):
-    page = driver.PAGE.read_text("utf-8")
     for name in ("MACHINE", *driver.BENCHMARKS, *driver.BY_HAND):
+        page = driver.PAGES.get(name, driver.PAGE).read_text("utf-8")
         assert driver.filled(page, name, "table") != page
 
 
@@ -129,6 +129,22 @@ def test_the_photographs_have_the_size_asked_for_and_differ(driver, tmp_path):
     one, other = (common.photograph(tmp_path / f"{seed}.jpg", (321, 200), seed) for seed in (0, 4))
     assert Picture.read(one).rgb.shape == (200, 321, 3)
     assert one.read_bytes() != other.read_bytes()
+
+
+def test_costs_follow_from_the_measured_seconds(driver):
+    import cost
+
+    row = cost.row("small", 2.0, [0.9, 0.3, 0.36], 0.05)  # the middle one: 10 000 pictures a core-hour
+    assert row == {
+        "method": "`small`",
+        "megapixels": "2",
+        "core-seconds a picture": "0.36 (0.30 – 0.90)",
+        "pictures a core-hour": "10,000",
+        "pictures a euro": "200,000",
+        "1,000 pictures": "0.1 h, € 0.005",
+        "1,000,000 pictures": "100 h, € 5",
+        "1,000,000,000 pictures": "100,000 h, € 5,000",
+    }
 
 
 def test_the_fitted_line_is_that_of_the_points_above_one_megapixel(driver):
