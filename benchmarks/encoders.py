@@ -1,4 +1,4 @@
-"""PNG encoders over a 12-megapixel cut-out, and the whole warm pipeline with Pillow's default encoder and with ours.
+"""PNG encoders over a 12-megapixel cut-out, the warm pipeline with Pillow's and with ours, and masks from drafts.
 
 python benchmarks/encoders.py [--rounds 5] [--large]
 
@@ -24,6 +24,7 @@ from common import Row, arguments, interleaved, photograph, process, report, spr
 from figureground import Separator
 from figureground.output import Look, encode
 from figureground.pixels import Pixels
+from figureground.settings import Settings
 
 TWELVE, LARGE = (4000, 3000), (11314, 8486)
 BASE = "Pillow, default"
@@ -97,6 +98,18 @@ def pipeline(separate: Separator, path: Path, rounds: int) -> list[Row]:
     ]
 
 
+def masks(path: Path, rounds: int) -> list[Row]:
+    """JPEG to the mask alone, warm: of the whole picture, and of a draft."""
+    ready = {"the whole picture": Separator(), "a draft": Separator(settings=Settings(draft=True))}
+    runs = {name: partial(lambda separate: ours(separate(path).mask8()), separate) for name, separate in ready.items()}
+    seconds = interleaved(rounds, runs)
+    base = statistics.median(seconds["the whole picture"])
+    return [
+        {"what": f"JPEG to mask: {name}", "s": spread(each), "times as quick": f"{base / statistics.median(each):.1f}"}
+        for name, each in seconds.items()
+    ]
+
+
 def command(folder: Path, size: tuple[int, int]) -> tuple[float, float]:
     """Seconds and peak megabytes of `figureground remove` on a picture of this size."""
     path = photograph(folder / f"{size[0]}.jpg", size)
@@ -124,6 +137,7 @@ def main() -> None:
         rows = encoders("from JPEG", cutout, given.rounds)
         rows += encoders("from raw", grained(cutout), given.rounds)
         rows += pipeline(separate, path, given.rounds)
+        rows += masks(path, given.rounds)
         rows += large(Path(folder)) if given.large else []
     report("PNG encoders at 12 megapixels, RGBA", rows, given.json, "Every file was read back to the same pixels.")
 

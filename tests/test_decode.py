@@ -14,8 +14,9 @@ from PIL import Image, ImageFile
 
 from encoded import png, png_chunk, saved, tiff
 from figureground import decode as module
-from figureground.decode import decode, quiet, refusals
+from figureground.decode import decode, refusals
 from figureground.errors import FigureGroundError, PictureTooLarge, UnreadablePicture
+from figureground.quiet import quiet
 from figureground.settings import Settings
 
 PLAIN = Settings(cache=Path("unused"))

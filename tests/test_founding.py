@@ -103,6 +103,15 @@ def test_labels_of_a_picture(picture, weights):
     assert "%" in command("labels", picture, "--weights", weights).out
 
 
+def test_labels_of_a_draft_are_nearly_those_of_the_picture(picture, weights, tmp_path):
+    with Image.open(picture) as image:
+        image.convert("RGB").resize((1600, 1300)).save(tmp_path / "large.jpg")
+    words = ["labels", tmp_path / "large.jpg", "--weights", weights, "--json"]
+    whole, draft = ({row["name"]: row["share"] for row in json.loads(command(*words, *more).out)} for more in ([], ["--draft"]))
+    assert whole
+    assert all(abs(whole.get(name, 0) - draft.get(name, 0)) < 0.05 for name in {*whole, *draft})
+
+
 def test_labels_needs_a_method_that_names_classes(picture):
     command("labels", picture, "--method", "small").refused(2, "mismatch", "names no classes")
 

@@ -163,10 +163,10 @@ def test_alpha():
 
 
 def test_what_the_file_says_of_itself():
-    red = Image.new("RGB", (4, 4), (255, 0, 0))
-    data = saved(red, "TIFF", icc_profile=swapped_profile(), dpi=(300, 300), save_all=True, append_images=[red])
+    red, profile = Image.new("RGB", (4, 4), (255, 0, 0)), swapped_profile()  # a profile has the second it was made in
+    data = saved(red, "TIFF", icc_profile=profile, dpi=(300, 300), save_all=True, append_images=[red])
     picture = Picture.read(data, PLAIN)
-    assert picture.icc == swapped_profile()
+    assert picture.icc == profile
     assert picture.dpi == (300, 300)
     assert len(picture.warnings) == 1
     assert picture.original[0, 0].tolist() == [255, 0, 0]

@@ -131,7 +131,7 @@ def _refuse_overlap(batch: Batch) -> None:
 
 def _plain(batch: Batch) -> dict[str, Any]:
     """All that decides the files' bytes."""
-    product, deciding = batch.product, ("precision", "runtime", "device", "lenient", "max_pixels", "max_bytes")
+    product, deciding = batch.product, ("precision", "runtime", "device", "lenient", "draft", "max_pixels", "max_bytes")
     prompt = asdict(product.prompt) if product.prompt else None
     return {
         "method": asdict(product.method),

@@ -10,7 +10,7 @@ import click
 
 import figureground
 from figureground.errors import FigureGroundError, UsageError
-from figureground.flags import chosen, product_from, product_options, runtime_options, settings_from
+from figureground.flags import chosen, draft_option, product_from, product_options, runtime_options, settings_from
 from figureground.learning import adapt, evaluate, export, split, train
 from figureground.many import batch
 from figureground.methods import DEFAULT, METHODS
@@ -112,6 +112,7 @@ def methods(as_json: bool) -> None:
 @click.option("-m", "--method", default="stuff", show_default=True, metavar="NAME", help="A method whose model names classes.")
 @click.option("--weights", help="Hub id or local folder of another checkpoint.")
 @runtime_options
+@draft_option
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def labels(picture: str | None, method: str, weights: str | None, as_json: bool, **options: Any) -> None:
     """List the classes that PICTURE shows, with their shares; without PICTURE, all that the model knows.

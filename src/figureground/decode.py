@@ -8,10 +8,8 @@ import ctypes
 import logging
 import re
 import struct
-import threading
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -23,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from figureground.errors import FigureGroundError, PictureTooLarge, UnreadablePicture
+from figureground.quiet import quiet
 from figureground.settings import Settings
 
 FORMATS = {
@@ -39,6 +38,8 @@ FORMATS = {
 """Pillow's name of each format that is read, and the module that reads it; HEIF only where pillow-heif is installed."""
 MAX_SCANS = 100
 """A JPEG of more scans is refused: each costs a pass over all pixels. Encoders write 1 to 20."""
+DRAFT = 640
+"""Pixels that a draft keeps of each side at least: as many as the networks look at."""
 MAX_DEEP = 500_000_000
 """Bytes of 16-bit colours; larger pictures are read in 8, since OpenCV takes twice as much, beside Pillow's own copy."""
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")  # those with a length, and the end; 00 is data, not a marker
@@ -59,6 +60,7 @@ class Loaded:
     rawmode : how the file packs its pixels, in Pillow's words, e.g. "L;4".
     quarter_turned : whether Pillow has already exchanged width and height to set it upright.
     warnings : what the user should know, one sentence each.
+    size : the width and height that the file states, where `image` is a draft, a fraction as large.
     """
 
     image: Image.Image
@@ -66,6 +68,7 @@ class Loaded:
     rawmode: str = ""
     quarter_turned: bool = False
     warnings: list[str] = field(default_factory=list)
+    size: tuple[int, int] | None = None
 
 
 def decode(data: bytes, settings: Settings, source: str = "the picture") -> Loaded:
@@ -98,13 +101,22 @@ def _decoded(data: bytes, settings: Settings, source: str, lenient: bool = False
     if isinstance(tags.get(322), int) and isinstance(tags.get(323), int):  # a TIFF's tiles are decoded whole
         check_size(tags[322], tags[323], settings, f"a tile of {source}")
     rawmode, turned, notes = _rawmode(image), tags.get(274) in (5, 6, 7, 8), _several(image)
+    size = _drafted(image) if settings.draft else None
     _load(image, lenient)
     if lenient:
         notes.append("cut short or damaged: what could be read is used")
     deep = None
     if re.match(r"(RGB|LA).*;16", rawmode) and (deep := None if lenient else _sixteen_bits(data, image)) is None:
         notes.append("its 16 bits a channel are read as 8")
-    return Loaded(image, deep, rawmode, turned, notes)
+    return Loaded(image, deep, rawmode, turned, notes, size)
+
+
+def _drafted(image: ImageFile.ImageFile) -> tuple[int, int] | None:
+    """Have a JPEG decoded at an eighth, a quarter or half of its size, if `DRAFT` is left; its own size, if that is so."""
+    own = image.size
+    if image.format == "JPEG":
+        image.draft(None, (DRAFT, DRAFT))
+    return own if image.size != own else None
 
 
 def check_bytes(count: int, settings: Settings, source: str) -> None:
@@ -147,27 +159,6 @@ def refusals(source: str) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     text = "".join(c if c.isprintable() else " " for c in str(error)) or type(error).__name__
     return text if len(text) <= 120 else text[:117] + "…"
-
-
-_lock = threading.Lock()
-_inside: list[AbstractContextManager[Any]] = []  # one entry for each thread that wants quiet, all the same
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps Pillow's own remarks on odd files off stderr while any thread is inside."""
-    with _lock:
-        _inside.append(_inside[0] if _inside else warnings.catch_warnings())
-        if len(_inside) == 1:
-            _inside[0].__enter__()
-            warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\b")
-    try:
-        yield
-    finally:
-        with _lock:
-            filters = _inside.pop()
-            if not _inside:
-                filters.__exit__(None, None, None)
 
 
 def _check_scans(data: bytes, source: str) -> None:

@@ -64,6 +64,11 @@ def settings_from(options: dict[str, Any]) -> Settings:
     return replace(Settings.from_environment(), **given({name: options.pop(name) for name in names}))
 
 
+draft_option = click.option(
+    "--draft", is_flag=True, default=None, help="Decode JPEGs at a fraction of their size: quicker, for masks and names."
+)
+
+
 def prompt_options(command: F) -> F:
     """--prompt, --not, --point, --not-point and --box: what the user says of the picture; `prompt_from` reads them."""
     for option in (
@@ -116,6 +121,7 @@ def product_options(command: F) -> F:
         runtime_options,
         click.option("--max-pixels", type=click.IntRange(1), help="Refuse larger pictures.  [default: 100000000]"),
         click.option("--lenient", is_flag=True, default=None, help="Take what can be read of truncated pictures."),
+        draft_option,
         click.option("--require-subject", is_flag=True, help="A picture without foreground is an error."),
         prompt_options,
         click.option(

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from figureground.decode import Loaded, check_bytes, check_size, decode, quiet, refusals
+from figureground.decode import Loaded, check_bytes, check_size, decode, refusals
 from figureground.errors import RefusedAddress, UnreadablePicture
 from figureground.maps import Mask, Rgb
 from figureground.pixels import Pixels, Upright, seen, strips, upright
+from figureground.quiet import quiet
 from figureground.settings import Settings
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://|(data|file|blob|javascript|mailto):", re.IGNORECASE)
@@ -53,6 +54,7 @@ class Picture:
     name : what output files are called after.
     source : what messages call it.
     warnings : what the user should know of how it was read, one sentence each.
+    own_shape : its height and width where both arrays are a draft of it, a fraction as large (`Settings.draft`).
     """
 
     rgb: Rgb
@@ -62,6 +64,7 @@ class Picture:
     name: str = "picture"
     source: str = "the picture"
     warnings: tuple[str, ...] = ()
+    own_shape: tuple[int, int] | None = None
 
     @classmethod
     def read(cls, source: Source, settings: Settings | None = None) -> "Picture":
@@ -85,7 +88,7 @@ class Picture:
             picture = load(label)
             rgb = seen(picture.pixels, picture.icc)
         picture.pixels.flags.writeable = rgb.flags.writeable = False
-        return cls(rgb, picture.pixels, picture.icc, picture.dpi, name, label, picture.warnings)
+        return cls(rgb, picture.pixels, picture.icc, picture.dpi, name, label, picture.warnings, picture.shape)
 
     @property
     def alpha(self) -> Mask | None:

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from figureground import models
-from figureground.errors import PictureTooLarge
+from figureground.errors import PictureTooLarge, UsageError
 from figureground.machine import cores
 from figureground.maps import FOUND, Map, Mask
 from figureground.methods import DEFAULT, Combine, Method, check, check_prompt, find
@@ -66,6 +67,8 @@ class Separator:
         the picture.
         """
         check_prompt(self.method, prompt)
+        if self.settings.draft and prompt is not None and "places" in prompt.kinds:
+            raise UsageError("points and boxes lie in the whole picture, of which a draft has a part; leave out --draft")
         clock = Clock()
         picture = source if isinstance(source, Picture) else clock("decode", Picture.read, source, self.settings)
         agreement = None
@@ -76,6 +79,8 @@ class Separator:
                 agreement = _agreement(rough, other)
                 rough = JOINS[self.method.combine](rough, other)
             mask = clock("refine", self._refiner, picture.rgb, rough, **self._refiner_options)
+            if picture.own_shape is not None:
+                seen, mask = clock("refine", _as_large, seen, mask, picture.own_shape)
         return Separation(picture, mask, seen, self.method, clock.seconds, self._licence, agreement)
 
     def _look(self, picture: Picture, prompt: Prompt | None, clock: "Clock") -> tuple[Map, Mask]:
@@ -169,6 +174,19 @@ def _agreement(one: Mask, other: Mask) -> float:
     ours, theirs = one >= FOUND, other >= FOUND
     either = int(np.count_nonzero(ours | theirs))
     return int(np.count_nonzero(ours & theirs)) / either if either else 1.0
+
+
+def _as_large(seen: Map, mask: Mask, shape: tuple[int, int]) -> tuple[Map, Mask]:
+    """What was found in a draft, at the picture's own height and width: floats bilinearly, numbers by the nearest."""
+    import cv2
+
+    def enlarged(values: NDArray[Any]) -> NDArray[Any]:
+        how = cv2.INTER_LINEAR if values.dtype.kind == "f" else cv2.INTER_NEAREST
+        return np.asarray(cv2.resize(values, shape[::-1], interpolation=how), values.dtype)
+
+    values = {each.name: getattr(seen, each.name) for each in fields(seen)}
+    large: dict[str, Any] = {name: enlarged(value) for name, value in values.items() if isinstance(value, np.ndarray)}
+    return replace(seen, **large), enlarged(mask)
 
 
 class Clock:

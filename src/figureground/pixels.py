@@ -43,6 +43,8 @@ class Upright:
     icc: bytes | None = None
     dpi: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
+    shape: tuple[int, int] | None = None
+    """The picture's own height and width, where `pixels` are a draft of it."""
 
 
 def upright(loaded: Loaded) -> Upright:
@@ -58,7 +60,8 @@ def upright(loaded: Loaded) -> Upright:
     else:
         pixels = _gathered(loaded, orientation, key, transform)
     dpi = _dpi(loaded.image.info.get("dpi"), orientation > 4 or loaded.quarter_turned)
-    return Upright(pixels, icc, dpi, (*loaded.warnings, *remarks))
+    shape = None if loaded.size is None else loaded.size if orientation > 4 else loaded.size[::-1]
+    return Upright(pixels, icc, dpi, (*loaded.warnings, *remarks), shape)
 
 
 def _gathered(loaded: Loaded, orientation: int, key: NDArray[Any] | None, transform: "ImageCmsTransform | None") -> Pixels:

@@ -32,7 +32,7 @@ class Product:
         """Refuse what cannot be made, before anything is read: UsageError and its kin."""
         check(self.method)
         check_prompt(self.method, self.prompt)
-        check_views(self.views, self.method)
+        check_views(self.views, self.method, self.settings.draft)
         if not self.views:
             raise UsageError(f"--view wants at least one of {', '.join(VIEWS)}")
         if self.look.background is not None:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import numpy as np
 
 from figureground import models
-from figureground.errors import Mismatch, UnknownName
+from figureground.errors import Mismatch, UnknownName, UsageError
 from figureground.maps import FOUND, DepthMap, Image8, InstanceMap, LabelMap, Map, Mask
 from figureground.methods import Method
 from figureground.picture import Picture
@@ -32,7 +32,7 @@ class Separation:
         """The subject alone, (H, W, 4) in the picture's depth, straight alpha; its colours are free of the old background."""
         from figureground.colours import cut_out
 
-        return cut_out(self.picture.original, self.mask, self.picture.alpha)
+        return cut_out(self._whole().original, self.mask, self.picture.alpha)
 
     def foreground(self) -> Pixels:
         """The picture × the mask, (H, W, 3) in the picture's depth: the subject on black."""
@@ -52,7 +52,7 @@ class Separation:
         """The picture with its background dimmed and a line around the subject, (H, W, 3) uint8: to judge a mask by eye."""
         import cv2
 
-        rgb = self.picture.rgb
+        rgb = self._whole().rgb
         image = by_strips(rgb.shape, rgb.dtype, lambda rows: _weighed(rgb[rows], 0.35 + 0.65 * self.mask[rows]))
         outlines, _ = cv2.findContours((self.mask >= FOUND).view(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         thick = max(1, round(max(image.shape) / 500))
@@ -80,6 +80,12 @@ class Separation:
         if not isinstance(self.map, DepthMap):
             raise _mismatch("depth", type(self.map), self.method)
         return nearness(self.map)
+
+    def _whole(self) -> Picture:
+        """The picture; raises UsageError where it is a draft."""
+        if self.picture.own_shape is not None:
+            raise _no_pixels("this view")
+        return self.picture
 
     def view(self, name: str) -> Pixels:
         """The view of that name; raises UnknownName, or Mismatch where the method does not have it."""
@@ -150,7 +156,7 @@ class Separation:
         return facts
 
     def _times(self, weight: Callable[[Mask], Mask]) -> Pixels:
-        own = self.picture.original
+        own = self._whole().original
         most = np.float32(np.iinfo(own.dtype).max)
 
         def strip(rows: slice) -> Pixels:
@@ -178,16 +184,18 @@ class View:
 
     make: Callable[[Separation], Pixels]
     needs: tuple[type[Map], ...] = get_args(Map)
+    pixels: bool = False
+    """Whether it shows the picture's own pixels, which a draft (`Settings.draft`) does not have."""
     own_colours: bool = False
     """Whether its colours are the picture's own, so that the picture's ICC profile belongs to them."""
 
 
 VIEWS: dict[str, View] = {
-    "cutout": View(Separation.cutout, own_colours=True),
-    "foreground": View(Separation.foreground, own_colours=True),
-    "background": View(Separation.background, own_colours=True),
+    "cutout": View(Separation.cutout, pixels=True, own_colours=True),
+    "foreground": View(Separation.foreground, pixels=True, own_colours=True),
+    "background": View(Separation.background, pixels=True, own_colours=True),
     "mask": View(Separation.mask8),
-    "overlay": View(Separation.overlay),
+    "overlay": View(Separation.overlay, pixels=True),
     "labels": View(Separation.labels, needs=(LabelMap, InstanceMap)),
     "depth": View(Separation.depth, needs=(DepthMap,)),
 }
@@ -200,13 +208,20 @@ def view_function(name: str) -> Callable[[Separation], Pixels]:
     return VIEWS[name].make
 
 
-def check_views(names: tuple[str, ...], method: Method) -> None:
-    """Raise UnknownName or Mismatch for a view that this method cannot give, before anything is loaded."""
+def check_views(names: tuple[str, ...], method: Method, draft: bool = False) -> None:
+    """Raise UnknownName, Mismatch or UsageError for a view that this method, or a draft, cannot give, before all loading."""
     gives = models.card(method.model).gives
     for name in names:
         view_function(name)
         if gives not in VIEWS[name].needs:
             raise _mismatch(name, gives, method)
+        if draft and VIEWS[name].pixels:
+            raise _no_pixels(f"the view '{name}'")
+
+
+def _no_pixels(what: str) -> UsageError:
+    able = ", ".join(name for name, view in VIEWS.items() if not view.pixels)
+    return UsageError(f"{what} shows the picture's own pixels, which a draft lacks; leave out --draft, or take --view {able}")
 
 
 def _mismatch(view: str, gives: type[Map], method: Method) -> Mismatch:

@@ -35,6 +35,8 @@ class Settings:
     """Seconds that a download may take in all."""
     lenient: bool = False
     """Take what can be read of truncated pictures instead of refusing them."""
+    draft: bool = False
+    """Decode JPEGs at a fraction of their size: for masks and names, where nobody looks at the picture's own pixels."""
     threads: int = 0
     """Threads of the network's runtime; 0: as many as this process may use cores."""
     runtime: Runtime = "auto"
