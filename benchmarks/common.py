@@ -22,6 +22,7 @@ import numpy as np
 ROOT = Path(__file__).parent.parent
 PHOTOGRAPHS = [ROOT / "tests" / "pictures" / f"{name}.jpg" for name in ("astronaut", "chelsea", "coffee", "rocket")]
 TWO_MEGAPIXELS = (1920, 1080)
+PAUSE = 0.1  # seconds
 Row = Mapping[str, object]
 
 
@@ -65,10 +66,14 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 
 def interleaved(rounds: int, runs: Mapping[str, Callable[[], object]], warm: int = 1) -> dict[str, list[float]]:
-    """Seconds of each run in each round, the runs in turn; `warm` rounds come first and are not counted."""
+    """Seconds of each run in each round, the runs in turn; `warm` rounds come first and are not counted.
+
+    Before each is a pause, in which threads that still wait busily for the run before it go to sleep.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(-warm, rounds):
         for name, run in runs.items():
+            time.sleep(PAUSE)
             began = time.perf_counter()
             run()
             if number >= 0:
