@@ -27,8 +27,9 @@ PHOTOGRAPHS = HERE.parent / "tests" / "pictures"
 def commands() -> str:
     """The text of commands.md: every command with its help."""
     parts = ["# Commands\n\nWritten by `make docs` from the help texts; `figureground COMMAND --help` shows the same.\n"]
-    for name, command in sorted(command_line.commands.items()):
-        above = click.Context(command_line, info_name="figureground", **command_line.context_settings)
+    above = click.Context(command_line, info_name="figureground", **command_line.context_settings)
+    for name in command_line.list_commands(above):
+        command = command_line.get_command(above, name)
         context = click.Context(command, above, info_name=name, terminal_width=110)
         parts.append(f"## figureground {name}\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)

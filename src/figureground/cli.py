@@ -1,8 +1,12 @@
-"""The command line: it parses and presents, and decides nothing. To add a command, add a function under `main`."""
+"""The command line: it parses and presents, and decides nothing.
+
+To add a command, add a function under `main`, or in a module of its own and a row in `ELSEWHERE`.
+"""
 
 import json
 import logging
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -11,16 +15,30 @@ import click
 import figureground
 from figureground.errors import FigureGroundError, UsageError
 from figureground.flags import chosen, draft_option, product_from, product_options, runtime_options, settings_from
-from figureground.learning import adapt, evaluate, export, split, train
-from figureground.many import batch
 from figureground.methods import DEFAULT, METHODS
 from figureground.models import card
 from figureground.output import ENCODERS
 from figureground.telling import note, say
 
+ELSEWHERE = {"batch": "figureground.many"} | dict.fromkeys(
+    ("adapt", "evaluate", "export", "split", "train"), "figureground.learning"
+)
+"""The commands that stand in modules of their own, which are loaded when they are wanted: `remove` starts sooner so."""
+
 
 class OneLine(click.Group):
     """A group whose every error is one line on stderr, with the exit code of its class."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """All names, those of `ELSEWHERE` too."""
+        return sorted({*super().list_commands(context), *ELSEWHERE})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of that name, from wherever it stands."""
+        if name in ELSEWHERE:
+            command: click.Command = getattr(import_module(ELSEWHERE[name]), name)
+            return command
+        return super().get_command(context, name)
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run a command and end the process: 0 all done, 1 some picture failed, 2 usage, 3 could not run."""
@@ -154,7 +172,3 @@ def doctor(as_json: bool, **options: Any) -> None:
 
     report = examine(settings_from(options))
     click.echo(json.dumps(report, ensure_ascii=False, indent=1) if as_json else text(report))
-
-
-for command in (batch, evaluate, split, train, adapt, export):
-    main.add_command(command)

@@ -1,10 +1,10 @@
 """The command `remove`: several pictures, a few at a time, told of in their order, each written as soon as it is done."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from figureground.errors import InputError, NoForeground, UsageError, WriteFailed
 from figureground.machine import cores
@@ -17,6 +17,7 @@ from figureground.stream import in_order
 MOST = 4  # pictures at once, where nobody says: each holds some 25 bytes for every pixel
 
 Say = Callable[..., None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,6 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
     echo : prints a line of results. note : prints a remark. say : prints an error (error, as_json).
     Raises UsageError before anything is read, WeightsError and MissingExtra before anything is written.
     """
-    from tqdm import tqdm
-
     job.product.check()
     plans = _plan(job)
     _remark(job, plans, note)
@@ -52,9 +51,8 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
     def one(each: Plan) -> dict[str, Any]:
         return _one(job, each, separate)
 
-    failed, quiet = 0, True if len(plans) < 2 or job.as_json else None
-    results = in_order(one, plans, workers, (InputError, NoForeground))
-    for result in tqdm(results, total=len(plans), disable=quiet, unit="picture"):
+    failed, results = 0, in_order(one, plans, workers, (InputError, NoForeground))
+    for result in results if len(plans) < 2 or job.as_json else _with_progress(results, len(plans)):
         if result.error is not None:  # this picture is at fault; anything else ends the run
             failed += 1
             result.error.picture = result.error.picture or result.source.source
@@ -64,6 +62,14 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
     if failed and len(plans) > 1:
         note(f"{failed} of {len(plans)} pictures failed")
     return 1 if failed else 0
+
+
+def _with_progress(results: Iterable[T], total: int) -> Iterable[T]:
+    """The results, with a bar on a terminal; what draws it is loaded only where there is something to draw."""
+    from tqdm import tqdm
+
+    bar: Iterable[T] = tqdm(results, total=total, disable=None, unit="picture")
+    return bar
 
 
 def _plan(job: Job) -> list[Plan]:
