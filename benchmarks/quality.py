@@ -29,9 +29,12 @@ from figureground.models._runtime import session
 from figureground.settings import Settings
 
 
-def mirrored(run: Run, sides: Sides, rgb: Rgb) -> Mask:
-    """The picture and its mirror image."""
-    return _looks.enlarged(_looks.both(run, sides[0], rgb), rgb.shape)
+def closer(run: Run, sides: Sides, rgb: Rgb) -> Mask:
+    """As before: the mirror image too; then, larger, what was found, or where that is nearly all there is, it in each size."""
+    first = _looks.both(run, sides[0], rgb)
+    if (window := _looks.subject(first, rgb.shape)) is not None:
+        return _looks.at_window(run, sides[-1], rgb, first, window)
+    return _looks.enlarged(_looks.in_sizes(run, sides[1:], rgb, first), rgb.shape)
 
 
 def mean_of_probabilities(run: Run, sides: Sides, rgb: Rgb) -> Mask:
@@ -46,7 +49,7 @@ def sizes(run: Run, sides: Sides, rgb: Rgb) -> Mask:
 
 
 TRIED: dict[str, Callable[[Run, Sides, Rgb], Mask]] = {
-    "mirror image": mirrored,
+    "closer": closer,
     "mirror image, mean of probabilities": mean_of_probabilities,
     "mirror image in three sizes": sizes,
 }

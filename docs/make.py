@@ -131,8 +131,7 @@ quality; [docs/training.md](training.md) has the figures of `small` on 500.
 
 TABLE
 
-* **chelsea** (easy): one thing before stuff; every rule is right. `small` loses parts
-  of a face that fills the frame.
+* **chelsea** (easy): one thing before stuff; every rule is right, and `small` nearly so.
 * **astronaut** (ordinary): several classes make the subject. `stuff` takes flag, table and shuttle too, `most-common` loses the helmet;
   `small` finds her with suit and helmet.
 * **coffee** (hard): the commonest thing is the table. With `--background-classes table`, `stuff` is right, and `most-common` finds the cup

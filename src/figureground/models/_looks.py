@@ -21,7 +21,7 @@ Sides = tuple[int, ...]
 Window = tuple[slice, slice]
 """Rows and columns of a picture."""
 
-SIDES: Sides = (256, 192, 320)  # of a graph that takes any: seen small a large subject is whole, seen large a thin one is there
+SIDES: Sides = (288, 256, 320)  # of a graph that takes any: seen small a large subject is whole, seen large a thin one is there
 FOUND = 0.3  # what the first look gives at least this is the subject, for a second look
 TAIL = 0.01  # of the subject's mass that may lie outside each side of its box: a stray spot does not widen it
 LEAST = 16  # pixels of the first answer that a subject has at least: fewer are noise
@@ -42,26 +42,19 @@ def once(run: Run, sides: Sides, rgb: Rgb) -> Mask:
     return enlarged(alone(run, sides[0], rgb), rgb.shape)
 
 
-def closer(run: Run, sides: Sides, rgb: Rgb) -> Mask:
-    """The picture and its mirror image; then, larger, what was found, or where that is nearly all the picture, it in each size.
-
-    The answer for a mirrored picture is the mirrored answer.
-    """
-    first = both(run, sides[0], rgb)
-    window = subject(first, rgb.shape)
-    if window is None:
-        return enlarged(in_sizes(run, sides[1:], rgb, first), rgb.shape)
-    return at_window(run, sides[-1], rgb, first, window)
+def mirrored(run: Run, sides: Sides, rgb: Rgb) -> Mask:
+    """The picture and its mirror image: the answer for a mirrored picture is the mirrored answer."""
+    return enlarged(both(run, sides[0], rgb), rgb.shape)
 
 
 def closest(run: Run, sides: Sides, rgb: Rgb) -> Mask:
-    """As `closer`, and the picture in every size, whatever was found."""
+    """Both in every size; then what was found, larger, where it is clearly smaller than the picture."""
     first = both(run, sides[0], rgb)
     window, seen = subject(first, rgb.shape), in_sizes(run, sides[1:], rgb, first)
     return enlarged(seen, rgb.shape) if window is None else at_window(run, sides[-1], rgb, seen, window)
 
 
-LOOKS: Mapping[str, Callable[[Run, Sides, Rgb], Mask]] = {"fast": once, "balanced": closer, "best": closest}
+LOOKS: Mapping[str, Callable[[Run, Sides, Rgb], Mask]] = {"fast": once, "balanced": mirrored, "best": closest}
 """(run, sides, picture (H, W, 3) uint8) → (H, W) float32 in [0, 1], by quality."""
 
 

@@ -27,7 +27,7 @@ CARD = Card(
 
 Quality = Annotated[
     Literal["fast", "balanced", "best"],
-    "How often the network looks: once; mirrored too, larger at small subjects, in three sizes at others; so at all.",
+    "How often the network looks: once; at the mirror image too; at both in three sizes, and closer at small subjects.",
 ]
 
 
