@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from checkpoints import save
-from common import Row, arguments, photograph, report, spread
+from common import PAUSE, Row, arguments, photograph, report, spread
 from figureground import Separator
 from figureground.machine import processor
 from figureground.methods import Method, find
@@ -41,6 +41,7 @@ def methods(folder: Path) -> Mapping[str, tuple[Method, Settings]]:
 
 def busy(separate: Separator, path: Path) -> float:
     """Seconds of processor, on whichever core, for one picture, JPEG to PNG cut-out."""
+    time.sleep(PAUSE)  # what the method before it left waiting busily counts as this process's time too
     began = time.process_time()
     encode(separate(path).cutout(), ".png")
     return time.process_time() - began

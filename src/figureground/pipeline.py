@@ -67,10 +67,10 @@ class Separator:
         the picture.
         """
         check_prompt(self.method, prompt)
-        if self.settings.draft and prompt is not None and "places" in prompt.kinds:
-            raise UsageError("points and boxes lie in the whole picture, of which a draft has a part; leave out --draft")
         clock = Clock()
         picture = source if isinstance(source, Picture) else clock("decode", Picture.read, source, self.settings)
+        if picture.own_shape is not None and prompt is not None and "places" in prompt.kinds:
+            raise UsageError("points and boxes are in the whole picture's pixels, but this is a draft of it; leave out --draft")
         agreement = None
         with within_memory(picture.source):
             seen, rough = self._look(picture, prompt, clock)
