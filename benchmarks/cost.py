@@ -76,8 +76,8 @@ def main() -> None:
         save("b5", folder / "b5")
         ready = {name: Separator(method, settings) for name, (method, settings) in methods(folder).items()}
         paths = {size: photograph(folder / f"{size:g}.jpg", SIZES[size]) for size in given.megapixels}
-        for number in range(given.rounds + 1):  # the first is not counted
-            for size, path in paths.items():
+        for size, path in paths.items():  # one after the other: memory of a new size costs whoever asks for it first
+            for number in range(given.rounds + 1):  # the first is not counted
                 for name, separate in ready.items():
                     took = busy(separate, path)
                     seconds.setdefault((name, size), []).extend([took] if number else [])
