@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -93,13 +94,36 @@ def test_a_bug_is_not_hidden(monkeypatch, tmp_path):
         main(["remove", "x.jpg"])
 
 
-def test_interrupting_says_so(monkeypatch):
+@pytest.fixture
+def signals():
+    """Whoever ends by a signal hears no more of them; the tests still do."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+def test_interrupting_says_so(monkeypatch, signals):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(products, "check", interrupt)
     end = command("remove", "x.jpg")
     assert (end.code, end.err.strip()) == (130, "figureground: stopped")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_that_comes_while_python_takes_itself_down_changes_nothing(name):
+    lines = [
+        "import atexit, os, signal",
+        "from figureground import cli, products",
+        f"atexit.register(lambda: os.kill(os.getpid(), signal.{name}))",
+        "def interrupt(method): raise KeyboardInterrupt",
+        "products.check = interrupt",
+        "cli.main(['remove', 'x.jpg'])",
+    ]
+    end = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=60, check=False)
+    assert (end.returncode, end.stderr.strip()) == (130, "figureground: stopped")
 
 
 def test_errors_as_json(tmp_path):

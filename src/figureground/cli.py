@@ -5,7 +5,9 @@ To add a command, add a function under `main`, or in a module of its own and a r
 
 import json
 import logging
+import signal
 import sys
+import threading
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,6 +26,10 @@ ELSEWHERE = {"batch": "figureground.many"} | dict.fromkeys(
     ("adapt", "evaluate", "export", "split", "train"), "figureground.learning"
 )
 """The commands that stand in modules of their own, which are loaded when they are wanted: `remove` starts sooner so."""
+
+
+STOPPED = 130
+"""The exit code of what a signal has stopped, as shells give it."""
 
 
 class OneLine(click.Group):
@@ -46,6 +52,8 @@ class OneLine(click.Group):
         logging.getLogger("figureground").handlers[:] = [_Stderr()]
         try:
             code = super().main(words, *args[1:], **{**kwargs, "standalone_mode": False})
+            if code == STOPPED:
+                _stopped()
             sys.exit(code if isinstance(code, int) else 0)
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.ctx.get_help())
@@ -57,11 +65,20 @@ class OneLine(click.Group):
             say(error, "--json" in words)
             sys.exit(error.exit_code)
         except (KeyboardInterrupt, click.Abort):
-            click.echo("figureground: stopped", err=True)
-            sys.exit(130)
+            _stopped("figureground: stopped")
         except BrokenPipeError:
             sys.stderr.close()  # whoever read our output has gone: nothing is left to say, and nobody to say it to
             sys.exit(1)
+
+
+def _stopped(last_words: str = "") -> NoReturn:
+    """End with 130; who presses Ctrl-C once more while Python takes itself down changes nothing by it."""
+    if threading.current_thread() is threading.main_thread():
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+    if last_words:
+        click.echo(last_words, err=True)
+    sys.exit(STOPPED)
 
 
 class _Stderr(logging.Handler):
