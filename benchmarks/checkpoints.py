@@ -1,12 +1,15 @@
 """SegFormer checkpoints of random, seeded weights in the shapes of the published ones. Not a benchmark itself.
 
+Those of `kept` are written once, for all benchmarks, and so are their conversions in `CONVERTED`; `make clean` takes them away.
 To measure another shape, add it to `SHAPES`: the configuration that differs from b0's, and the side of its pictures.
 """
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from common import ROOT
 from figureground.models._labels import ade20k
 
 LARGE = {"hidden_sizes": [64, 128, 320, 512], "decoder_hidden_size": 768}
@@ -15,6 +18,20 @@ SHAPES: dict[str, tuple[dict[str, Any], int]] = {
     "b2": ({**LARGE, "depths": [3, 4, 6, 3]}, 512),
     "b5": ({**LARGE, "depths": [3, 6, 40, 3]}, 640),
 }
+
+KEPT = ROOT / "build" / "checkpoints"
+CONVERTED = KEPT / "cache"
+
+
+def kept(shape: str) -> Path:
+    """The folder with the checkpoint of that shape, which is written where it is not there; whole, or not at all."""
+    folder = KEPT / shape
+    if not folder.exists():
+        KEPT.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=KEPT) as place:
+            save(shape, Path(place, shape))
+            Path(place, shape).rename(folder)
+    return folder
 
 
 def save(shape: str, folder: Path) -> None:

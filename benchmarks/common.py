@@ -21,7 +21,7 @@ import numpy as np
 
 ROOT = Path(__file__).parent.parent
 PHOTOGRAPHS = [ROOT / "tests" / "pictures" / f"{name}.jpg" for name in ("astronaut", "chelsea", "coffee", "rocket")]
-TWO_MEGAPIXELS = (1920, 1080)
+HALF_A_MEGAPIXEL, TWO_MEGAPIXELS = (800, 600), (1920, 1080)
 PAUSE = 0.1  # seconds
 Row = Mapping[str, object]
 
@@ -94,10 +94,10 @@ def photograph(path: Path, size: tuple[int, int] = TWO_MEGAPIXELS, seed: int = 0
     return path
 
 
-def folder_of(count: int, folder: Path) -> list[Path]:
-    """That many two-megapixel JPEGs, each another one."""
+def folder_of(count: int, folder: Path, size: tuple[int, int] = TWO_MEGAPIXELS) -> list[Path]:
+    """That many JPEGs of that width and height, each another one."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [photograph(folder / f"{number:03}.jpg", seed=number) for number in range(count)]
+    return [photograph(folder / f"{number:03}.jpg", size, number) for number in range(count)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,11 @@ def process(words: Sequence[object], environment: Mapping[str, str] | None = Non
             said.seek(0)
             raise RuntimeError(f"{' '.join(words)} ended with {child.returncode}: {said.read()[-2000:]}")
     return Ended(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
+
+
+def forget_peak() -> None:
+    """Have Linux count this process's peak memory (VmHWM) anew from here."""
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def resident(key: str = "VmRSS") -> float:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from checkpoints import save
+from checkpoints import CONVERTED, kept
 from common import PAUSE, Row, arguments, photograph, report, spread
 from figureground import Separator
 from figureground.machine import processor
@@ -24,11 +24,11 @@ SIZES = {2.0: (1920, 1080), 12.0: (4000, 3000)}
 MANY = (1000, 10**6, 10**9)
 
 
-def methods(folder: Path) -> Mapping[str, tuple[Method, Settings]]:
+def methods() -> Mapping[str, tuple[Method, Settings]]:
     """What is measured, by the words that ask for it."""
-    plain, small = Settings(threads=1, cache=folder / "cache"), find("small")
+    plain, small = Settings(threads=1, cache=CONVERTED), find("small")
     stuff = find("stuff")
-    stuff = replace(stuff, options={**stuff.options, "weights": str(folder / "b5")})
+    stuff = replace(stuff, options={**stuff.options, "weights": str(kept("b5"))})
     chosen = {
         "small --quality fast": (replace(small, options={**small.options, "quality": "fast"}), plain),
         "small": (small, plain),
@@ -73,14 +73,14 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder, seconds = Path(place), dict[tuple[str, float], list[float]]()
-        save("b5", folder / "b5")
-        ready = {name: Separator(method, settings) for name, (method, settings) in methods(folder).items()}
+        ready = {name: Separator(method, settings) for name, (method, settings) in methods().items()}
+        for separate in ready.values():  # a network's first picture, which is not counted
+            separate(photograph(folder / "first.jpg", (640, 480)))
         paths = {size: photograph(folder / f"{size:g}.jpg", SIZES[size]) for size in given.megapixels}
         for size, path in paths.items():  # one after the other: memory of a new size costs whoever asks for it first
-            for number in range(given.rounds + 1):  # the first is not counted
+            for _ in range(given.rounds):
                 for name, separate in ready.items():
-                    took = busy(separate, path)
-                    seconds.setdefault((name, size), []).extend([took] if number else [])
+                    seconds.setdefault((name, size), []).append(busy(separate, path))
     note = f"At € {given.price:g} for an hour of one core, which is assumed."
     report("Cost at scale", [row(*key, each, given.price) for key, each in seconds.items()], given.json, note)
 

@@ -26,7 +26,7 @@ PAGE = ROOT / "docs" / "speed.md"
 BENCHMARKS: dict[str, list[str]] = {
     "NETWORK": ["small.py"],
     "WHOLE": ["whole.py", "--rounds", "5"],
-    "THROUGHPUT": ["throughput.py", "--pictures", "20"],
+    "THROUGHPUT": ["throughput.py", "--pictures", "12"],
     "SCALING": ["scaling.py", "--plot", "docs/pictures/scaling.png"],
     "ENCODERS": ["encoders.py"],
     "RUNTIMES": ["runtimes.py"],

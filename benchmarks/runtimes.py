@@ -5,7 +5,6 @@ classes, and the share of what the processor reaches in a large product of matri
 """
 
 import math
-import tempfile
 import time
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 import onnx
 import torch
 
-from checkpoints import SHAPES, plain, save
+from checkpoints import CONVERTED, SHAPES, kept, plain
 from common import Row, arguments, interleaved, report, spread
 from figureground.errors import FigureGroundError
 from figureground.machine import cores
@@ -53,10 +52,10 @@ def operations(graph: Path) -> float:
     return count
 
 
-def loaded(folder: Path, runtime: str, precision: str, cache: Path, threads: int) -> tuple[Session, float]:
+def loaded(folder: Path, runtime: str, precision: str, threads: int) -> tuple[Session, float]:
     """The network ready to run, from a cache that holds it, and the seconds which that took."""
-    settings = Settings(cache=cache, threads=threads, runtime=runtime, precision=precision)  # type: ignore[arg-type]
-    segformer.load(settings, weights=str(folder))
+    settings = Settings(cache=CONVERTED, threads=threads, runtime=runtime, precision=precision)  # type: ignore[arg-type]
+    segformer.load(settings, weights=str(folder))  # which converts it where that has not been done
     began = time.perf_counter()
     model = segformer.load(settings, weights=str(folder))
     seconds = time.perf_counter() - began
@@ -64,10 +63,10 @@ def loaded(folder: Path, runtime: str, precision: str, cache: Path, threads: int
     return model.session, seconds
 
 
-def measure(shape: str, rounds: int, threads: int, folder: Path) -> list[Row]:
+def measure(shape: str, rounds: int, threads: int) -> list[Row]:
     """The rows of one shape."""
-    save(shape, folder / shape)
-    side, cache, network = SHAPES[shape][1], folder / "cache", plain(folder / shape, threads)
+    folder = kept(shape)
+    side, network = SHAPES[shape][1], plain(folder, threads)
     picture = np.random.default_rng(0).integers(0, 256, (1, side, side, 3)).astype(np.float32)
     mean, std = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     pixels = torch.from_numpy(((picture / np.float32(255) - mean) / std).transpose(0, 3, 1, 2).copy())
@@ -79,16 +78,15 @@ def measure(shape: str, rounds: int, threads: int, folder: Path) -> list[Row]:
     runs, starts = {"torch, eager · fp32": eager}, {}
     for runtime, precision in SETTINGS:
         try:
-            session, seconds = loaded(folder / shape, runtime, precision, cache, threads)
+            session, seconds = loaded(folder, runtime, precision, threads)
         except FigureGroundError as error:
             print(f"{runtime} · {precision} is left out: {error}")
             continue
         runs[f"{runtime} · {precision}"] = lambda session=session: session(picture)
         starts[f"{runtime} · {precision}"] = f"{seconds:.2f}"
     answers = {name: run() for name, run in runs.items()}
-    times = interleaved(rounds, runs)
-    graphs = Settings(cache=cache, runtime="openvino")
-    work = operations(segformer.pull(graphs, str(folder / shape)))
+    times = interleaved(rounds, runs, warm=0)  # the answers have warmed them
+    work = operations(segformer.pull(Settings(cache=CONVERTED, runtime="openvino"), str(folder)))
     limits = {"fp32": ceiling(torch.float32), "bf16": ceiling(torch.bfloat16)}
     first = answers["torch, eager · fp32"]
     rows = []
@@ -116,11 +114,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=cores())
     given = parser.parse_args()
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for shape in given.shapes:
-            for row in measure(shape, given.rounds, given.threads, Path(folder)):
-                (head, name), *rest = row.items()
-                rows.append({"network": head, "runtime": name, **dict(rest)})
+    for shape in given.shapes:
+        for row in measure(shape, given.rounds, given.threads):
+            (head, name), *rest = row.items()
+            rows.append({"network": head, "runtime": name, **dict(rest)})
     note = "Start: from the kept conversion to ready; for `int8` and what openvino compiled, from what is kept of these too."
     report("SegFormer's runtimes and precisions, the network alone", rows, given.json, note)
 

@@ -1,9 +1,9 @@
 """JPEG to label map with SegFormer against the plain pipeline: python benchmarks/segformer.py [--shapes b0 b5] [--rounds 5].
 
 Plain: Pillow, transformers' network (eager), torch's `interpolate` of the 150 maps to the picture's size, `argmax`. Each
-pipeline runs in a fresh process, told in turn to go, so that rounds are interleaved and peak memory is its own. Weights
-are random and seeded. `--noise` gives label maps of pure noise, the worst case, instead. To add a stage: a line in
-`plain` or `ours`.
+pipeline has a process of its own and is told in turn which picture to do, so that rounds are interleaved; Linux counts its
+peak memory anew for each size. bf16 is measured at 12 megapixels only. Weights are random and seeded. `--noise` gives label
+maps of pure noise, the worst case, instead. To add a stage: a line in `plain` or `ours`.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from checkpoints import SHAPES, save
-from common import Row, arguments, interleaved, photograph, report, resident, spread
+from checkpoints import CONVERTED, SHAPES, kept
+from common import Row, arguments, forget_peak, interleaved, photograph, report, resident, spread
 from figureground.machine import cores, processor
 from figureground.models._resize import enlarge_labels
 from figureground.models.segformer import SegFormer, load
@@ -29,12 +29,13 @@ from figureground.pipeline import Clock
 from figureground.settings import Settings
 
 SIZES = {"0.3": (640, 480), "2": (1920, 1080), "12": (4000, 3000), "48": (8000, 6000)}
-OURS = ("onnxruntime", "openvino", *(["openvino-bf16"] if "avx512_bf16" in processor()[1] else []))
+BF16 = "openvino-bf16"
+OURS = ("onnxruntime", "openvino", *([BF16] if "avx512_bf16" in processor()[1] else []))
 STAGES = ("decode", "network", "labels")
-Go = Callable[[], tuple[dict[str, float], np.ndarray]]
+Go = Callable[[Path], tuple[dict[str, float], np.ndarray]]
 
 
-def plain(folder: Path, picture: Path, threads: int) -> Go:
+def plain(folder: Path, threads: int) -> Go:
     """The plain pipeline, made ready."""
     import torch
     from PIL import Image
@@ -51,7 +52,7 @@ def plain(folder: Path, picture: Path, threads: int) -> Go:
         pixels = (small * np.float32(1 / 255) - mean) / std
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32))
 
-    def go() -> tuple[dict[str, float], np.ndarray]:
+    def go(picture: Path) -> tuple[dict[str, float], np.ndarray]:
         clock = Clock()
         with torch.no_grad():
             rgb = clock("decode", lambda: np.asarray(Image.open(picture).convert("RGB")))
@@ -63,7 +64,7 @@ def plain(folder: Path, picture: Path, threads: int) -> Go:
     return go
 
 
-def ours(folder: Path, picture: Path, settings: Settings) -> Go:
+def ours(folder: Path, settings: Settings) -> Go:
     """Our pipeline, made ready."""
     from figureground.models._resize import to_size
 
@@ -71,7 +72,7 @@ def ours(folder: Path, picture: Path, settings: Settings) -> Go:
     assert isinstance(model, SegFormer)
     p = model.processor
 
-    def go() -> tuple[dict[str, float], np.ndarray]:
+    def go(picture: Path) -> tuple[dict[str, float], np.ndarray]:
         clock = Clock()
         rgb = clock("decode", Picture.read, picture, settings).rgb
         logits = clock("network", lambda: model.session(to_size(rgb, p.height, p.width, p.resample).astype(np.float32)[None]))
@@ -81,29 +82,27 @@ def ours(folder: Path, picture: Path, settings: Settings) -> Go:
 
 
 def child(given: argparse.Namespace) -> None:
-    """One pipeline in this process: each line on standard input is a round; a line of JSON answers it."""
-    folder, picture, cache, result = map(Path, given.child[1:])
+    """One pipeline in this process: each line on standard input is a picture to do; a line of JSON answers it."""
+    folder, result = map(Path, given.child[1:])
     runtime, _, precision = given.child[0].replace("plain", "auto").partition("-")
-    settings = Settings(cache=cache, threads=given.threads, runtime=runtime, precision=precision or "fp32")
-    go = plain(folder, picture, given.threads) if given.child[0] == "plain" else ours(folder, picture, settings)
+    settings = Settings(cache=CONVERTED, threads=given.threads, runtime=runtime, precision=precision or "fp32")
+    go = plain(folder, given.threads) if given.child[0] == "plain" else ours(folder, settings)
     print(json.dumps({}), flush=True)
-    for _ in sys.stdin:
-        seconds, labels = go()
+    for line in sys.stdin:
+        forget_peak()
+        seconds, labels = go(Path(line.strip()))
         np.save(result, labels.astype(np.uint8))
         del labels
         print(json.dumps({"seconds": seconds, "peak": resident("VmHWM")}), flush=True)
 
 
 class Pipeline:
-    """A pipeline in a fresh process."""
+    """A pipeline in a process of its own."""
 
-    def __init__(self, kind: str, folder: Path, picture: Path, threads: int) -> None:
-        self.result = folder / f"{kind}.npy"
-        words = [sys.executable, __file__, "--threads", threads, "--child"]
-        words += [kind, folder, picture, folder.parent / "cache", self.result]
+    def __init__(self, kind: str, shape: str, folder: Path, threads: int) -> None:
+        self.result = folder / f"{shape}-{kind}.npy"
+        words = [sys.executable, __file__, "--threads", threads, "--child", kind, kept(shape), self.result]
         self.process = subprocess.Popen([*map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.rounds: list[dict[str, float]] = []
-        self.peak = 0.0
         self.answer()
 
     def answer(self) -> dict[str, object]:
@@ -112,52 +111,49 @@ class Pipeline:
             raise RuntimeError("a pipeline ended before its time")
         return json.loads(line)
 
-    def go(self) -> None:
-        self.process.stdin.write("go\n")
+    def go(self, picture: Path) -> tuple[dict[str, float], float]:
+        """Seconds of each stage, and megabytes at the peak."""
+        self.process.stdin.write(f"{picture}\n")
         self.process.stdin.flush()
         said = self.answer()
-        self.rounds.append(said["seconds"])
-        self.peak = said["peak"]
+        return said["seconds"], said["peak"]
 
-    def end(self) -> np.ndarray:
-        self.process.communicate()
+    def labels(self) -> np.ndarray:
+        """Those of the picture that it did last."""
         return np.load(self.result)
 
 
-def kinds(width: int, height: int) -> Iterator[str]:
-    """The pipelines that have room for a picture of that size."""
+def kinds(megapixels: str) -> Iterator[str]:
+    """The pipelines that are measured at that size and have room for it."""
+    width, height = SIZES[megapixels]
     wanted, there = 150 * width * height * 4 / 2**30, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     if wanted + 2 < there:
         yield "plain"
     else:
         why = f"its maps of {width} × {height} take {wanted:.0f} GiB and its network 1 to 2, but {there:.0f} GiB are free"
         print(f"plain is left out: {why}", file=sys.stderr)
-    yield from OURS
+    yield from (kind for kind in OURS if kind != BF16 or megapixels == "12")
 
 
-def rows_of(shape: str, megapixels: str, given: argparse.Namespace, folder: Path) -> Iterator[Row]:
+def rows_of(shape: str, megapixels: str, rounds: int, picture: Path, pipelines: Mapping[str, Pipeline]) -> Iterator[Row]:
     """Each pipeline at one size."""
-    size = SIZES[megapixels]
-    picture = photograph(folder / f"{megapixels}.jpg", size)
-    pipelines = {kind: Pipeline(kind, folder / shape, picture, given.threads) for kind in kinds(*size)}
-    for number in range(given.rounds + 1):  # the first is not counted
-        for pipeline in pipelines.values():
-            pipeline.go()
-            if not number:
-                pipeline.rounds.clear()
-    labels = {kind: pipeline.end() for kind, pipeline in pipelines.items()}
-    sums = {kind: [sum(seconds.values()) for seconds in pipeline.rounds] for kind, pipeline in pipelines.items()}
-    for kind, pipeline in pipelines.items():
+    measured: dict[str, list[tuple[dict[str, float], float]]] = {kind: [] for kind in kinds(megapixels)}
+    for _ in range(rounds):  # the first counts too: medians hardly see it, and it takes a sixth of the time
+        for kind, each in measured.items():
+            each.append(pipelines[kind].go(picture))
+    labels = {kind: pipelines[kind].labels() for kind in measured}
+    sums = {kind: [sum(seconds.values()) for seconds, _ in each] for kind, each in measured.items()}
+    for kind, each in measured.items():
         ratio = statistics.median(sums["plain"]) / statistics.median(sums[kind]) if "plain" in sums else None
         yield {
             "network": shape,
             "megapixels": megapixels,
             "pipeline": kind,
-            **{f"{stage}, s": f"{statistics.median(s[stage] for s in pipeline.rounds):.2f}" for stage in STAGES},
+            **{f"{stage}, s": f"{statistics.median(seconds[stage] for seconds, _ in each):.2f}" for stage in STAGES},
             "in all, s": spread(sums[kind]),
             "times plain": "" if ratio is None else f"{ratio:.1f}",
             "other labels": "" if "plain" not in labels else str(np.count_nonzero(labels[kind] != labels["plain"])),
-            "peak, GB": f"{pipeline.peak * 2**20 / 1e9:.2f}",
+            "peak, GB": f"{max(peak for _, peak in each) * 2**20 / 1e9:.2f}",
         }
 
 
@@ -191,7 +187,7 @@ def main() -> None:
     parser.add_argument("--megapixels", nargs="*", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--noise", action="store_true", help="label maps of noise, the worst case, and nothing else")
-    parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
         child(given)
@@ -202,12 +198,17 @@ def main() -> None:
     rows: list[Row] = []
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
+        pictures = {
+            megapixels: photograph(Path(folder, f"{megapixels}.jpg"), SIZES[megapixels]) for megapixels in given.megapixels
+        }
         for shape in given.shapes:
-            save(shape, Path(folder, shape))
-            for kind in OURS:  # what is converted and compiled is kept, by processes of their own
-                Pipeline(kind, Path(folder, shape), Path(folder), given.threads).process.communicate()
-            for megapixels in given.megapixels:
-                rows += rows_of(shape, megapixels, given, Path(folder))
+            for kind in OURS:  # converted and compiled by processes of their own, whose memory is not measured
+                Pipeline(kind, shape, Path(folder), given.threads).process.communicate()
+            pipelines = {kind: Pipeline(kind, shape, Path(folder), given.threads) for kind in ("plain", *OURS)}
+            for megapixels, picture in pictures.items():
+                rows += rows_of(shape, megapixels, given.rounds, picture, pipelines)
+            for pipeline in pipelines.values():
+                pipeline.process.communicate()
     print(f"in all {time.perf_counter() - began:.0f} s", file=sys.stderr)
     report("JPEG to label map with SegFormer", rows, given.json)
 
