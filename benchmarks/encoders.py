@@ -66,15 +66,18 @@ def grained(cutout: Pixels) -> Pixels:
 
 def encoders(what: str, image: Pixels, rounds: int) -> list[Row]:
     """A row for each encoder: seconds, ratio to Pillow's default, megabytes."""
-    files = {name: encoder(image) for name, encoder in ENCODERS.items()}
+    files: dict[str, bytes] = {}
+
+    def one(name: str) -> None:
+        files[name] = ENCODERS[name](image)
+
+    seconds = interleaved(rounds, {name: partial(one, name) for name in ENCODERS}, warm=0)
     began = time.perf_counter()
     files[SMALL] = encode(image, ".png", Look(png_effort="small"))
-    small = time.perf_counter() - began
+    seconds[SMALL] = [time.perf_counter() - began]
     for name, data in files.items():
         with Image.open(io.BytesIO(data)) as back:
             assert np.array_equal(np.asarray(back), image), name
-    seconds = interleaved(rounds, {name: partial(encoder, image) for name, encoder in ENCODERS.items()}, warm=0)
-    seconds[SMALL] = [small]
     base = statistics.median(seconds[BASE])
     return [
         {

@@ -153,7 +153,7 @@ def main() -> None:
         check=True, capture_output=True, text=True).stdout.strip()  # fmt: skip
     with tempfile.TemporaryDirectory() as place:
         out, where = Path(place), weights(Path(place, "weights"))
-        pictures = folder_of(4, Path(place, "large"))
+        pictures = folder_of(3, Path(place, "large"))
         folder = folder_of(given.pictures, Path(place, "folder"), HALF_A_MEGAPIXEL)
         rows = [
             row("installed, MB", [installed(ours)], [installed(rembg)], 0),
