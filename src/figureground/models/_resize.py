@@ -140,10 +140,14 @@ def _candidates(corners: Floats, winners: Labels) -> tuple[Indices, Floats, Indi
     n = corners.shape[-1]
     values = corners.reshape(len(corners), 4, n)
     beaten = np.zeros((len(corners), n), bool)
+    columns = np.arange(n)
     for winner in winners.reshape(4, n):
-        beaten |= (values <= values[winner, :, np.arange(n)].T).all(axis=1)
+        lower = values[:, 0] <= values[winner, 0, columns]
+        for corner in range(1, 4):
+            lower &= values[:, corner] <= values[winner, corner, columns]
+        beaten |= lower
     for winner in winners.reshape(4, n):
-        beaten[winner, np.arange(n)] = False
+        beaten[winner, columns] = False
     cell, classes = np.nonzero(~beaten.T)
     return classes, np.ascontiguousarray(values[classes, :, cell].T), np.count_nonzero(~beaten, axis=0)
 
