@@ -88,7 +88,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(head, "STRENGTHS", (0.3, 0.03))
     monkeypatch.setattr(head, "PIXELS", 128)
     monkeypatch.setattr(deep, "PASSES", 2)
-    monkeypatch.setattr(export, "recipe_of", lambda _: Recipe(size=64))
+    monkeypatch.setattr(export, "_recipe", lambda _: Recipe(size=64))
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(views, "MOST_VIEWS", 1)
     monkeypatch.setattr(adapting, "FOLDS", 2)
     monkeypatch.setattr(head, "STRENGTHS", (0.3,))
-    monkeypatch.setattr(export, "recipe_of", lambda _: Recipe(size=64))
+    monkeypatch.setattr(export, "_recipe", lambda _: Recipe(size=64))
     monkeypatch.setattr(learning, "_export", lambda *_: None)
 
     def call(name, files):

@@ -23,7 +23,7 @@ from figureground.output import ENCODERS
 from figureground.telling import note, say
 
 ELSEWHERE = {"batch": "figureground.many"} | dict.fromkeys(
-    ("adapt", "average", "evaluate", "export", "split", "train"), "figureground.learning"
+    ("adapt", "evaluate", "export", "split", "train"), "figureground.learning"
 )
 """The commands that stand in modules of their own, which are loaded when they are wanted: `remove` starts sooner so."""
 

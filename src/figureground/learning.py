@@ -1,4 +1,4 @@
-"""The commands over labelled pictures: measure, split, train, average, export, adapt. cli.py hangs them under `main`."""
+"""The commands over labelled pictures: measure, split, train, export. cli.py hangs them under `main`."""
 
 import json
 from collections.abc import Callable
@@ -146,28 +146,6 @@ def train(data: tuple[str, ...], val: tuple[str, ...], out: Path, start: Path | 
 def export(weights: Path, out: Path, size: int | None) -> None:
     """Turn trained WEIGHTS (safetensors) into one ONNX file with float16 weights."""
     _export(weights, out, size)
-
-
-@click.command()
-@click.argument("weights", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--val", required=True, multiple=True, help="Data to measure and calibrate with; may be given several times.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The weights (safetensors) to write.")
-@click.option("--overwrite", is_flag=True, help="Replace --out where it is there already.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, a line for each.")
-def average(weights: tuple[Path, ...], val: tuple[str, ...], out: Path, overwrite: bool, as_json: bool) -> None:
-    """Average the WEIGHTS (safetensors) of several runs that began from common ones, often better than each of them.
-
-    max F, MAE and IoU of each, and of the average, say whether it is.
-    """
-    from figureground.dataset import pairs
-
-    averaging = _part("figureground.training.average", "averaging", "train")
-    measured = averaging.average(weights, pairs(val), out, overwrite, quiet=as_json)
-    for path, figures in zip([*weights, out], measured, strict=True):
-        if as_json:
-            click.echo(json.dumps({"weights": str(path), **{name: round(value, 5) for name, value in figures.items()}}))
-        else:
-            click.echo(f"{path}: max F {figures['max_f']:.4f}, MAE {figures['mae']:.4f}, IoU {figures['iou']:.4f}")
 
 
 @click.command()

@@ -62,7 +62,7 @@ class Own:
 
     def __init__(self) -> None:
         with as_file(files("figureground").joinpath("assets/small.safetensors")) as weights:
-            recipe = export.recipe_of(weights)
+            recipe = export._recipe(weights)
             self.network: Any = rounded(export._load(weights, recipe.network).requires_grad_(False))
         self.size = recipe.last_size or recipe.size
 

@@ -47,7 +47,7 @@ def export(weights: Path, target: Path, size: int | None = None) -> dict[str, fl
     Returns the largest difference from torch on drawn pictures, before and after rounding to float16; raises
     WeightsError where `weights` does not fit the network or a difference is above its bound.
     """
-    recipe = recipe_of(weights)
+    recipe = _recipe(weights)
     trained = recipe.last_size or recipe.size
     model = _Probability(_load(weights, recipe.network)).eval()
     graph = _graph(model, size or trained, free=size is None)
@@ -148,8 +148,7 @@ def metadata(weights: Path) -> dict[str, str]:
         return dict(file.metadata() or {})
 
 
-def recipe_of(weights: Path) -> Recipe:
-    """The recipe that a training run wrote into its weights. Raises WeightsError."""
+def _recipe(weights: Path) -> Recipe:
     try:
         return Recipe(**json.loads(metadata(weights).get("recipe", "{}")))
     except Exception as error:

@@ -8,7 +8,7 @@ import csv
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -96,7 +96,7 @@ class _Run:
         torch.manual_seed(recipe.seed)
         bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and bf16_is_quick(self.device))
         self.cast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
-        self.model, self.average = (self._place(network_of(recipe, start)) for _ in range(2))
+        self.model, self.average = (self._place(_network(recipe, start)) for _ in range(2))
         self.average.load_state_dict(self.model.state_dict())
         self.optimiser = Optimiser(self.model, recipe.rate, recipe.decay)
         out.mkdir(parents=True, exist_ok=True)
@@ -194,7 +194,11 @@ class _Run:
         bar.write(" ".join(f"{name} {value}" for name, value in row.items()))
         if score > self.state.best:
             self.state.best = score
-            save_weights(self.average.state_dict(), self.best, self.recipe)
+            part = self.best.with_suffix(".part")
+            # kernels and matrices at half precision: what is exported is rounded so too, and the file is half the size
+            tensors = {name: (t.half() if t.ndim > 1 else t).contiguous() for name, t in self.average.state_dict().items()}
+            save_file(tensors, part, {"recipe": json.dumps(asdict(self.recipe))})
+            part.replace(self.best)
         plot_log(log, self.out / "loss.png")
 
 
@@ -209,19 +213,7 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def save_weights(state: Mapping[str, Tensor], target: Path, recipe: Recipe) -> None:
-    """Write a network's weights as safetensors, whole or not at all.
-
-    Kernels and matrices at half precision: what is exported is rounded so too, and the file is half the size.
-    """
-    part = target.with_suffix(".part")
-    tensors = {name: (tensor.half() if tensor.ndim > 1 else tensor).contiguous() for name, tensor in state.items()}
-    save_file(tensors, part, {"recipe": json.dumps(asdict(recipe))})
-    part.replace(target)
-
-
-def network_of(recipe: Recipe, start: Path | None) -> nn.Module:
-    """The recipe's network, with the weights of `start` where that is given. Raises UnknownName, WeightsError."""
+def _network(recipe: Recipe, start: Path | None) -> nn.Module:
     if recipe.network not in NETWORKS:
         raise UnknownName("network", recipe.network, NETWORKS)
     model = NETWORKS[recipe.network]()
