@@ -131,12 +131,12 @@ quality; [docs/training.md](training.md) has the figures of `small` on 500.
 
 TABLE
 
-* **chelsea** (easy): one thing before stuff; every rule is right, and `small` nearly so.
+* **chelsea** (easy): one thing before stuff; every rule is right, and `small` loses what is out of focus below the chin.
 * **astronaut** (ordinary): several classes make the subject. `stuff` takes flag, table and shuttle too, `most-common` loses the helmet;
   `small` finds her with suit and helmet, and takes a part of the flag too.
 * **coffee** (hard): the commonest thing is the table. With `--background-classes table`, `stuff` is right, and `most-common` finds the cup
   without its saucer.
-* **rocket** (hard): a slim subject. The class list happens to make the towers stuff; `small` finds part of the rocket.
+* **rocket** (hard): a slim subject. The class list happens to make the towers stuff; `small` misses the rocket and takes the lamps at its foot.
 
 ![chelsea](pictures/rules-chelsea.jpg)
 ![astronaut](pictures/rules-astronaut.jpg)
