@@ -75,8 +75,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder, seconds = Path(place), dict[tuple[str, float], list[float]]()
         ready = {name: Separator(method, settings) for name, (method, settings) in methods().items()}
-        for separate in ready.values():  # a network's first picture, which is not counted
-            separate(photograph(folder / "first.jpg", (640, 480)))
+        first = photograph(folder / "first.jpg", (640, 480))
+        for separate in ready.values():  # a network's first picture is not counted
+            separate(first)
         paths = {size: photograph(folder / f"{size:g}.jpg", SIZES[size]) for size in given.megapixels}
         for size, path in paths.items():  # one after the other: memory of a new size costs whoever asks for it first
             if size != given.megapixels[0]:
