@@ -16,6 +16,7 @@ from tqdm import tqdm
 from figureground.bootstrap import LEVEL, Interval, interval, mean_interval
 from figureground.dataset import Pair, Shows, shows
 from figureground.errors import BadData
+from figureground.groups import GROUPINGS
 from figureground.maps import Mask, Rgb
 from figureground.metrics import (
     FIGURES,
@@ -38,6 +39,8 @@ class Row:
     figures: Mapping[str, float]
     truth: Shows
     """What the true mask shows."""
+    groups: tuple[str, ...] = ()
+    """The groups that the picture is in, by size, thinness and the user's category."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,16 @@ class Result:
         names = [name for name in self.mean if name != "seconds"]
         return found | {name: mean_interval([row.figures[name] for row in self.rows]) for name in names}
 
+    def groups(self) -> dict[str, dict[str, float]]:
+        """Return for each group how many `pictures` it has, their `max_f`, and the mean of every figure; in order of names."""
+        names = sorted({group for row in self.rows for group in row.groups})
+        found = {}
+        for name in names:
+            chosen = [number for number, row in enumerate(self.rows) if name in row.groups]
+            means = {figure: float(np.mean([self.rows[i].figures[figure] for i in chosen])) for figure in self.mean}
+            found[name] = {"pictures": len(chosen), "max_f": max_f(self.curves[chosen]), **means}
+        return found
+
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
         rows = [{"name": row.name, **row.figures} for row in self.rows]
@@ -85,6 +98,7 @@ class Result:
         overall |= {"mean_e": float(self.alignment.mean()), "mean": dict(self.mean), "pooled": dict(self.pooled)}
         overall["intervals"] = {name: list(ends) for name, ends in self.intervals().items()}
         overall["calibration"] = {"error": self.reliability.error, "bins": self.reliability.points()}
+        overall["groups"] = self.groups()
         return {"pictures": len(self.rows), **overall, "per_picture": rows}
 
     def csv(self) -> str:
@@ -106,19 +120,31 @@ class Result:
             ends = f"{intervals[name][0]:.3f} and {intervals[name][1]:.3f}" if name in intervals else ""
             pooled = f"{self.pooled[name]:8.4f}" if name in self.pooled else ""
             lines.append(f"{name:14}{value:8.4f}  {ends:18}{pooled}".rstrip())
+        groups = self.groups()
+        if groups:
+            lines.append(f"{'':44}{'pictures':>8}" + "".join(f"{name:>8}" for name in ("max F", "MAE", "IoU")))
+        for name, figures in groups.items():
+            values = "".join(f"{figures[figure]:8.4f}" for figure in ("max_f", "mae", "iou"))
+            lines.append(f"{name:44}{figures['pictures']:8.0f}{values}")
         return "\n".join(lines)
 
 
-def evaluate(separate: Callable[[Rgb], Mask], data: Sequence[Pair], progress: bool = False) -> Result:
+def evaluate(
+    separate: Callable[[Rgb], Mask],
+    data: Sequence[Pair],
+    progress: bool = False,
+    categories: Mapping[str, str] | None = None,
+) -> Result:
     """Judge the masks that `separate` gives of the pictures, each at the picture's own size.
 
     Truth is mask ≥ 128 of 255, an answer's foreground mask ≥ 0.5. `progress` shows a bar on stderr when that is a
-    terminal. Raises BadData where there is no picture or one cannot be read, and whatever `separate` raises.
+    terminal. categories : a group of each picture by its name, from `groups.read_categories`.
+    Raises BadData where there is no picture or one cannot be read, and whatever `separate` raises.
     """
     if not data:
         raise BadData("there is nothing to evaluate on: the data set holds no pictures")
     bar = tqdm(data, "evaluate", unit="picture", disable=None if progress else True)
-    judged = [_judge(separate, pair) for pair in bar]
+    judged = [_judge(separate, pair, (categories or {}).get(pair.name)) for pair in bar]
     rows = tuple(one.row for one in judged)
     mean = {name: float(np.mean([row.figures[name] for row in rows])) for name in rows[0].figures}
     curves = np.stack([one.curves for one in judged])
@@ -140,7 +166,7 @@ class _Judged:
     reliability: Reliability
 
 
-def _judge(separate: Callable[[Rgb], Mask], pair: Pair) -> _Judged:
+def _judge(separate: Callable[[Rgb], Mask], pair: Pair, category: str | None) -> _Judged:
     """Ask for one picture's mask and hold it against its truth."""
     rgb, mask = pair.read()
     began = time.perf_counter()
@@ -155,7 +181,9 @@ def _judge(separate: Callable[[Rgb], Mask], pair: Pair) -> _Judged:
     figures |= {"weighted_f": weighted_f(said, truth)} if find_spec("scipy") else {}
     figures |= {"boundary_iou": boundary_iou(said, truth), "seconds": seconds}
     curves = np.stack(precision_recall(said, truth))
-    return _Judged(Row(pair.name, figures, shows(mask)), count, curves, e_measure(said, truth), Reliability.of(said, truth))
+    groups = tuple(group(truth) for group in GROUPINGS.values()) + ((category,) if category else ())
+    row = Row(pair.name, figures, shows(mask), groups)
+    return _Judged(row, count, curves, e_measure(said, truth), Reliability.of(said, truth))
 
 
 def _pooled(rows: Sequence[Row], counts: Sequence[Counts]) -> dict[str, float]:

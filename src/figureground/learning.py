@@ -26,6 +26,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 @runtime_options
 @click.option("--against", multiple=True, metavar="NAME", help="Another method to compare with; may be given several times.")
 @click.option("--csv", "table", type=click.Path(path_type=Path), help="Write the figures of each picture here.")
+@click.option(
+    "--groups", type=click.Path(path_type=Path), help="CSV with the columns name and group: figures of each group too."
+)
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw precision over recall and reliability here.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page with figures, curves and pictures here (HTML).")
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON, a line for each method.")
@@ -34,6 +37,7 @@ def evaluate(
     method: str,
     against: tuple[str, ...],
     table: Path | None,
+    groups: Path | None,
     plot: Path | None,
     report: Path | None,
     as_json: bool,
@@ -41,10 +45,12 @@ def evaluate(
 ) -> None:
     """Measure a method on DATA: folders, zip archives or lists of pictures with masks; or several methods against it.
 
-    --csv and --plot are of the method itself; the options of models, rules and refiners too.
+    Figures are given of all pictures and by size and thinness of the subject. --csv and --plot are of the method itself; the
+    options of models, rules and refiners too.
     """
     from figureground.dataset import pairs, tell_one_class
     from figureground.evaluate import evaluate as measure
+    from figureground.groups import read_categories
     from figureground.output import encoder, write
     from figureground.pipeline import Separator
     from figureground.report import Evaluated, page
@@ -53,12 +59,13 @@ def evaluate(
     if plot is not None:
         encoder(plot.suffix)  # an unknown format is told before the work, not after it
     labelled, settings = pairs(data), settings_from(options)
+    categories = read_categories(groups, [pair.name for pair in labelled]) if groups is not None else None
     asked = {name: find(name) for name in (method, *against)} | {method: chosen(method, options)}
     evaluated = []
     for name, each in asked.items():
         separate = Separator(each, settings)
         answer = partial(_mask, separate)
-        evaluated.append(Evaluated(name, measure(answer, labelled, progress=not as_json), answer))
+        evaluated.append(Evaluated(name, measure(answer, labelled, not as_json, categories), answer))
     result = evaluated[0].result
     tell_one_class([row.name for row in result.rows], [row.truth for row in result.rows], to_learn=False)
     if table is not None:
@@ -122,21 +129,55 @@ def recipe_options(command: F) -> F:
 
 
 @click.command()
-@click.argument("data", nargs=-1, required=True)
+@click.argument("data", nargs=-1, required=True, metavar="DATA[=SHARE]...")
 @click.option("--val", required=True, multiple=True, help="Data to choose the weights by; may be given several times.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for weights, log and plot.")
 @click.option("--from", "start", type=click.Path(exists=True, path_type=Path), help="Weights (safetensors) to begin from.")
+@click.option(
+    "--encoder-weights",
+    metavar="PATH|none",
+    help="ImageNet weights of the encoder, or none for random ones.  [default: those of the installed package]",
+)
 @recipe_options
-def train(data: tuple[str, ...], val: tuple[str, ...], out: Path, start: Path | None, **recipe: Any) -> None:
-    """Train the embedded network on DATA (folders or zip archives with images/ and masks/) and export it as ONNX.
+def train(
+    data: tuple[str, ...], val: tuple[str, ...], out: Path, start: Path | None, encoder_weights: str | None, **recipe: Any
+) -> None:
+    """Train the embedded network on DATA (folders, zip archives or lists of pictures with masks) and export it as ONNX.
 
-    A run that was stopped goes on when the same command is given again.
+    DATA=SHARE gives a source its share of the samples: portraits.zip=0.15 makes them 15 % of each epoch, however many they
+    are. A run that was stopped continues when the same command is given again.
     """
     from figureground.dataset import pairs
 
     training = _part("figureground.training.loop", "training", "train")
-    best = training.train(pairs(data), pairs(val), out, Recipe(**given(recipe)), start)
+    feed = _part("figureground.training.feed", "training", "train")
+    chosen_recipe = Recipe(**given(recipe))
+    sources, shares = zip(*map(_with_share, data), strict=True)
+    groups = [pairs([source]) for source in sources]
+    weights = feed.sampling_weights([len(group) for group in groups], shares)
+    best = training.train(
+        [pair for group in groups for pair in group],
+        pairs(val),
+        out,
+        chosen_recipe,
+        start,
+        encoder_weights=encoder_weights if encoder_weights in {None, "none"} else Path(str(encoder_weights)),
+        weights=weights,
+    )
     _export(best, best.with_suffix(".onnx"), None)
+
+
+def _with_share(text: str) -> tuple[str, float | None]:
+    """DATA or DATA=SHARE as source and share; raises UsageError. A file that is named with its = is taken as it is."""
+    from figureground.errors import UsageError
+
+    source, equals, share = text.rpartition("=")
+    if not equals or Path(text).exists():
+        return text, None
+    try:
+        return source, float(share)
+    except ValueError:
+        raise UsageError(f"expected DATA=SHARE with a share such as 0.15, but got '{text}'") from None
 
 
 @click.command()

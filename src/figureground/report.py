@@ -50,6 +50,7 @@ def page(evaluated: Sequence[Evaluated], data: Sequence[Pair], title: str) -> st
     sections = [
         f"<h1>{escape(title)}</h1><p>{len(data)} pictures; intervals hold the true mean with a confidence of {LEVEL:.0%}.</p>",
         _summary(evaluated),
+        _groups(evaluated),
         _curves(evaluated),
         *(_compared(first, other, data) for other in evaluated[1:]),
         _shown(f"Worst of {first.name}", worst, evaluated, data),
@@ -115,6 +116,22 @@ def _mean(values: Sequence[float], name: str) -> str:
         return f"<td>{np.mean(values):.3f}</td>"
     low, high = mean_interval(values)
     return f"<td>{np.mean(values):.4f}<br><small>{low:.3f} to {high:.3f}</small></td>"
+
+
+def _groups(evaluated: Sequence[Evaluated]) -> str:
+    """IoU and MAE of each method by group."""
+    tables = [one.result.groups() for one in evaluated]
+    if not tables[0]:
+        return ""
+    head = "".join(f"<th>{escape(one.name)}: IoU</th><th>MAE</th>" for one in evaluated)
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{figures['pictures']:.0f}</td>"
+        + "".join(f"<td>{table[name]['iou']:.4f}</td><td>{table[name]['mae']:.4f}</td>" for table in tables)
+        + "</tr>"
+        for name, figures in tables[0].items()
+    )
+    table = f"<table><tr><th>group</th><th>pictures</th>{head}</tr>{rows}</table>"
+    return f'<h2>Groups</h2><div class="wide">{table}</div>'
 
 
 def _curves(evaluated: Sequence[Evaluated]) -> str:

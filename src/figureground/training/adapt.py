@@ -31,7 +31,7 @@ from figureground.models.adapted import FORM, KEY
 from figureground.output import write
 from figureground.settings import Settings
 from figureground.training.augment import Sample
-from figureground.training.bases import Base, Own, decoded, encoded, exported
+from figureground.training.bases import Base, Own, decoded, exported
 from figureground.training.deep import DeepLearner
 from figureground.training.head import LinearLearner, Views
 from figureground.training.views import look, read
@@ -165,7 +165,7 @@ def _base(start: str | None, settings: Settings) -> Base:
 def _maps(network: Any, x: Tensor) -> tuple[list[Tensor], Tensor]:
     """What the decoder's training reads: the encoder's maps, and the network's logits at S / 2."""
     with torch.no_grad():
-        maps = encoded(network, x)
+        maps = network.encode(x)
         return maps, decoded(network, maps)[1]
 
 

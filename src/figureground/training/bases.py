@@ -17,6 +17,7 @@ from figureground.errors import WeightsError
 from figureground.models.small import CARD
 from figureground.training import export
 from figureground.training.head import Head
+from figureground.training.weights import load, read_recipe
 
 
 class Base(Protocol):
@@ -62,8 +63,8 @@ class Own:
 
     def __init__(self) -> None:
         with as_file(files("figureground").joinpath("assets/small.safetensors")) as weights:
-            recipe = export._recipe(weights)
-            self.network: Any = rounded(export._load(weights, recipe.network).requires_grad_(False))
+            recipe = read_recipe(weights)
+            self.network: Any = rounded(export.fused(load(weights, recipe.network)).requires_grad_(False))
         self.size = recipe.last_size or recipe.size
 
     def seen(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -91,33 +92,21 @@ def rounded(network: nn.Module) -> nn.Module:
     return network
 
 
-def encoded(network: Any, x: Tensor) -> list[Tensor]:
-    """The encoder's maps of pictures (N, 3, S, S): at 1/2, 1/4, 1/8, 1/16, and at 1/32 those with context."""
-    maps = [network.stem((x - network.mean) / network.std)]
-    for stage in network.stages:
-        maps.append(stage(maps[-1]))
-    return [*maps[:-1], network.context(maps[-1])]
-
-
 def decoded(network: Any, maps: list[Tensor]) -> tuple[list[Tensor], Tensor]:
     """The decoder's maps at 1/16, 1/8, 1/4 and 1/2, and the logits, (N, 1, S/2, S/2)."""
-    x, found = maps[4], []
-    for i in (3, 2, 1, 0):
-        x = F.interpolate(network.rise[i](x), scale_factor=2, mode="bilinear", align_corners=False)
-        x = network.mend[i](x + network.lateral[i](maps[i]))
-        found.append(x)
-    return found, network.heads[0](x)
+    features = network.decode(maps)
+    return features[::-1], network.heads[0](features[0])
 
 
 def read_out(network: Any, x: Tensor) -> tuple[list[Tensor], Tensor]:
     """All maps of the embedded network, those at 1/2 averaged down to 1/4, and its logits at 1/2."""
-    maps = encoded(network, x)
+    maps = network.encode(x)
     above, own = decoded(network, maps)
     return [F.avg_pool2d(m, 2) if m.shape[-1] == own.shape[-1] else m for m in [*maps, *above]], own
 
 
 class WithHead(nn.Module):
-    """The embedded network with a head: as `networks.Small` in eval mode."""
+    """The embedded network with a head: as `networks.SaliencyNetwork` in eval mode."""
 
     def __init__(self, network: nn.Module, head: Head) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from figureground.training.head import Views, logits_loss
 RATE = 1e-3
 PASSES = 30
 BATCH = 8
-PARTS = ("lateral", "rise", "mend", "heads")  # of the network: its decoder
+PARTS = ("lateral", "upsample", "fuse", "heads")  # of the network: its decoder
 
 
 class DeepLearner:

@@ -1,6 +1,5 @@
 """Trained weights to one ONNX file: normalisation and sigmoid inside, weights stored as float16, checked against torch."""
 
-import json
 import logging
 import tempfile
 import warnings
@@ -11,17 +10,14 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from figureground.errors import WeightsError
 from figureground.models._runtime import session
-from figureground.training.networks import NETWORKS
-from figureground.training.recipe import Recipe
+from figureground.training.weights import load, read_recipe
 
-BEFORE, AFTER = 1e-4, 2e-3
+BEFORE, AFTER = 1e-4, 3e-3
 """How far the graph may be from torch, in probability: as exported, and with its weights rounded to float16."""
 
 HALVED = 64
@@ -47,9 +43,9 @@ def export(weights: Path, target: Path, size: int | None = None) -> dict[str, fl
     Returns the largest difference from torch on drawn pictures, before and after rounding to float16; raises
     WeightsError where `weights` does not fit the network or a difference is above its bound.
     """
-    recipe = _recipe(weights)
+    recipe = read_recipe(weights)
     trained = recipe.last_size or recipe.size
-    model = _Probability(_load(weights, recipe.network)).eval()
+    model = _Probability(fused(load(weights, recipe.network))).eval()
     graph = _graph(model, size or trained, free=size is None)
     generator = np.random.default_rng(0)
     pictures = [_picture(generator, side) for side in ([size] * 4 if size else [trained, trained, trained + 64, 64])]
@@ -67,15 +63,8 @@ def export(weights: Path, target: Path, size: int | None = None) -> dict[str, fl
     return apart
 
 
-def _load(weights: Path, network: str) -> nn.Module:
-    """The network with these weights, each convolution and the batch norm behind it joined into one."""
-    model = NETWORKS[network]()
-    try:
-        model.load_state_dict(load_file(weights))
-    except Exception as error:
-        raise WeightsError(
-            f"'{weights}' does not hold the weights of network '{network}' ({error})", code="model_corrupt"
-        ) from error
+def fused(model: nn.Module) -> nn.Module:
+    """The network with each convolution and the batch norm behind it joined into one; for inference."""
     model.eval()
     for block in [module for module in model.modules() if isinstance(module, nn.Sequential)]:
         for i in range(len(block) - 1):
@@ -140,16 +129,3 @@ def _difference(model: nn.Module, graph: onnx.ModelProto, pictures: list[NDArray
     run = session(graph.SerializeToString())
     with torch.no_grad():
         return max(float(np.abs(run(x) - model(torch.from_numpy(x)).numpy()).max()) for x in pictures)
-
-
-def metadata(weights: Path) -> dict[str, str]:
-    """What the training run wrote into a safetensors file besides its tensors."""
-    with safe_open(weights, "np") as file:
-        return dict(file.metadata() or {})
-
-
-def _recipe(weights: Path) -> Recipe:
-    try:
-        return Recipe(**json.loads(metadata(weights).get("recipe", "{}")))
-    except Exception as error:
-        raise WeightsError(f"'{weights}' is no safetensors file of ours ({error})", code="model_corrupt") from error

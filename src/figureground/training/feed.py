@@ -11,7 +11,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from figureground.dataset import Pair
+from figureground.errors import UsageError
 from figureground.training.augment import Sample, sample
+
+AHEAD = 4  # batches that are prepared before they are needed
 
 
 def decode(data: Sequence[Pair], quiet: bool) -> list[Sample]:
@@ -20,30 +23,77 @@ def decode(data: Sequence[Pair], quiet: bool) -> list[Sample]:
         return list(tqdm(pool.map(Pair.read, data), "read", len(data), disable=quiet or None, unit="picture"))
 
 
+def sampling_weights(counts: Sequence[int], shares: Sequence[float | None]) -> NDArray[np.float64]:
+    """Return how often an epoch shows each picture on average, (n,), so that every source has its share.
+
+    Parameters
+    ----------
+    counts
+        Pictures of each source; n is their sum, and as many samples make an epoch.
+    shares
+        Of each source, above 0 and below 1; sources without a share (None) divide what is left by their counts.
+
+    Raises
+    ------
+    UsageError
+        A share is not between 0 and 1, or the shares do not leave room for the sources without one, or do not sum to 1.
+    """
+    stated = sum(share for share in shares if share is not None)
+    free = sum(count for count, share in zip(counts, shares, strict=True) if share is None)
+    if any(share is not None and not 0 < share <= 1 for share in shares):
+        raise UsageError(f"a share must be above 0 and at most 1, but the shares are {_listed(shares)}")
+    if (free and stated >= 1) or (not free and abs(stated - 1) > 1e-6):
+        room = "be below 1, to leave room for the data without a share" if free else "sum to 1"
+        raise UsageError(f"the shares of the data must {room}, but they sum to {stated:g} ({_listed(shares)})")
+    total = sum(counts)
+    weights = []
+    for count, share in zip(counts, shares, strict=True):
+        each = (1 - stated) * total / free if share is None else share * total / count
+        weights.append(np.full(count, each))
+    return np.concatenate(weights)
+
+
+def _listed(shares: Sequence[float | None]) -> str:
+    return ", ".join("none" if share is None else f"{share:g}" for share in shares)
+
+
+def epoch_order(weights: NDArray[np.float64], where: tuple[int, int]) -> NDArray[np.int64]:
+    """Return the pictures of one epoch by number, in random order; as many as there are pictures.
+
+    Each picture is there ⌊weight⌋ or ⌈weight⌉ times, by systematic sampling. where : seed and epoch.
+    """
+    random = np.random.default_rng(where)
+    order = random.permutation(len(weights))
+    edges = np.cumsum(weights[order])
+    places = (random.random() + np.arange(len(weights))) * edges[-1] / len(weights)
+    chosen = order[np.minimum(np.searchsorted(edges, places, "right"), len(order) - 1)]
+    return random.permutation(chosen)
+
+
 def batches(
-    pictures: list[Sample], size: int, batch: int, where: tuple[int, int], skip: int = 0
+    pictures: list[Sample], order: NDArray[np.int64], size: int, batch: int, where: tuple[int, int], skip: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches of one epoch but for the first `skip`, made by two threads ahead of the network.
+    """Yield the batches of one epoch except for the first `skip`, made by two threads ahead of the network.
 
     Gives pictures (N, 3, size, size) float32 in [0, 1] and masks (N, 2, size, size): truth, and the weight of its edges.
-    where : seed and epoch; they decide order and augmentation, whatever the threads.
+    order : from `epoch_order`. where : seed and epoch; they decide the augmentation, whatever the threads.
     """
-    order = np.random.default_rng(where).permutation(len(pictures))
-    whole = max(1, len(pictures) // batch) * batch
-    picks = [order[i : i + batch] for i in range(0, min(whole, len(order)), batch)][skip:]
+    whole = max(1, len(order) // batch) * batch
+    starts = range(0, min(whole, len(order)), batch)[skip:]
 
-    def make(chosen: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        made = [sample(pictures, int(i), size, np.random.default_rng([*where, int(i)])) for i in chosen]
+    def make(start: int) -> tuple[Tensor, Tensor]:
+        places = range(start, min(start + batch, len(order)))
+        made = [sample(pictures, int(order[place]), size, np.random.default_rng([*where, place])) for place in places]
         images = np.stack([rgb for rgb, _ in made]).astype(np.float32) / 255  # (N, S, S, 3)
         masks = np.stack([_with_weight(mask) for _, mask in made])  # (N, 2, S, S)
         return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(masks)
 
     with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(make, pick) for pick in picks[:4]]
-        for ahead in range(4, len(picks) + 4):
+        waiting = [pool.submit(make, start) for start in starts[:AHEAD]]
+        for ahead in range(AHEAD, len(starts) + AHEAD):
             done = waiting.pop(0).result() if waiting else None
-            if ahead < len(picks):
-                waiting.append(pool.submit(make, picks[ahead]))
+            if ahead < len(starts):
+                waiting.append(pool.submit(make, starts[ahead]))
             if done is not None:
                 yield done
 

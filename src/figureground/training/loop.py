@@ -4,6 +4,7 @@ The schedule runs over `progress`, from 0 to 1: the share of the epochs done, or
 epochs and a seed a run can be repeated to the bit on one machine; with minutes it fits the time given instead.
 """
 
+import copy
 import csv
 import json
 import math
@@ -11,26 +12,28 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from figureground.dataset import Pair, shows, tell_one_class
-from figureground.errors import BadData, UnknownName, UsageError, WeightsError
+from figureground.errors import BadData, UsageError
 from figureground.metrics import Counts, Floats, max_f, mean_absolute_error, precision_recall
 from figureground.training.augment import Sample
 from figureground.training.calibrate import calibrate
-from figureground.training.feed import batches, decode
+from figureground.training.encoder import EfficientNetLite, load_imagenet
+from figureground.training.feed import batches, decode, epoch_order
 from figureground.training.loss import total_loss
-from figureground.training.networks import NETWORKS
-from figureground.training.optimiser import Optimiser
+from figureground.training.networks import SaliencyNetwork
+from figureground.training.optimizer import Optimizer
 from figureground.training.plot import plot_log
 from figureground.training.recipe import Recipe
+from figureground.training.weights import build, load, save
 
 TOGETHER = 20  # pictures that validation looks at at once
 PAUSE = 5.0  # seconds: a step that took longer stood still (a stopped process, a sleeping laptop) and counts as this
@@ -47,23 +50,55 @@ class State:
 
 
 def train(
-    data: Sequence[Pair], val: Sequence[Pair], out: Path, recipe: Recipe, start: Path | None = None, quiet: bool = False
+    data: Sequence[Pair],
+    val: Sequence[Pair],
+    out: Path,
+    recipe: Recipe,
+    start: Path | None = None,
+    *,
+    encoder_weights: Path | Literal["none"] | None = None,
+    weights: NDArray[np.float64] | None = None,
+    quiet: bool = False,
 ) -> Path:
-    """Train on `data`, choose the checkpoint by `val`, write everything to the folder `out`; returns the best weights.
+    """Train on `data`, choose the checkpoint by `val`, write everything to the folder `out`; return the best weights.
 
-    `out` gets best.safetensors (the averaged weights of the best epoch, by max F − MAE), checkpoint.pt (to resume from;
-    found there, the run goes on), log.csv, loss.png and recipe.json. `start` are weights to begin from. Raises BadData for no
-    or unreadable pictures and where no mask shows both classes.
+    Parameters
+    ----------
+    data, val
+        Labelled pictures to learn from and to choose by.
+    out
+        Gets best.safetensors (the averaged weights of the best epoch, by max F − MAE), checkpoint.pt (if it is there already,
+        the run continues from it), log.csv, loss.png and recipe.json.
+    recipe
+        The options of the run.
+    start
+        Weights of the same network to begin from.
+    encoder_weights
+        ImageNet weights of the encoder, where `start` is None: a file, "none" for random ones, or None for those of the
+        installed package. The network `scratch` has none.
+    weights
+        How often an epoch shows each picture, from `sampling_weights`; None: each once.
+    quiet
+        Show no progress.
+
+    Raises
+    ------
+    BadData
+        No pictures, unreadable ones, or no mask that shows both foreground and background.
+    WeightsError, MissingExtra, UnknownName, UsageError
+        Weights that do not fit or are not installed, an unknown network or device.
     """
     if not data or not val:
         raise BadData("training wants at least one picture to learn from and one to validate on")
+    run = _Run(recipe, out, _network(recipe, start, encoder_weights))
     pictures, held = decode(data, quiet), decode(val, quiet)
     for part, samples in ((data, pictures), (val, held)):
         tell_one_class([pair.name for pair in part], [shows(mask) for _, mask in samples], to_learn=True)
-    run = _Run(recipe, out, start)
+    run.open()
+    weights = np.ones(len(pictures)) if weights is None else weights
     with tqdm(total=1000, disable=quiet or None, unit="‰", desc="train", bar_format=_BAR) as bar:
         while run.progress(len(pictures)) < 1:
-            loss = run.epoch(pictures, bar)
+            loss = run.epoch(pictures, weights, bar)
             if run.state.step:
                 continue
             run.validate(held, loss, bar)
@@ -84,9 +119,9 @@ def bf16_is_quick(device: torch.device) -> bool:
 
 
 class _Run:
-    """Network, averaged network, optimiser and state of one run."""
+    """Network, averaged network, optimizer and state of one run."""
 
-    def __init__(self, recipe: Recipe, out: Path, start: Path | None) -> None:
+    def __init__(self, recipe: Recipe, out: Path, network: SaliencyNetwork) -> None:
         self.recipe, self.out, self.state = recipe, out, State()
         self.best = out / "best.safetensors"
         self.device = _device(recipe.device)
@@ -96,31 +131,30 @@ class _Run:
         torch.manual_seed(recipe.seed)
         bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and bf16_is_quick(self.device))
         self.cast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
-        self.model, self.average = (self._place(_network(recipe, start)) for _ in range(2))
-        self.average.load_state_dict(self.model.state_dict())
-        self.optimiser = Optimiser(self.model, recipe.rate, recipe.decay)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")
-        if (out / "checkpoint.pt").exists():
-            self._resume()
-
-    def _place(self, network: nn.Module) -> nn.Module:
         network.to(self.device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub does not know it alone
-        return network
+        self.model, self.average = network, copy.deepcopy(network)
+        self.optimizer = Optimizer(self.model, recipe)
+
+    def open(self) -> None:
+        """Make the folder of the run, and continue from the checkpoint in it if there is one."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        (self.out / "recipe.json").write_text(json.dumps(asdict(self.recipe), indent=1) + "\n")
+        if (self.out / "checkpoint.pt").exists():
+            self._resume()
 
     def _resume(self) -> None:
         saved = torch.load(self.out / "checkpoint.pt", map_location=self.device, weights_only=True)
         self.model.load_state_dict(saved["model"])
         self.average.load_state_dict(saved["average"])
-        self.optimiser.load_state_dict(saved["optimiser"])
+        self.optimizer.load_state_dict(saved["optimizer"])
         self.state = State(**saved["state"])
 
     def save(self) -> None:
-        """Write the checkpoint; a run that starts in the same folder goes on from it."""
+        """Write the checkpoint; a run that starts in the same folder continues from it."""
         tensors = {"model": self.model.state_dict(), "average": self.average.state_dict()}
         part = self.out / "checkpoint.part"
-        torch.save({**tensors, "optimiser": self.optimiser.state_dict(), "state": asdict(self.state)}, part)
+        torch.save({**tensors, "optimizer": self.optimizer.state_dict(), "state": asdict(self.state)}, part)
         part.replace(self.out / "checkpoint.pt")
 
     def progress(self, pictures: int) -> float:
@@ -130,25 +164,35 @@ class _Run:
         steps = max(1, pictures // self.recipe.batch)
         return min(1.0, (self.state.epoch * steps + self.state.step) / (self.recipe.epochs * steps))
 
-    def rate(self, progress: float) -> float:
-        """Linear warm-up, then half a cosine down to a hundredth."""
-        if progress < self.recipe.warm_up:
-            return self.recipe.rate * (progress / self.recipe.warm_up + 1e-3)
-        falling = (progress - self.recipe.warm_up) / (1 - self.recipe.warm_up)
-        return self.recipe.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * falling)))
+    def lr(self, progress: float) -> float:
+        """Return the learning rate: linear warm-up, then half a cosine down to a hundredth."""
+        if progress < self.recipe.warmup:
+            return self.recipe.lr * (progress / self.recipe.warmup + 1e-3)
+        falling = (progress - self.recipe.warmup) / (1 - self.recipe.warmup)
+        return self.recipe.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * falling)))
 
-    def epoch(self, pictures: list[Sample], bar: "tqdm[None]") -> float:
-        """One pass over the pictures in an order that the seed and the epoch decide; returns the mean loss."""
+    def freeze(self, progress: float) -> None:
+        """Set how many blocks of a pre-trained encoder are not trained at this share of the run."""
+        encoder = self.model.encoder
+        frozen = self.recipe.frozen_at(progress)
+        if isinstance(encoder, EfficientNetLite) and encoder.frozen != frozen:
+            encoder.frozen = frozen
+            self.model.train()
+
+    def epoch(self, pictures: list[Sample], weights: NDArray[np.float64], bar: "tqdm[None]") -> float:
+        """Train on one epoch's pictures, in an order that the seed and the epoch decide; return the mean loss."""
         losses = []
         size = self.recipe.size_at(self.progress(len(pictures)))
         self.model.train()
         began = time.monotonic()
         where = (self.recipe.seed, self.state.epoch)
-        for images, masks in batches(pictures, size, self.recipe.batch, where, self.state.step):
+        order = epoch_order(weights, where)
+        for images, masks in batches(pictures, order, size, self.recipe.batch, where, self.state.step):
             progress = self.progress(len(pictures))
             if progress >= 1:
                 break
-            losses.append(self.step(images, masks, self.rate(progress)))
+            self.freeze(progress)
+            losses.append(self.step(images, masks, self.lr(progress)))
             self.state.step += 1
             now = time.monotonic()
             self.state.used, began = self.state.used + min(now - began, PAUSE), now
@@ -157,19 +201,19 @@ class _Run:
         self.state.epoch, self.state.step = self.state.epoch + 1, 0
         return float(np.mean(losses)) if losses else float("nan")
 
-    def step(self, images: Tensor, masks: Tensor, rate: float) -> float:
-        """Forward, backward, update, average; returns the loss."""
+    def step(self, images: Tensor, masks: Tensor, lr: float) -> float:
+        """Forward, backward, update, average; return the loss."""
         with self.cast:
             logits = self.model(images.to(self.device, memory_format=torch.channels_last))
-        loss = total_loss([part.float() for part in logits], masks.to(self.device))
-        self.optimiser.clear()
+        loss = total_loss([part.float() for part in logits], masks.to(self.device), self.recipe.boundary)
+        self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
-        self.optimiser.step(rate)
+        self.optimizer.step(lr)
         with torch.no_grad():
             # young averages follow quickly, old ones slowly
-            done = self.optimiser.steps()
-            keep = min(self.recipe.ema, (1 + done) / (10 + done))
+            done = self.optimizer.steps()
+            keep = min(self.recipe.ema_decay, (1 + done) / (10 + done))
             for mine, theirs in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
                 if mine.dtype.is_floating_point:
                     mine.lerp_(theirs, 1 - keep)
@@ -194,11 +238,7 @@ class _Run:
         bar.write(" ".join(f"{name} {value}" for name, value in row.items()))
         if score > self.state.best:
             self.state.best = score
-            part = self.best.with_suffix(".part")
-            # kernels and matrices at half precision: what is exported is rounded so too, and the file is half the size
-            tensors = {name: (t.half() if t.ndim > 1 else t).contiguous() for name, t in self.average.state_dict().items()}
-            save_file(tensors, part, {"recipe": json.dumps(asdict(self.recipe))})
-            part.replace(self.best)
+            save(self.best, self.average.state_dict(), self.recipe)
         plot_log(log, self.out / "loss.png")
 
 
@@ -213,18 +253,19 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _network(recipe: Recipe, start: Path | None) -> nn.Module:
-    if recipe.network not in NETWORKS:
-        raise UnknownName("network", recipe.network, NETWORKS)
-    model = NETWORKS[recipe.network]()
+def _network(recipe: Recipe, start: Path | None, encoder_weights: Path | Literal["none"] | None) -> SaliencyNetwork:
+    torch.manual_seed(recipe.seed)
     if start is not None:
-        try:
-            model.load_state_dict(load_file(start))
-        except Exception as error:
-            raise WeightsError(
-                f"'{start}' does not hold weights of network '{recipe.network}' ({error})", code="model_corrupt"
-            ) from error
-    return model
+        if encoder_weights is not None:
+            raise UsageError("--from gives all weights, those of the encoder too; leave out --encoder-weights, or --from")
+        return load(start, recipe.network)
+    network = build(recipe.network)
+    if isinstance(network.encoder, EfficientNetLite):
+        if encoder_weights != "none":
+            load_imagenet(network.encoder, recipe.network, encoder_weights)
+    elif encoder_weights not in {None, "none"}:
+        raise UsageError(f"the network '{recipe.network}' has no pre-trained encoder; leave out --encoder-weights")
+    return network
 
 
 @torch.no_grad()
