@@ -37,10 +37,10 @@ def seen(data: list[str], every: int, threads: int) -> dict[str, Floats]:
     """Logits of one look and of both, and the truth in [0, 1]; (pictures, h, w) each."""
     run = session(files("figureground").joinpath("assets/small.onnx").read_bytes(), Settings(threads=threads))
     side = _looks.sides(run.shape)[0]
-    kept: dict[str, list[NDArray[np.generic]]] = {"fast": [], "mirror image": [], "truth": []}
+    kept: dict[str, list[NDArray[np.generic]]] = {"once": [], "mirror image": [], "truth": []}
     for pair in tqdm(pairs(data)[::every], disable=None):
         rgb, mask = pair.read()
-        for name, look in (("fast", _looks.alone), ("mirror image", _looks.both)):
+        for name, look in (("once", _looks.alone), ("mirror image", _looks.both)):
             sure = np.clip(look(run, side, rgb).astype(np.float64), 1e-6, 1 - 1e-6)
             kept[name].append(np.log(sure / (1 - sure))[::THIN, ::THIN])
         kept["truth"].append(cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA)[::THIN, ::THIN] / 255)

@@ -15,6 +15,7 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -29,18 +30,17 @@ from figureground.models._runtime import session
 from figureground.settings import Settings
 
 
+def mirrored(run: Run, sides: Sides, rgb: Rgb) -> Mask:
+    """The mirror image too, in the same size."""
+    return _looks.enlarged(_looks.both(run, sides[0], rgb), rgb.shape)
+
+
 def closer(run: Run, sides: Sides, rgb: Rgb) -> Mask:
-    """As before: the mirror image too; then, larger, what was found, or where that is nearly all there is, it in each size."""
-    first = _looks.both(run, sides[0], rgb)
-    if (window := _looks.subject(first, rgb.shape)) is not None:
-        return _looks.at_window(run, sides[-1], rgb, first, window)
-    return _looks.enlarged(_looks.in_sizes(run, sides[1:], rgb, first), rgb.shape)
-
-
-def mean_of_probabilities(run: Run, sides: Sides, rgb: Rgb) -> Mask:
-    """The mirror image too, joined by the mean of the probabilities instead of that of the logits."""
-    mirror = _looks.once(run, sides, np.ascontiguousarray(rgb[:, ::-1]))[:, ::-1]
-    return (_looks.once(run, sides, rgb) + mirror) / 2
+    """The mirror image in another size; then, where the subject is small, a window around it at both."""
+    first = _looks.crossed(run, sides, rgb)
+    small = np.asarray(cv2.resize(first, (sides[-1], sides[-1]), interpolation=cv2.INTER_AREA), np.float32)
+    window = _looks.subject(small, rgb.shape)
+    return first if window is None else _looks.at_window(run, sides[-1], rgb, small, window)
 
 
 def sizes(run: Run, sides: Sides, rgb: Rgb) -> Mask:
@@ -49,8 +49,8 @@ def sizes(run: Run, sides: Sides, rgb: Rgb) -> Mask:
 
 
 TRIED: dict[str, Callable[[Run, Sides, Rgb], Mask]] = {
-    "closer": closer,
-    "mirror image, mean of probabilities": mean_of_probabilities,
+    "mirror image in the same size": mirrored,
+    "two sizes, and closer at small subjects": closer,
     "mirror image in three sizes": sizes,
 }
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -161,3 +163,54 @@ def test_views_do_not_depend_on_the_strips(name, monkeypatch):
 
 def test_class_colours_differ():
     assert len({class_colour(index) for index in range(150)}) == 150
+
+
+def disc(side=120, radius=40, hole=0):
+    rows, columns = np.mgrid[:side, :side] - side / 2 + 0.5
+    distance = np.hypot(rows, columns)
+    return ((distance < radius) & (distance >= hole)).astype(np.float32)
+
+
+def certainty(mask, values=None):
+    mask = np.asarray(mask, np.float32)
+    return separation(np.zeros((*mask.shape, 3)), mask, SaliencyMap(mask if values is None else values)).certainty()
+
+
+def test_a_solid_certain_subject_is_certain():
+    assert certainty(disc()) == 1
+    assert certainty(np.ones((50, 60))) == 1  # a subject that fills the picture has no holes
+    assert certainty(np.zeros((50, 60))) is None
+
+
+def test_certainty_is_of_the_models_own_probabilities():
+    """The mask is made firm; what the model was unsure of stays uncertain."""
+    sure = [certainty(disc(), 0.5 + (disc() - 0.5) * amount) for amount in (1, 0.8, 0.4, 0.1)]
+    assert sure[0] == 1
+    assert all(a > b + 0.05 for a, b in pairwise(sure))
+
+
+@pytest.mark.parametrize("hole", [5, 10, 20, 30])
+def test_a_hole_in_the_subject_is_not_certain(hole):
+    mask = disc(hole=hole)
+    assert certainty(mask) == pytest.approx(mask.sum() / disc().sum(), abs=1e-6)
+    opened = mask.copy()
+    opened[58:62, 60:] = 0  # a gap that leads out: no hole
+    assert certainty(opened) == pytest.approx(1)
+
+
+def test_a_subject_in_pieces_is_not_certain():
+    mask = disc()
+    mask[:, 58:62] = 0
+    assert certainty(mask) == pytest.approx(0.5**0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (3000, 2), (1500, 1400)])
+def test_certainty_of_any_shape_is_in_its_range(shape):
+    values = np.random.default_rng(0).random(shape, np.float32)
+    values.flat[0] = 1
+    assert 0 <= certainty(values) <= 1
+
+
+def test_certainty_of_a_large_picture_is_that_of_a_small_one():
+    small = disc(200, 80, 15)
+    assert certainty(small.repeat(8, 0).repeat(8, 1)) == pytest.approx(certainty(small), abs=0.01)

@@ -8,10 +8,13 @@ import numpy as np
 
 from figureground import models
 from figureground.errors import Mismatch, UnknownName, UsageError
-from figureground.maps import FOUND, DepthMap, Image8, InstanceMap, LabelMap, Map, Mask
+from figureground.maps import FOUND, DepthMap, Image8, InstanceMap, LabelMap, Map, Mask, SaliencyMap
 from figureground.methods import Method
+from figureground.parts import Parts
 from figureground.picture import Picture
-from figureground.pixels import Pixels, by_strips, strips
+from figureground.pixels import Pixels, by_strips
+
+CERTAINTY_SIDE = 512  # rows and columns of the mask that certainty is taken from, at most
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,20 +107,29 @@ class Separation:
         return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
     def certainty(self) -> float | None:
-        """How sure the mask is of its own foreground, in [0, 1]; None where there is none.
+        """Return how sure the method is of the foreground, in [0, 1]; None where there is none.
 
-        The soft intersection over union of the mask with what it says at 0.5: 1 where every pixel is 0 or 1.
+        The soft intersection over union of the foreground (mask ≥ 0.5) with the model's own probabilities, or with the mask
+        where the model gives none; times √(share of the foreground in its largest connected part); times 1 − (share of holes
+        in the foreground with its holes filled). 1 for a solid subject of which every pixel is certain. Taken from every
+        n-th row and column, at most 512 of each.
         """
         if not self.found():
             return None
-        count = inside = total = 0.0
-        for rows in strips(*self.mask.shape):
-            part = self.mask[rows]
-            said = part >= FOUND
-            count += np.count_nonzero(said)
-            inside += float(part.sum(where=said, dtype=np.float64))
-            total += float(part.sum(dtype=np.float64))
-        return inside / (count + total - inside)
+        step = -(-max(self.mask.shape) // CERTAINTY_SIDE)
+        probability = self.map.values if isinstance(self.map, SaliencyMap) else self.mask
+        thinned = probability[::step, ::step]
+        foreground = self.mask[::step, ::step] >= FOUND
+        count = np.count_nonzero(foreground)
+        if not count:  # it lies between the rows and columns that are looked at
+            return 0.0
+        inside = float(thinned.sum(where=foreground, dtype=np.float64))
+        overlap = inside / (count + float(thinned.sum(dtype=np.float64)) - inside)
+        largest = Parts(foreground, 8).areas.max()
+        gaps = Parts(~foreground, 4)
+        (height, width), (left, top, right, bottom) = foreground.shape, gaps.boxes.T
+        holes = gaps.areas[(left > 0) & (top > 0) & (right < width) & (bottom < height)].sum()
+        return float(overlap * np.sqrt(largest / count) * count / (count + holes))
 
     def info(self) -> dict[str, Any]:
         """What was found, as plain data: the line that `--json` prints."""

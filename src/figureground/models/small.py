@@ -1,7 +1,8 @@
 """Our own network, inside the package: how much each pixel belongs to the subject. Works offline and at once.
 
 Paper: none; built and trained here, see docs/training.md and assets/small.md. Weights: in the package, Apache-2.0.
-Trained on DUTS-TR and Clothing Co-Parsing, whose terms stand in the card below.
+Trained on DUTS-TR, animals and persons of PASCAL VOC and Clothing Co-Parsing, over an encoder with ImageNet weights; the terms
+of the data stand in the card below.
 """
 
 from importlib.resources import files
@@ -15,10 +16,11 @@ from figureground.steer import steer
 
 CARD = Card(
     gives=SaliencyMap,
-    about="our own network, 3.7 M parameters, in the package: the subject that catches the eye",
+    about="our own network, 4.1 M parameters, in the package: the subject that catches the eye",
     weights="in the package",
     licence="Apache-2.0",
-    data="DUTS-TR (no licence stated; its photographs are research material), Clothing Co-Parsing (Apache-2.0)",
+    data="DUTS-TR (no licence stated), ImageNet (the encoder) and PASCAL VOC (Flickr's terms): research material;"
+    " Clothing Co-Parsing (Apache-2.0)",
     permissive=True,
     source="assets/small.md",
     takes=frozenset({"places"}),
@@ -27,7 +29,7 @@ CARD = Card(
 
 Quality = Annotated[
     Literal["fast", "balanced", "best"],
-    "How often the network looks: once; at the mirror image too; at both in three sizes, and closer at small subjects.",
+    "How often the network looks: once; at the mirror image too, larger; at both in three sizes, and closer at small subjects.",
 ]
 
 

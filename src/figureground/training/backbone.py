@@ -95,7 +95,7 @@ def _stages(checkpoint: _hub.Checkpoint, shape: Architecture, processor: Process
 def _rounded(tensor: onnx.TensorProto) -> onnx.TensorProto:
     """Weights as the file will hold them, as `bases.rounded`."""
     values = numpy_helper.to_array(tensor)
-    if values.dtype != np.float32 or values.size < HALVED:
+    if values.dtype != np.float32 or values.ndim < 2 or values.size < HALVED:
         return tensor
     return numpy_helper.from_array(values.astype(np.float16).astype(np.float32), tensor.name)
 

@@ -4,13 +4,16 @@ Here the embedded one, in backbone.py SegFormer. To add one: a class with the at
 choice in adapt.py.
 """
 
+from collections.abc import Mapping
 from importlib.resources import as_file, files
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from figureground.errors import WeightsError
@@ -41,14 +44,16 @@ class Base(Protocol):
         ...
 
 
-def checked(graph: onnx.ModelProto, said: Any, size: int) -> onnx.ModelProto:
+def checked(
+    graph: onnx.ModelProto, said: Any, size: int, kernels: Mapping[str, NDArray[np.float32]] = MappingProxyType({})
+) -> onnx.ModelProto:
     """The graph with its weights rounded to float16, once it is near `said`, a function of a tensor, before and after.
 
-    Raises WeightsError.
+    kernels : as for `export._halve`. Raises WeightsError.
     """
     generator = np.random.default_rng(0)
     pictures = [export._picture(generator, size) for _ in range(3)]
-    rounded = export._halve(graph)
+    rounded = export._halve(graph, kernels)
     for made, step, bound in ((graph, "before", export.BEFORE), (rounded, "after", export.AFTER)):
         apart = export._difference(said, made, pictures)
         if not apart <= bound:
@@ -64,7 +69,7 @@ class Own:
     def __init__(self) -> None:
         with as_file(files("figureground").joinpath("assets/small.safetensors")) as weights:
             recipe = read_recipe(weights)
-            self.network: Any = rounded(export.fused(load(weights, recipe.network)).requires_grad_(False))
+            self.network: Any = rounded(load(weights, recipe.network).eval().requires_grad_(False))
         self.size = recipe.last_size or recipe.size
 
     def seen(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -80,14 +85,14 @@ class Own:
 def exported(network: nn.Module, size: int) -> onnx.ModelProto:
     """The checked graph of a network that gives a list of logits, finest first."""
     model = export._Probability(network).eval()
-    return checked(export._graph(model, size), model, size)
+    return checked(export._graph(model, size), model, size, model.kernels())
 
 
 def rounded(network: nn.Module) -> nn.Module:
     """The network with the weights that its file will hold: what is trained over it is not surprised by their rounding."""
     with torch.no_grad():
         for weight in network.parameters():
-            if weight.numel() >= export.HALVED:
+            if weight.ndim > 1 and weight.numel() >= export.HALVED:
                 weight.copy_(weight.half().float())
     return network
 

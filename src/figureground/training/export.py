@@ -3,7 +3,9 @@
 import logging
 import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import onnx
@@ -11,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from figureground.errors import WeightsError
 from figureground.models._runtime import session
@@ -21,7 +22,7 @@ BEFORE, AFTER = 1e-4, 3e-3
 """How far the graph may be from torch, in probability: as exported, and with its weights rounded to float16."""
 
 HALVED = 64
-"""Numbers of a tensor from which on it is stored as float16."""
+"""Numbers of a kernel or matrix from which on it is stored as float16. Vectors, such as biases, stay float32."""
 
 
 class _Probability(nn.Module):
@@ -34,6 +35,10 @@ class _Probability(nn.Module):
     def forward(self, picture: Tensor) -> Tensor:
         return torch.sigmoid(self.network(picture)[0])  # (1, 1, S, S)
 
+    def kernels(self) -> dict[str, NDArray[np.float32]]:
+        """Return kernels and matrices by the names that they have in the graph, without the batch norms behind them."""
+        return {name: tensor.numpy() for name, tensor in self.state_dict().items() if tensor.ndim > 1}
+
 
 def export(weights: Path, target: Path, size: int | None = None) -> dict[str, float]:
     """Write `target`: (1, 3, H, W) float32 in [0, 1] → (1, 1, H, W) float32 in [0, 1].
@@ -45,12 +50,12 @@ def export(weights: Path, target: Path, size: int | None = None) -> dict[str, fl
     """
     recipe = read_recipe(weights)
     trained = recipe.last_size or recipe.size
-    model = _Probability(fused(load(weights, recipe.network))).eval()
+    model = _Probability(load(weights, recipe.network)).eval()
     graph = _graph(model, size or trained, free=size is None)
     generator = np.random.default_rng(0)
     pictures = [_picture(generator, side) for side in ([size] * 4 if size else [trained, trained, trained + 64, 64])]
     apart = {"before": _difference(model, graph, pictures)}
-    rounded = _halve(graph)
+    rounded = _halve(graph, model.kernels())
     apart["after"] = _difference(model, rounded, pictures)
     for step, bound in (("before", BEFORE), ("after", AFTER)):
         if not apart[step] <= bound:
@@ -61,17 +66,6 @@ def export(weights: Path, target: Path, size: int | None = None) -> dict[str, fl
     onnx.save(rounded, part)
     part.replace(target)
     return apart
-
-
-def fused(model: nn.Module) -> nn.Module:
-    """The network with each convolution and the batch norm behind it joined into one; for inference."""
-    model.eval()
-    for block in [module for module in model.modules() if isinstance(module, nn.Sequential)]:
-        for i in range(len(block) - 1):
-            first, second = block[i], block[i + 1]
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                block[i], block[i + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
-    return model
 
 
 def _graph(model: nn.Module, size: int, free: bool = False) -> onnx.ModelProto:
@@ -90,17 +84,28 @@ def _graph(model: nn.Module, size: int, free: bool = False) -> onnx.ModelProto:
         return onnx.load(path)
 
 
-def _halve(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph with float32 weights stored as float16 and a cast behind each; the runtime undoes it once, at load."""
+def _halve(graph: onnx.ModelProto, kernels: Mapping[str, NDArray[np.float32]] = MappingProxyType({})) -> onnx.ModelProto:
+    """Return the graph with kernels and matrices stored as float16, and a cast behind each, which the runtime does at load.
+
+    kernels : as trained, by name. The exporter multiplies a kernel by the scale of the batch norm behind it; the product
+    would be rounded once more. So the kernel and the scale of each channel are stored apart, which is exact for weights
+    that are float16 already.
+    """
     half = onnx.ModelProto()
     half.CopyFrom(graph)
-    casts = []
+    casts, scales = [], []
     for tensor in half.graph.initializer:
-        if tensor.data_type != onnx.TensorProto.FLOAT or np.prod(tensor.dims) < HALVED:
+        if tensor.data_type != onnx.TensorProto.FLOAT or len(tensor.dims) < 2 or np.prod(tensor.dims) < HALVED:
             continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+        name, values = tensor.name, numpy_helper.to_array(tensor)
+        kernel, scale = _apart(values, kernels.get(name))
+        tensor.CopyFrom(numpy_helper.from_array(kernel.astype(np.float16), f"{name}.half"))
+        whole = name if scale is None else f"{name}.kernel"
+        casts.append(helper.make_node("Cast", [f"{name}.half"], [whole], to=onnx.TensorProto.FLOAT))
+        if scale is not None:
+            scales.append(numpy_helper.from_array(scale, f"{name}.scale"))
+            casts.append(helper.make_node("Mul", [whole, f"{name}.scale"], [name]))
+    half.graph.initializer.extend(scales)
     nodes = [*casts, *half.graph.node]
     del half.graph.node[:]
     half.graph.node.extend(nodes)
@@ -112,6 +117,19 @@ def _halve(graph: onnx.ModelProto) -> onnx.ModelProto:
     del half.graph.metadata_props[:]
     onnx.checker.check_model(half, full_check=True)
     return half
+
+
+def _apart(
+    values: NDArray[np.float32], kernel: NDArray[np.float32] | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return kernel and scale, (out, 1, …), whose product is `values`; `values` and None where that is not so."""
+    if kernel is None or kernel.shape != values.shape or np.array_equal(kernel, values):
+        return values, None
+    rows, wanted = (array.reshape(len(array), -1).astype(np.float64) for array in (kernel, values))
+    scale = (rows * wanted).sum(1) / np.maximum((rows * rows).sum(1), 1e-30)
+    if not np.allclose(rows * scale[:, None], wanted, rtol=1e-4, atol=1e-6 * float(np.abs(wanted).max())):
+        return values, None
+    return kernel, scale.astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
 
 
 def _picture(generator: np.random.Generator, size: int) -> NDArray[np.float32]:
