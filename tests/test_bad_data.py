@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 
 from figureground import learning  # noqa: E402
 from figureground.training import adapt as adapting  # noqa: E402
-from figureground.training import export, head, views  # noqa: E402
+from figureground.training import bases, head, views  # noqa: E402
 from figureground.training.recipe import Recipe  # noqa: E402
 
 SIX = range(6)
@@ -96,7 +96,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(views, "MOST_VIEWS", 1)
     monkeypatch.setattr(adapting, "FOLDS", 2)
     monkeypatch.setattr(head, "STRENGTHS", (0.3,))
-    monkeypatch.setattr(export, "_recipe", lambda _: Recipe(size=64))
+    monkeypatch.setattr(bases, "read_recipe", lambda _: Recipe(size=64))
     monkeypatch.setattr(learning, "_export", lambda *_: None)
 
     def call(name, files):

@@ -119,7 +119,7 @@ def test_as_table():
     assert lines[0].endswith(", calibration error 0.7000")
     assert lines[2].split() == ["accuracy", "0.3750", "0.000", "and", "1.000", "0.3000"]
     names = [line.split()[0] for line in lines]
-    assert names.index("seconds") < names.index("pictures") and "size: large (above 35 %)" in lines[-3]
+    assert names.index("seconds") < names.index("pictures") and "size: large (above 35 %)" in lines[-2]
 
 
 def test_progress_goes_to_stderr_only_where_a_terminal_is(capsys):
