@@ -3,6 +3,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -88,6 +89,24 @@ def test_a_stopped_run_goes_on_as_if_unbroken(trained, data, val, tmp_path, monk
     assert len(losses(tmp_path)) == 1
     loop.train(pairs([data]), pairs([val]), tmp_path, TINY, quiet=True)
     assert losses(tmp_path) == losses(trained)
+
+
+def test_a_stopped_run_over_an_encoder_goes_on_as_if_unbroken(data, val, tmp_path, monkeypatch):
+    """The frozen blocks are freed at the same step, and each block keeps its own learning rate."""
+    recipe = replace(TINY, network="lite0", freeze=3, unfreeze_at=0.7, layer_decay=0.9, last_size=96, boundary=0.2)
+    loop.train(pairs([data]), pairs([val]), tmp_path / "whole", recipe, quiet=True)
+    save = loop._Run.save
+
+    def stop(run):
+        save(run)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Run, "save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(pairs([data]), pairs([val]), tmp_path / "stopped", recipe, quiet=True)
+    loop.train(pairs([data]), pairs([val]), tmp_path / "stopped", recipe, quiet=True)
+    assert losses(tmp_path / "stopped") == losses(tmp_path / "whole")
 
 
 def test_training_learns_drawn_ellipses(tmp_path):

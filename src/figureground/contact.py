@@ -24,7 +24,7 @@ SHEETS: Sequence[tuple[str, str, str, int, Caption]] = (
     ("No foreground was found", "state = 'done' AND certainty IS NULL", "number", 24, lambda row: "nothing found"),
     (
         "The mask is unsure",
-        "state = 'done' AND certainty < 0.9",
+        "state = 'done' AND certainty < 0.85",
         "certainty",
         24,
         lambda row: f"certainty {row.certainty:.2f}",
@@ -38,7 +38,7 @@ SHEETS: Sequence[tuple[str, str, str, int, Caption]] = (
     ),
     (
         "Some of the others",
-        "state = 'done' AND certainty >= 0.9 AND coverage BETWEEN 0.01 AND 0.95",
+        "state = 'done' AND certainty >= 0.85 AND coverage BETWEEN 0.01 AND 0.95",
         "(number * 2654435761) % 4294967296",  # spread over all, and the same each time
         24,
         lambda row: f"certainty {row.certainty:.2f}, {row.coverage:.1%} is foreground",
