@@ -16,7 +16,7 @@ from pathlib import Path
 from checkpoints import CONVERTED, kept
 from common import PAUSE, Row, arguments, photograph, report, spread
 from figureground import Separator
-from figureground.machine import processor
+from figureground._machine import processor
 from figureground.methods import Method, find
 from figureground.output import encode
 from figureground.settings import Settings

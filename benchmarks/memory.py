@@ -20,7 +20,7 @@ from common import Row, photograph, process, report, resident
 from figureground.methods import Method, find
 from figureground.output import encode
 from figureground.pipeline import Separator
-from figureground.prompt import Prompt, point
+from figureground.prompts import Prompt, point
 from figureground.settings import Settings
 
 SMALL, LARGE = (360, 270), (4000, 3000)

@@ -20,7 +20,7 @@ from common import report
 from figureground.dataset import pairs
 from figureground.metrics import Counts
 from figureground.models import load
-from figureground.prompt import Places
+from figureground.prompts import Places
 from figureground.settings import Settings
 from figureground.steer import steer
 

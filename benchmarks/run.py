@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from common import ROOT, table
-from figureground.machine import cores, processor
+from figureground._machine import cores, processor
 
 PAGE = ROOT / "docs" / "speed.md"
 BENCHMARKS: dict[str, list[str]] = {

@@ -14,8 +14,8 @@ import torch
 
 from checkpoints import CONVERTED, SHAPES, kept, plain
 from common import Row, arguments, interleaved, report, spread
+from figureground._machine import cores
 from figureground.errors import FigureGroundError
-from figureground.machine import cores
 from figureground.models import segformer
 from figureground.models._runtime import Session
 from figureground.models.segformer import SegFormer

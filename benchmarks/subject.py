@@ -20,9 +20,9 @@ from numpy.random import Generator
 
 from common import Row, report
 from figureground.dataset import pairs
-from figureground.maps import Instance, InstanceMap
 from figureground.models._panoptic import sharpness
 from figureground.prominence import FACTORS, prominence
+from figureground.types import Instance, InstanceMap
 
 Cut = tuple[np.ndarray, np.ndarray]
 """A picture (h, w, 3) uint8 and the shape (h, w) bool of what is cut out of it."""

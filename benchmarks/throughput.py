@@ -15,7 +15,7 @@ from pathlib import Path
 
 from common import arguments, folder_of, report, spread
 from figureground import Separation, Separator
-from figureground.machine import cores
+from figureground._machine import cores
 from figureground.output import encode, write
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 import figureground
 from commandline import command
 from drawn import archive
-from figureground import products
+from figureground import jobs
 from figureground.cli import main
 from figureground.methods import METHODS
 
@@ -89,7 +89,7 @@ def test_evaluate_without_data(tmp_path):
 
 def test_a_bug_is_not_hidden(monkeypatch, tmp_path):
     """What is not one of our errors comes through whole: it is a bug, and its traceback is what we want to be sent."""
-    monkeypatch.setattr(products, "check", lambda method: 1 / 0)
+    monkeypatch.setattr(jobs, "check", lambda method: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["remove", "x.jpg"])
 
@@ -107,7 +107,7 @@ def test_interrupting_says_so(monkeypatch, signals):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(products, "check", interrupt)
+    monkeypatch.setattr(jobs, "check", interrupt)
     end = command("remove", "x.jpg")
     assert (end.code, end.err.strip()) == (130, "figureground: stopped")
 
@@ -116,10 +116,10 @@ def test_interrupting_says_so(monkeypatch, signals):
 def test_a_signal_that_comes_while_python_takes_itself_down_changes_nothing(name):
     lines = [
         "import atexit, os, signal",
-        "from figureground import cli, products",
+        "from figureground import cli, jobs",
         f"atexit.register(lambda: os.kill(os.getpid(), signal.{name}))",
         "def interrupt(method): raise KeyboardInterrupt",
-        "products.check = interrupt",
+        "jobs.check = interrupt",
         "cli.main(['remove', 'x.jpg'])",
     ]
     end = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, timeout=60, check=False)

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from figureground.errors import WeightsError
-from figureground.maps import DepthMap
 from figureground.models import card, depth, load, pull
 from figureground.models._pictures import Tones
 from figureground.settings import Settings
+from figureground.types import DepthMap
 from hub_server import Hub, serving
 from photographs import PICTURES, photograph
 from small_torch import changed, model, pointed, save

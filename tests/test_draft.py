@@ -12,12 +12,12 @@ from commandline import command
 from figureground import Picture, Separator
 from figureground.decode import DRAFT
 from figureground.errors import UsageError
-from figureground.maps import DepthMap, Instance, InstanceMap, LabelMap
 from figureground.metrics import Counts
 from figureground.pipeline import _as_large
-from figureground.prompt import Prompt
+from figureground.prompts import Prompt
 from figureground.separation import VIEWS
 from figureground.settings import Settings
+from figureground.types import DepthMap, Instance, InstanceMap, LabelMap
 from photographs import PICTURES, photograph
 
 ASTRONAUT = next(path for path in PICTURES if path.stem == "astronaut")

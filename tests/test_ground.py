@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from figureground.ground import Plane, before, floor, gap, standing
-from figureground.maps import DepthMap
 from figureground.rules import nearest
+from figureground.types import DepthMap
 from scenes import deserted, photographed
 
 HEIGHT, WIDTH = 240, 320

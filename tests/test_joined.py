@@ -6,10 +6,10 @@ import pytest
 from commandline import command
 from figureground import models
 from figureground.errors import UnknownName, UnknownOption, UsageError
-from figureground.maps import LabelMap, SaliencyMap
 from figureground.methods import check, check_prompt, find
 from figureground.pipeline import Separator
-from figureground.prompt import Prompt, box
+from figureground.prompts import Prompt, box
+from figureground.types import LabelMap, SaliencyMap
 
 SUBJECT = np.array([[0.9, 0.9, 0.2, 0.0], [0.8, 0.6, 0.4, 0.0]], np.float32)
 THINGS = np.array([[1, 0, 1, 0], [1, 1, 0, 0]], np.uint8)

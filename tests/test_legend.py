@@ -3,10 +3,10 @@ import pytest
 
 from figureground.errors import Mismatch
 from figureground.legend import class_colour, drawn, nearness, objects_found
-from figureground.maps import DepthMap, Instance, InstanceMap, SaliencyMap
 from figureground.methods import Method
 from figureground.picture import Picture
 from figureground.separation import Separation, check_views
+from figureground.types import DepthMap, Instance, InstanceMap, SaliencyMap
 
 RGB = np.full((80, 200, 3), 90, np.uint8)
 OBJECTS = (Instance("person", False, 0.9), Instance("person", False, 0.8), Instance("sky", True, 0.7))

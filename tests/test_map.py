@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from figureground import Picture, Separation, Separator, Settings, models, pipeline
+from figureground._machine import cores
 from figureground.errors import NoForeground, PictureTooLarge, UnreadablePicture, UsageError, WriteFailed
-from figureground.machine import cores
-from figureground.maps import SaliencyMap
+from figureground.executor import Result, in_order
 from figureground.pipeline import share, within_memory
-from figureground.stream import Result, in_order
+from figureground.types import SaliencyMap
 
 PICTURES = Path(__file__).parent / "pictures"
 NAMES = ("astronaut", "chelsea", "coffee", "rocket")
@@ -298,7 +298,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from figureground import Separator, Settings, models
-from figureground.maps import SaliencyMap
+from figureground.types import SaliencyMap
 
 models.load = lambda name, settings: lambda rgb: SaliencyMap((rgb[..., 0] > 99).astype(np.float32))
 

@@ -14,7 +14,7 @@ from figureground import Separator, Settings, separate
 from figureground.errors import UnreadablePicture, WeightsError
 from figureground.metrics import Counts, mean_absolute_error
 from figureground.models import _runtime, small
-from figureground.prompt import Prompt, box, point
+from figureground.prompts import Prompt, box, point
 from pictures.draw import SCENES, draw
 
 PICTURES = Path(__file__).parent / "pictures"

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from figureground.errors import MissingExtra, UsageError, WeightsError
-from figureground.maps import SaliencyMap
 from figureground.models import card, load, points, pull
 from figureground.models._pictures import Tones
 from figureground.models._sam import probability
-from figureground.prompt import Places, Prompt, box, point
+from figureground.prompts import Places, Prompt, box, point
 from figureground.settings import Settings
+from figureground.types import SaliencyMap
 from hub_server import Hub, serving
 from photographs import PICTURES, photograph
 from small_prompts import save
@@ -227,7 +227,7 @@ SCRIPT = """
 import json, sys
 import numpy as np
 from figureground.models import card, load
-from figureground.prompt import Prompt, box, point
+from figureground.prompts import Prompt, box, point
 from figureground.settings import Settings
 for name in ("points", "text", "grounded"):
     card(name)

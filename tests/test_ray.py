@@ -26,11 +26,11 @@ from figureground.engines._hand import TRIES
 from figureground.engines._worker import kept
 from figureground.engines.ray import AHEAD, _drawn, _home, _Run, _Stream
 from figureground.errors import CannotGoOn, WriteFailed
+from figureground.jobs import Product
 from figureground.ledger import Outcome, Task
 from figureground.methods import METHODS
 from figureground.picture import Encoded
 from figureground.places import Folder
-from figureground.products import Product
 from figureground.settings import Settings
 from photographs import PICTURES
 

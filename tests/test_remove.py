@@ -16,7 +16,7 @@ from PIL import Image
 
 from commandline import command
 from encoded import png, png_chunk, swapped_profile, tiff, unpacked_png
-from figureground import products
+from figureground import jobs
 from figureground.output import encode
 from figureground.separation import VIEWS, Separation, View
 
@@ -166,7 +166,7 @@ def test_the_picture_is_let_go_before_the_last_view_is_encoded(photo, monkeypatc
         return encode(*given)
 
     monkeypatch.setitem(VIEWS, "overlay", View(overlay))
-    monkeypatch.setattr(products, "encode", watched)
+    monkeypatch.setattr(jobs, "encode", watched)
     assert command("remove", photo, "--view", "mask,overlay").code == 0
     assert alive == [None, False]
 
@@ -202,7 +202,7 @@ def blank(tmp_path):
 def sees_nothing(monkeypatch):
     """A model that finds no foreground, whatever it is shown."""
     from figureground import models
-    from figureground.maps import SaliencyMap
+    from figureground.types import SaliencyMap
 
     monkeypatch.setattr(models, "load", lambda *_, **__: lambda rgb: SaliencyMap(np.zeros(rgb.shape[:2], np.float32)))
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from figureground.maps import LabelMap
 from figureground.rules import most_common, most_common_hull, stuff
+from figureground.types import LabelMap
 
 
 def blobs(cells):

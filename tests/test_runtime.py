@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from figureground import machine
+from figureground import _machine
+from figureground._machine import cores
 from figureground.errors import MissingExtra, UsageError, WeightsError
-from figureground.machine import cores
 from figureground.models import _onnxruntime, _runtime
 from figureground.models._onnxruntime import weight_bits
 from figureground.models._runtime import LARGE, QUICK, Choice, choose, devices, session
@@ -301,7 +301,7 @@ def cgroup(root, line, **written):
     ],
 )  # fmt: skip
 def test_limits_of_cgroups(tmp_path, line, written, wanted):
-    assert machine.quota(cgroup(tmp_path, line, **written)) == wanted
+    assert _machine.quota(cgroup(tmp_path, line, **written)) == wanted
 
 
 def test_cores_are_the_least_of_affinity_and_quota(tmp_path, monkeypatch):
@@ -332,22 +332,22 @@ def test_the_processor_as_linux_tells_of_it(tmp_path):
         "processor: 0\nmodel name\t: A Chip @ 2: fast\nflags\t: fpu avx2 amx_bf16 avx512f\n\n"
     )
     (tmp_path / "proc/meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    2048 kB\n")
-    assert machine.processor(tmp_path) == ("A Chip @ 2: fast", ("avx2", "avx512f", "amx_bf16"))
-    assert machine.memory(tmp_path) == 2 << 20
+    assert _machine.processor(tmp_path) == ("A Chip @ 2: fast", ("avx2", "avx512f", "amx_bf16"))
+    assert _machine.memory(tmp_path) == 2 << 20
     (tmp_path / "proc/cpuinfo").write_text("processor: 0\nFeatures\t: fp asimd asimddp bf16 i8mm\n")
-    assert machine.processor(tmp_path)[1] == ("asimddp", "bf16", "i8mm")
-    assert machine.processor(tmp_path / "nothing")[1] == ()
-    assert machine.memory(tmp_path / "nothing") is None
+    assert _machine.processor(tmp_path)[1] == ("asimddp", "bf16", "i8mm")
+    assert _machine.processor(tmp_path / "nothing")[1] == ()
+    assert _machine.memory(tmp_path / "nothing") is None
 
 
 def test_the_processor_as_macos_tells_of_it(monkeypatch):
     said = "machdep.cpu.brand_string: Apple M9\nhw.optional.arm.FEAT_BF16: 1\nhw.optional.arm.FEAT_I8MM: 0\nno colon\n"
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(machine.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, said, ""))
-    assert machine.processor() == ("Apple M9", ("bf16",))
+    monkeypatch.setattr(_machine.subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, said, ""))
+    assert _machine.processor() == ("Apple M9", ("bf16",))
 
     def missing(*_, **__):
         raise FileNotFoundError
 
-    monkeypatch.setattr(machine.subprocess, "run", missing)
-    assert machine.processor()[1] == ()
+    monkeypatch.setattr(_machine.subprocess, "run", missing)
+    assert _machine.processor()[1] == ()

@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 
 from figureground.errors import UsageError, WeightsError
-from figureground.maps import LabelMap
 from figureground.models import _labels, _runtime, card, load, segformer
 from figureground.models._checkpoint import Processor
 from figureground.models._resize import to_size
 from figureground.models._runtime import session
 from figureground.settings import Settings
+from figureground.types import LabelMap
 from hub_server import COLOURS, Hub, drawn, save, serving, tiny
 from photographs import PICTURES, photograph
 

@@ -6,10 +6,10 @@ import pytest
 from figureground import pixels
 from figureground.errors import Mismatch, UnknownName
 from figureground.legend import class_colour
-from figureground.maps import LabelMap, SaliencyMap
 from figureground.methods import Method
 from figureground.picture import Picture
 from figureground.separation import VIEWS, Separation, check_views
+from figureground.types import LabelMap, SaliencyMap
 
 METHOD = Method("small", "salient")
 

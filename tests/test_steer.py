@@ -12,7 +12,7 @@ from PIL import Image
 from figureground.errors import UsageError
 from figureground.metrics import Counts
 from figureground.models import load
-from figureground.prompt import Places
+from figureground.prompts import Places
 from figureground.settings import Settings
 from figureground.spread import distance, walked
 from figureground.steer import steer

@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 from figureground.errors import MissingExtra, UnknownOption, UsageError, WeightsError
-from figureground.maps import SaliencyMap
 from figureground.models import card, grounded, load, pull, text
 from figureground.models._phrases import tidy
 from figureground.models._pictures import Tones
-from figureground.prompt import Prompt, point
+from figureground.prompts import Prompt, point
 from figureground.settings import Settings
+from figureground.types import SaliencyMap
 from hub_server import Hub, serving
 from photographs import PICTURES, photograph
 from small_prompts import save
@@ -203,7 +203,7 @@ def test_attention_in_parts_finds_the_same_boxes(finds, monkeypatch):
 
 def test_boxes_are_filled_and_joined(finds):
     from figureground.models._sam import probability
-    from figureground.prompt import Places
+    from figureground.prompts import Places
 
     rgb = photograph(PICTURES[0])
     height, width = rgb.shape[:2]

@@ -6,23 +6,23 @@ __version__ = "0.3.0"
 
 if TYPE_CHECKING:
     from figureground.errors import FigureGroundError as FigureGroundError
+    from figureground.executor import Result as Result
     from figureground.methods import METHODS as METHODS
     from figureground.methods import Method as Method
     from figureground.picture import Picture as Picture
     from figureground.pipeline import Separator as Separator
     from figureground.pipeline import separate as separate
-    from figureground.prompt import Prompt as Prompt
+    from figureground.prompts import Prompt as Prompt
     from figureground.separation import Separation as Separation
     from figureground.settings import Settings as Settings
-    from figureground.stream import Result as Result
 
 _HOME = {
     "FigureGroundError": "errors",
     "METHODS": "methods",
     "Method": "methods",
     "Picture": "picture",
-    "Prompt": "prompt",
-    "Result": "stream",
+    "Prompt": "prompts",
+    "Result": "executor",
     "Separation": "separation",
     "Separator": "pipeline",
     "Settings": "settings",

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from figureground import engines
+from figureground._machine import cores
 from figureground.engines import Rows, Stop, Work
 from figureground.errors import CannotGoOn, InputError, UsageError, WriteFailed
 from figureground.inputs import Item, Reading, items
+from figureground.jobs import Product
 from figureground.ledger import NAME, Ledger, Order, Outcome, Task
-from figureground.machine import cores
 from figureground.output import make_folder
 from figureground.pipeline import share
 from figureground.places import Folder, is_remote, place
-from figureground.products import Product
 from figureground.settle import After, Settled
 from figureground.standing import rows
 

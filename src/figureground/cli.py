@@ -185,7 +185,7 @@ def pull(name: str, weights: str | None, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def doctor(as_json: bool, **options: Any) -> None:
     """Say what this machine can do, what is installed, and what each method would run with."""
-    from figureground.doctor import examine, text
+    from figureground.diagnostics import examine, text
 
     report = examine(settings_from(options))
     click.echo(json.dumps(report, ensure_ascii=False, indent=1) if as_json else text(report))

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.machine import cores
-from figureground.maps import Mask
+from figureground._machine import cores
 from figureground.pixels import Pixels
+from figureground.types import Mask
 
 Floats = NDArray[np.float32]
 WIDE, NARROW = 90, 6  # pixels: the radii of the two passes in the paper

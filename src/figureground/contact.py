@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from figureground.errors import FigureGroundError
-from figureground.maps import Image8
 from figureground.picture import Picture
 from figureground.places import open_source, place
 from figureground.report import framed, small_image
 from figureground.settings import Settings
 from figureground.standing import Row, rows, summary
+from figureground.types import Image8
 
 Caption = Callable[[Row], str]
 

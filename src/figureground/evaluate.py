@@ -17,7 +17,6 @@ from figureground.bootstrap import LEVEL, Interval, interval, mean_interval
 from figureground.dataset import Pair, Shows, shows
 from figureground.errors import BadData
 from figureground.groups import GROUPINGS
-from figureground.maps import Mask, Rgb
 from figureground.metrics import (
     FIGURES,
     Counts,
@@ -29,6 +28,7 @@ from figureground.metrics import (
     precision_recall,
 )
 from figureground.similarity import e_measure, s_measure, weighted_f
+from figureground.types import Mask, Rgb
 
 
 @dataclass(frozen=True, slots=True)

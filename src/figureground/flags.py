@@ -10,12 +10,12 @@ import click
 from figureground.errors import UsageError
 from figureground.methods import DEFAULT, METHODS, Combine, Method, all_options, find
 from figureground.png import EFFORTS
-from figureground.prompt import Prompt, box, point
+from figureground.prompts import Prompt, box, point
 from figureground.separation import VIEWS
 from figureground.settings import Precision, Runtime, Settings
 
 if TYPE_CHECKING:
-    from figureground.products import Product
+    from figureground.jobs import Product
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -146,8 +146,8 @@ def product_options(command: F) -> F:
 
 def product_from(options: dict[str, Any]) -> "Product":
     """The product of the flags, which are taken out of `options`. Raises UsageError and its kin."""
+    from figureground.jobs import Product
     from figureground.output import Look
-    from figureground.products import Product
 
     parts = {name: options.pop(name) for name in [*all_options(), *_PARTS]}
     method = chosen(options.pop("method"), parts)

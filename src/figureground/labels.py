@@ -3,12 +3,12 @@
 from typing import Any
 
 from figureground.errors import Mismatch
-from figureground.maps import InstanceMap, LabelMap, Map
 from figureground.methods import Method
 from figureground.models import card
 from figureground.models._labels import ade20k
 from figureground.pipeline import Separator
 from figureground.settings import Settings
+from figureground.types import InstanceMap, LabelMap, Map
 
 
 def known() -> list[dict[str, Any]]:

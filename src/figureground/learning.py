@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from figureground.flags import chosen, flag, given, method_options, runtime_options, settings_from
-from figureground.maps import Mask, Rgb
 from figureground.methods import find
 from figureground.training.recipe import Recipe
+from figureground.types import Mask, Rgb
 
 if TYPE_CHECKING:
     from figureground.pipeline import Separator

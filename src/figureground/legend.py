@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from figureground.maps import FOUND, DepthMap, Image8, InstanceMap, LabelMap, Mask
 from figureground.pixels import strips
+from figureground.types import FOUND, DepthMap, Image8, InstanceMap, LabelMap, Mask
 
 
 def drawn(seen: LabelMap | InstanceMap, mask: Mask) -> Image8:

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from figureground import models
 from figureground.errors import Mismatch, UnknownName, UnknownOption, UsageError
-from figureground.maps import Map
-from figureground.prompt import Prompt
+from figureground.prompts import Prompt
 from figureground.refine import REFINERS
 from figureground.rules import RULES
+from figureground.types import Map
 
 Plain = str | int | float | bool | tuple[str, ...] | None
 Combine = Literal["mean", "max", "min", "product"]

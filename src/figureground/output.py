@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from figureground.errors import NameCollision, OutputExists, UnknownName, UsageError, WriteFailed
-from figureground.maps import Mask
 from figureground.pixels import Pixels, eight_bits, strips
 from figureground.png import Effort, png
+from figureground.types import Mask
 
 STDOUT = Path("-")
 PART = re.compile(r"\.[0-9a-f]{16}\.part")

@@ -16,10 +16,10 @@ from PIL import Image
 
 from figureground.decode import Loaded, check_bytes, check_size, decode, refusals
 from figureground.errors import RefusedAddress, UnreadablePicture
-from figureground.maps import Mask, Rgb
 from figureground.pixels import Pixels, Upright, seen, strips, upright
 from figureground.quiet import quiet
 from figureground.settings import Settings
+from figureground.types import Mask, Rgb
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://|(data|file|blob|javascript|mailto):", re.IGNORECASE)
 _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')

@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground import models
+from figureground._machine import cores
 from figureground.errors import PictureTooLarge, UsageError
-from figureground.machine import cores
-from figureground.maps import FOUND, Map, Mask
+from figureground.executor import Result, in_order
 from figureground.methods import DEFAULT, Combine, Method, check, check_prompt, find
 from figureground.picture import Picture, Source
-from figureground.prompt import Prompt
+from figureground.prompts import Prompt
 from figureground.refine import REFINERS
 from figureground.rules import RULES
 from figureground.separation import Separation
 from figureground.settings import Settings
-from figureground.stream import Result, in_order
+from figureground.types import FOUND, Map, Mask
 
 P = ParamSpec("P")
 S = TypeVar("S", bound=Source | Picture)

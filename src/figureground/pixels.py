@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from figureground._machine import cores
 from figureground.decode import Loaded
-from figureground.machine import cores
-from figureground.maps import Rgb
+from figureground.types import Rgb
 
 if TYPE_CHECKING:
     from PIL.ImageCms import ImageCmsTransform

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
-from figureground.machine import cores
+from figureground._machine import cores
 from figureground.pixels import Pixels
 
 Bytes = NDArray[np.uint8]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.maps import InstanceMap
+from figureground.types import InstanceMap
 
 Factor = NDArray[np.float64]
 """(objects,) float64 in [0, 1]."""

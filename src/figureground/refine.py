@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import UnknownOption
-from figureground.maps import Mask, Rgb
 from figureground.parts import Flags, Numbers, Parts, Shape, Slices
+from figureground.types import Mask, Rgb
 
 Floats = NDArray[np.floating]
 

@@ -13,8 +13,8 @@ import numpy as np
 from figureground.bootstrap import LEVEL, difference_interval, mean_interval, paired_p
 from figureground.dataset import Pair
 from figureground.evaluate import Result
-from figureground.maps import Image8, Mask, Rgb
 from figureground.metrics import f_beta
+from figureground.types import Image8, Mask, Rgb
 
 COLOURS = (
     "#1467b3",

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from figureground.errors import UnknownName, UnknownOption, UsageError
 from figureground.ground import standing
-from figureground.maps import DepthMap, InstanceMap, LabelMap, Mask, SaliencyMap
 from figureground.parts import Parts, Shape
 from figureground.pixels import by_strips
 from figureground.prominence import belongings, prominence
+from figureground.types import DepthMap, InstanceMap, LabelMap, Mask, SaliencyMap
 
 Flags = NDArray[np.bool_]
 """(classes,) bool, one for each class of a map."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from figureground.dataset import Pair, Shows, shows, tell_one_class
 from figureground.errors import BadData, UsageError
-from figureground.maps import Rgb
+from figureground.types import Rgb
 
 BITS = 256
 ALIKE = 48  # bits of 256: pictures whose hashes differ in no more are near-duplicates

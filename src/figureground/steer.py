@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import UsageError
-from figureground.maps import Mask, Rgb
-from figureground.prompt import Places
+from figureground.prompts import Places
 from figureground.spread import Floats, Pixels, Shape, colour_odds, distance, logit, sigmoid, walked
+from figureground.types import Mask, Rgb
 
 Spots = tuple[tuple[float, float], ...]
 Look = Callable[[Rgb], Mask]

@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import Literal
 
 from figureground.errors import UnknownName
+from figureground.jobs import Product
 from figureground.ledger import Outcome, Task
-from figureground.products import Product
 
 Rows = Literal["paths", "bytes"]
 

@@ -13,9 +13,9 @@ from types import ModuleType
 from typing import Annotated, Any, Protocol
 
 from figureground.errors import UnknownName, WeightsError
-from figureground.maps import Map, Rgb
-from figureground.prompt import Kind
+from figureground.prompts import Kind
 from figureground.settings import Settings
+from figureground.types import Map, Rgb
 
 Weights = Annotated[
     str, "Other weights than the model's own: a hub id, a local folder, or a file that `figureground adapt` wrote."

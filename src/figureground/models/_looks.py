@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import UnknownName
-from figureground.maps import Mask, Rgb
 from figureground.spread import logit, sigmoid
+from figureground.types import Mask, Rgb
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """(1, 3, S, S) float32 in [0, 1] → (1, 1, S, S) float32 in [0, 1]."""

@@ -13,8 +13,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from figureground._machine import processor
 from figureground.errors import UsageError
-from figureground.machine import processor
 from figureground.models._runtime import Choice, Session
 from figureground.models._store import kept_or_made
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import WeightsError
-from figureground.maps import Instance, InstanceMap, Rgb
 from figureground.models._resize import enlarge_labels, winners_of
+from figureground.types import Instance, InstanceMap, Rgb
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.uint16]

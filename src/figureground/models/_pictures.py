@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import WeightsError
-from figureground.maps import Rgb
 from figureground.models._checkpoint import Json
 from figureground.models._resize import to_size
+from figureground.types import Rgb
 
 Floats = NDArray[np.float32]
 Three = tuple[float, float, float]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from figureground.maps import Rgb
+from figureground.types import Rgb
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from figureground._machine import cores
 from figureground.errors import MissingExtra, UsageError, WeightsError
-from figureground.machine import cores
 from figureground.settings import Settings
 
 __all__ = ["LARGE", "QUICK", "RUNTIMES", "Choice", "Session", "choose", "devices", "session"]

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import WeightsError
-from figureground.maps import Mask, Rgb
 from figureground.models._pictures import Tones, side, unusable
 from figureground.models._transformers import Checkpoint, Family, fetch
 from figureground.models._transformers import load as load_network
-from figureground.prompt import Places
+from figureground.prompts import Places
 from figureground.settings import Settings
+from figureground.types import Mask, Rgb
 
 Floats = NDArray[np.float32]
 

@@ -17,8 +17,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
+from figureground._machine import cores
 from figureground.errors import WeightsError
-from figureground.machine import cores
 from figureground.models._checkpoint import Architecture, Processor
 from figureground.models._resize import positions
 from figureground.models._segformer_check import EPSILON, check

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from figureground._machine import cores
 from figureground.errors import MissingExtra, UsageError, WeightsError
-from figureground.machine import cores
 from figureground.models import _hub
 from figureground.models._asking import MAIN, asking, head, pull_requests, reach
 from figureground.models._checkpoint import Json

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from figureground.errors import WeightsError
-from figureground.maps import Mask, Rgb, SaliencyMap
 from figureground.models import Card, Model, Weights
 from figureground.models._runtime import Session
 from figureground.models.small import Quality
 from figureground.settings import Settings
+from figureground.types import Mask, Rgb, SaliencyMap
 
 KEY = "figureground.adapted"
 """The key of the file's notes in its metadata: a JSON object."""

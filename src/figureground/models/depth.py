@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from figureground.errors import WeightsError
-from figureground.maps import DepthMap, Rgb
 from figureground.models import Card, Model, Weights
 from figureground.models._checkpoint import Json
 from figureground.models._pictures import Tones, side, unusable
 from figureground.models._transformers import Family, fetch, require
 from figureground.models._transformers import load as load_network
 from figureground.settings import Settings
+from figureground.types import DepthMap, Rgb
 
 DEFAULT = "depth-anything/Depth-Anything-V2-Small-hf"
 SHORT = {

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import UnknownOption, UsageError, WeightsError
-from figureground.maps import Mask, Rgb, SaliencyMap
 from figureground.models import Card, Model, Weights
 from figureground.models._phrases import tidy, tokenizer, tokens
 from figureground.models._pictures import Tones, side, unusable
@@ -24,8 +23,9 @@ from figureground.models._sam import Sam, family, probability
 from figureground.models._transformers import Checkpoint, Family, fetch, require
 from figureground.models._transformers import load as load_network
 from figureground.models.points import SHORT as SAMS
-from figureground.prompt import Places, Prompt
+from figureground.prompts import Places, Prompt
 from figureground.settings import Settings
+from figureground.types import Mask, Rgb, SaliencyMap
 
 Boxes = NDArray[np.float32]
 """(boxes, 4): left, top, right, bottom in the picture's pixels."""

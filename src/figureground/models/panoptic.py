@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from figureground.maps import InstanceMap, Rgb
 from figureground.models import Card, Model, Weights
 from figureground.models._checkpoint import Json
 from figureground.models._labels import named, stuff_flags
@@ -18,6 +17,7 @@ from figureground.models._pictures import Tones, side, unusable
 from figureground.models._transformers import Checkpoint, Family, fetch, quiet, require
 from figureground.models._transformers import load as load_network
 from figureground.settings import Settings
+from figureground.types import InstanceMap, Rgb
 
 DEFAULT = "tue-mps/coco_panoptic_eomt_base_640_2x"
 SHORT = {

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figureground.errors import UsageError
-from figureground.maps import Rgb, SaliencyMap
 from figureground.models import Card, Model, Weights
 from figureground.models._sam import WEIGHTS, Sam, family, probability
 from figureground.models._transformers import fetch, require
-from figureground.prompt import Prompt
+from figureground.prompts import Prompt
 from figureground.settings import Settings
 from figureground.steer import refuse_contradictions
+from figureground.types import Rgb, SaliencyMap
 
 SHORT = {
     "sam-tiny": WEIGHTS,

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from figureground.errors import WeightsError
-from figureground.maps import LabelMap, Rgb
 from figureground.models import Card, Model, Weights, _hub
 from figureground.models._checkpoint import Architecture, Processor
 from figureground.models._labels import stuff_flags
@@ -22,6 +21,7 @@ from figureground.models._resize import enlarge_labels, to_size
 from figureground.models._runtime import LARGE, Session, choose, session
 from figureground.models._store import kept_or_made
 from figureground.settings import Settings
+from figureground.types import LabelMap, Rgb
 
 DEFAULT = "nvidia/segformer-b5-finetuned-ade-640-640"
 RUNTIMES = LARGE

@@ -8,11 +8,11 @@ of the data stand in the card below.
 from importlib.resources import files
 from typing import Annotated, Literal
 
-from figureground.maps import Rgb, SaliencyMap
 from figureground.models import Card, Model
-from figureground.prompt import Prompt
+from figureground.prompts import Prompt
 from figureground.settings import Settings
 from figureground.steer import steer
+from figureground.types import Rgb, SaliencyMap
 
 CARD = Card(
     gives=SaliencyMap,

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import WeightsError
-from figureground.maps import Rgb, SaliencyMap
 from figureground.models import Card, Model, Weights
 from figureground.models._phrases import tidy, tokenizer, tokens
 from figureground.models._pictures import Tones, side, unusable
 from figureground.models._transformers import Checkpoint, Family, fetch, require
 from figureground.models._transformers import load as load_network
-from figureground.prompt import Prompt
+from figureground.prompts import Prompt
 from figureground.settings import Settings
 from figureground.spread import sigmoid
+from figureground.types import Rgb, SaliencyMap
 
 Floats = NDArray[np.float32]
 

@@ -23,9 +23,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 import figureground
+from figureground._machine import cores
 from figureground.dataset import Pair
 from figureground.errors import OutputExists, UsageError, WriteFailed
-from figureground.machine import cores
 from figureground.metrics import Counts
 from figureground.models.adapted import FORM, KEY
 from figureground.output import write

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from commandline import command
-from figureground import doctor
-from figureground.doctor import examine, text
-from figureground.machine import cores
+from figureground import diagnostics
+from figureground._machine import cores
+from figureground.diagnostics import examine, text
 from figureground.methods import METHODS
 from figureground.models import _openvino, _runtime
 from figureground.settings import Settings
@@ -44,8 +44,8 @@ def test_settings_that_cannot_work_are_told_method_by_method(tmp_path):
 def test_runtimes(settings, monkeypatch):
     report = examine(settings, {})
     assert "devices cpu" in line(report, "onnxruntime ") and "devices cpu" in line(report, "openvino ")
-    real = doctor.find_spec
-    for module in (doctor, _runtime):
+    real = diagnostics.find_spec
+    for module in (diagnostics, _runtime):
         monkeypatch.setattr(module, "find_spec", lambda name: None if name == "openvino" else real(name))
     report = examine(settings, {})
     assert line(report, "openvino ") == "not installed"
@@ -65,7 +65,7 @@ def test_a_runtime_that_cannot_be_loaded(settings, monkeypatch):
 
 def test_extras_that_are_missing_and_how_to_get_them(settings, monkeypatch):
     said = ["numpy>=1", "pillow-heif>=1.1; extra == 'formats'", "nonesuch>=2; extra == 'train'", 'nonesuch; extra == "all"']
-    monkeypatch.setattr(doctor, "requires", lambda _: said)
+    monkeypatch.setattr(diagnostics, "requires", lambda _: said)
     report = examine(settings, {})
     assert report["extras"] == {
         "formats": {"missing": [], "install": "pip install 'figureground[formats]'"},
@@ -80,21 +80,21 @@ def test_a_model_that_needs_an_extra(settings, monkeypatch):
     class Card:
         extra = "train"
 
-    monkeypatch.setattr(doctor.models, "card", lambda _: Card)
-    monkeypatch.setattr(doctor, "requires", lambda _: ["nonesuch; extra == 'train'"])
+    monkeypatch.setattr(diagnostics.models, "card", lambda _: Card)
+    monkeypatch.setattr(diagnostics, "requires", lambda _: ["nonesuch; extra == 'train'"])
     assert line(examine(settings, {}), "method small ") == "CANNOT RUN: needs: pip install 'figureground[train]'"
-    monkeypatch.setattr(doctor, "requires", lambda _: ["numpy; extra == 'train'"])
+    monkeypatch.setattr(diagnostics, "requires", lambda _: ["numpy; extra == 'train'"])
     assert line(examine(settings, {}), "method small ") == "train (default)"
 
 
 def test_a_checkout_that_was_never_installed(settings, monkeypatch):
     def unknown(_):
-        raise doctor.PackageNotFoundError
+        raise diagnostics.PackageNotFoundError
 
-    monkeypatch.setattr(doctor, "requires", unknown)
+    monkeypatch.setattr(diagnostics, "requires", unknown)
     report = examine(settings, {})
     assert (report["packages"], report["extras"]) == ({}, {})
-    monkeypatch.setattr(doctor, "requires", lambda _: ["nonesuch"])
+    monkeypatch.setattr(diagnostics, "requires", lambda _: ["nonesuch"])
     assert line(examine(settings, {}), "packages") == "nonesuch MISSING"
 
 
@@ -113,8 +113,8 @@ def test_the_cache(settings, tmp_path):
 
 def test_formats(settings, monkeypatch):
     assert line(examine(settings, {}), "reads").startswith("JPEG, PNG, WEBP")
-    real = doctor.find_spec
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "pillow_heif" else real(name))
+    real = diagnostics.find_spec
+    monkeypatch.setattr(diagnostics, "find_spec", lambda name: None if name == "pillow_heif" else real(name))
     assert "HEIF" not in examine(settings, {})["formats"]
 
 
@@ -127,16 +127,16 @@ def test_settings_of_the_environment(settings):
 
 
 def test_the_machine(settings, monkeypatch):
-    monkeypatch.setattr(doctor.machine, "processor", lambda *_: ("A Chip", ("avx2", "amx_bf16")))
-    monkeypatch.setattr(doctor.machine, "cores", lambda *_: 3)
-    monkeypatch.setattr(doctor.machine, "quota", lambda *_: 2.5)
-    monkeypatch.setattr(doctor.machine, "memory", lambda *_: 3 << 29)
+    monkeypatch.setattr(diagnostics.machine, "processor", lambda *_: ("A Chip", ("avx2", "amx_bf16")))
+    monkeypatch.setattr(diagnostics.machine, "cores", lambda *_: 3)
+    monkeypatch.setattr(diagnostics.machine, "quota", lambda *_: 2.5)
+    monkeypatch.setattr(diagnostics.machine, "memory", lambda *_: 3 << 29)
     report = examine(settings, {})
     assert line(report, "processor") == "A Chip: avx2, amx_bf16"
     assert line(report, "may use") == "3 cores, the cgroup allows 2.5, 1.5 GiB of memory free"
-    monkeypatch.setattr(doctor.machine, "processor", lambda *_: ("A Chip", ()))
-    monkeypatch.setattr(doctor.machine, "memory", lambda *_: None)
-    monkeypatch.setattr(doctor.machine, "quota", lambda *_: None)
+    monkeypatch.setattr(diagnostics.machine, "processor", lambda *_: ("A Chip", ()))
+    monkeypatch.setattr(diagnostics.machine, "memory", lambda *_: None)
+    monkeypatch.setattr(diagnostics.machine, "quota", lambda *_: None)
     report = examine(settings, {})
     assert (line(report, "processor"), line(report, "may use")) == ("A Chip: no known features", "3 cores")
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from figureground.errors import UsageError
-from figureground.prompt import Coordinate, Prompt, box, point
+from figureground.prompts import Coordinate, Prompt, box, point
 
 
 def test_a_point_is_in_pixels_or_per_cent():

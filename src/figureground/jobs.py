@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from figureground.errors import NoForeground, UsageError
-from figureground.maps import Mask
 from figureground.methods import Method, check, check_prompt
 from figureground.output import ARRAYS, Look, colour, encode
 from figureground.picture import Source
 from figureground.pipeline import Clock, Separator, within_memory
 from figureground.pixels import Pixels
-from figureground.prompt import Prompt
+from figureground.prompts import Prompt
 from figureground.separation import VIEWS, Separation, check_views
 from figureground.settings import Settings
+from figureground.types import Mask
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import figureground
-from figureground import machine, models
+from figureground import _machine, models
 from figureground.decode import FORMATS
 from figureground.errors import FigureGroundError
 from figureground.methods import DEFAULT, METHODS
@@ -27,7 +27,7 @@ NAME = "figureground"
 
 def examine(settings: Settings, environment: Mapping[str, str] = os.environ) -> Report:
     """All that is worth knowing when something is slow, missing or refused, as plain data; bytes and cores as numbers."""
-    name, features = machine.processor()
+    name, features = _machine.processor()
     return {
         "version": figureground.__version__,
         "python": platform.python_version(),
@@ -35,9 +35,9 @@ def examine(settings: Settings, environment: Mapping[str, str] = os.environ) -> 
         "processor": {
             "name": name,
             "features": list(features),
-            "cores": machine.cores(),
-            "quota": machine.quota(),
-            "memory": machine.memory(),
+            "cores": _machine.cores(),
+            "quota": _machine.quota(),
+            "memory": _machine.memory(),
         },
         "packages": {package: _version(package) for package, extra in _requirements() if not extra},
         "runtimes": {runtime: _runtime(runtime) for runtime in RUNTIMES},
