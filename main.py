@@ -13,7 +13,7 @@ from PIL import Image
 
 from figureground import FigureGroundError, Method, Separation, Separator
 from figureground.errors import UsageError
-from figureground.output import encode, write
+from figureground.io.encode import encode, write
 
 
 def separate(source: str, common: bool) -> Separation:

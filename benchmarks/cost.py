@@ -17,8 +17,8 @@ from checkpoints import CONVERTED, kept
 from common import PAUSE, Row, arguments, photograph, report, spread
 from figureground import Separator
 from figureground._machine import processor
+from figureground.io.encode import encode
 from figureground.methods import Method, find
-from figureground.output import encode
 from figureground.settings import Settings
 
 SIZES = {2.0: (1920, 1080), 12.0: (4000, 3000)}

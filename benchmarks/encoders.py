@@ -22,8 +22,8 @@ from PIL import Image
 
 from common import Row, arguments, interleaved, photograph, process, report, spread
 from figureground import Separator
-from figureground.output import Look, encode
-from figureground.pixels import Pixels
+from figureground.io.color_modes import Pixels
+from figureground.io.encode import Look, encode
 from figureground.settings import Settings
 
 TWELVE, LARGE = (4000, 3000), (11314, 8486)

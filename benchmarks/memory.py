@@ -17,8 +17,8 @@ from pathlib import Path
 import checkpoints
 import published
 from common import Row, photograph, process, report, resident
+from figureground.io.encode import encode
 from figureground.methods import Method, find
-from figureground.output import encode
 from figureground.pipeline import Separator
 from figureground.prompts import Prompt, point
 from figureground.settings import Settings

@@ -22,9 +22,9 @@ import numpy as np
 from checkpoints import CONVERTED, SHAPES, kept
 from common import Row, arguments, forget_peak, interleaved, photograph, report, resident, spread
 from figureground._machine import cores, processor
+from figureground.io.picture import Picture
 from figureground.models._resize import enlarge_labels
 from figureground.models.segformer import SegFormer, load
-from figureground.picture import Picture
 from figureground.pipeline import Clock
 from figureground.settings import Settings
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from common import arguments, folder_of, report, spread
 from figureground import Separation, Separator
 from figureground._machine import cores
-from figureground.output import encode, write
+from figureground.io.encode import encode, write
 
 
 def save(folder: Path, done: Separation) -> None:

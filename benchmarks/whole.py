@@ -27,7 +27,7 @@ WARM_OURS = """
 import sys, time
 from pathlib import Path
 from figureground import Separator
-from figureground.output import encode
+from figureground.io.encode import encode
 separate = Separator()
 for path in sys.argv[1:]:
     data, began = Path(path).read_bytes(), time.perf_counter()

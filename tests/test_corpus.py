@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from figureground.errors import FigureGroundError
-from figureground.picture import Picture
+from figureground.io.picture import Picture
 from figureground.settings import Settings
 
 ARCHIVE = Path(__file__).parents[2] / "shared" / "corpus" / "badinputs-devset.tar.gz"

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image, ImageFile
 
 from encoded import png, png_chunk, saved, tiff
-from figureground import decode as module
-from figureground.decode import decode, refusals
 from figureground.errors import FigureGroundError, PictureTooLarge, UnreadablePicture
-from figureground.quiet import quiet
+from figureground.io import decode as module
+from figureground.io.decode import decode, refusals
+from figureground.io.quiet import quiet
 from figureground.settings import Settings
 
 PLAIN = Settings(cache=Path("unused"))
@@ -353,7 +353,7 @@ def test_libraries_below_say_nothing_on_stderr():
     broken[200:400] = b"\xff" * 200
     files = [bytes(broken), png(colours, png_chunk(b"iCCP", b"x\0\0" + zlib.compress(b"junk"))), tiff(colours)[:-9]]
     script = (
-        "import sys, pickle\nfrom figureground.decode import decode\nfrom figureground.settings import Settings\n"
+        "import sys, pickle\nfrom figureground.io.decode import decode\nfrom figureground.settings import Settings\n"
         "from figureground.errors import FigureGroundError\n"
         "for data in pickle.load(sys.stdin.buffer):\n"
         "    try: decode(data, Settings())\n    except FigureGroundError: print('refused')\n    else: print('read')\n"

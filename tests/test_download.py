@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from figureground import download
-from figureground.download import fetch, parse, shown
 from figureground.errors import DownloadFailed, FigureGroundError, PictureTooLarge, RefusedAddress
+from figureground.io import download
+from figureground.io.download import fetch, parse, shown
 from figureground.settings import Settings
 
 BODY = bytes(range(256)) * 500

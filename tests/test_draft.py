@@ -10,8 +10,8 @@ from PIL import Image
 
 from commandline import command
 from figureground import Picture, Separator
-from figureground.decode import DRAFT
 from figureground.errors import UsageError
+from figureground.io.decode import DRAFT
 from figureground.metrics import Counts
 from figureground.pipeline import _as_large
 from figureground.prompts import Prompt

@@ -9,7 +9,7 @@ import pytest
 
 from figureground.errors import FigureGroundError, UnreadablePicture, UsageError
 from figureground.inputs import Item, Reading, items
-from figureground.places import key, open_source
+from figureground.io.storage import key, open_source
 from figureground.settings import Settings
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from figureground.errors import CannotGoOn
 from figureground.inputs import Item
+from figureground.io.storage import Folder, key
 from figureground.ledger import Ledger, Order, Outcome
-from figureground.places import Folder, key
 from figureground.standing import summary
 
 ORDER = Order("f1", (".cutout.png",))

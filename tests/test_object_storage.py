@@ -11,7 +11,7 @@ from commandline import command
 from drawn import pair
 from figureground.errors import MissingExtra, UsageError, WriteFailed
 from figureground.inputs import Reading, items
-from figureground.places import Bucket, filesystem, open_source
+from figureground.io.storage import Bucket, filesystem, open_source
 from figureground.settings import Settings
 
 pytest.importorskip("s3fs", reason="object storage needs the extra 'cloud'")

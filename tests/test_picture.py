@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from encoded import png, saved, swapped_profile
-from figureground import picture as module
 from figureground.errors import FigureGroundError, PictureTooLarge, RefusedAddress, UnreadablePicture
-from figureground.picture import Picture, stem
+from figureground.io import picture as module
+from figureground.io.picture import Picture, stem
 from figureground.settings import Settings
 
 PLAIN = Settings(cache=Path("unused"))

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
 from encoded import cmyk_profile, grey_profile, png, png_chunk, saved, srgb_profile, swapped_profile, tiff
-from figureground import pixels as module
-from figureground.decode import Loaded, decode
-from figureground.pixels import eight_bits, seen, to_srgb, upright
+from figureground.io import color_modes as module
+from figureground.io.color_modes import eight_bits, seen, to_srgb, upright
+from figureground.io.decode import Loaded, decode
 from figureground.settings import Settings
 
 GREEN, MAGENTA = (0, 200, 0), (200, 0, 200)

@@ -136,8 +136,8 @@ def test_long_ledgers_keep_their_means(fleet):
 @pytest.fixture
 def ledger(tmp_path):
     from figureground.inputs import Item
+    from figureground.io.storage import Folder
     from figureground.ledger import Ledger, Order, Outcome
-    from figureground.places import Folder
 
     path = tmp_path / "ledger.sqlite"
     base = Ledger(path)

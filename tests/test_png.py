@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from encoded import saved, srgb_profile, unpacked_png
-from figureground import png as module
-from figureground.png import EFFORTS, FILTERS, png
+from figureground.io import png as module
+from figureground.io.png import EFFORTS, FILTERS, png
 
 PICTURES = Path(__file__).parent / "pictures"
 MODES = [(), (1,), (2,), (3,), (4,)]  # grey, grey as one channel, grey and alpha, RGB, RGBA

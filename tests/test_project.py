@@ -11,9 +11,9 @@ import pytest
 
 import figureground
 from figureground.cli import main
+from figureground.io.encode import ENCODERS
 from figureground.methods import METHODS, find
 from figureground.models import card
-from figureground.output import ENCODERS
 from figureground.separation import VIEWS
 from figureground.settings import Settings
 

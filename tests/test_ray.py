@@ -26,11 +26,11 @@ from figureground.engines._hand import TRIES
 from figureground.engines._worker import kept
 from figureground.engines.ray import AHEAD, _drawn, _home, _Run, _Stream
 from figureground.errors import CannotGoOn, WriteFailed
+from figureground.io.picture import Encoded
+from figureground.io.storage import Folder
 from figureground.jobs import Product
 from figureground.ledger import Outcome, Task
 from figureground.methods import METHODS
-from figureground.picture import Encoded
-from figureground.places import Folder
 from figureground.settings import Settings
 from photographs import PICTURES
 
@@ -347,7 +347,7 @@ def test_the_driver_writes_what_actors_made(tmp_path, monkeypatch, error, state,
             raise WriteFailed("cannot be written") from error
         raise error
 
-    monkeypatch.setattr("figureground.places.write", faulty)
+    monkeypatch.setattr("figureground.io.storage.write", faulty)
     made = Outcome(1, "done", seconds=2.0, width=7, contents={"a.cutout.png": b"12345"})
     ended = kept(WORK, Folder(str(tmp_path)), Task(1, "a.jpg", "a"), made)
     assert (ended.state, ended.code, dict(ended.contents)) == (state, code, {})

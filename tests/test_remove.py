@@ -17,7 +17,7 @@ from PIL import Image
 from commandline import command
 from encoded import png, png_chunk, swapped_profile, tiff, unpacked_png
 from figureground import jobs
-from figureground.output import encode
+from figureground.io.encode import encode
 from figureground.separation import VIEWS, Separation, View
 
 PICTURES = Path(__file__).parent / "pictures"

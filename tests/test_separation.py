@@ -3,11 +3,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from figureground import pixels
 from figureground.errors import Mismatch, UnknownName
+from figureground.io import color_modes
+from figureground.io.picture import Picture
 from figureground.legend import class_colour
 from figureground.methods import Method
-from figureground.picture import Picture
 from figureground.separation import VIEWS, Separation, check_views
 from figureground.types import LabelMap, SaliencyMap
 

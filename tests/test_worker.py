@@ -8,10 +8,10 @@ import pytest
 from figureground.engines import Work
 from figureground.engines._worker import Worker
 from figureground.errors import WeightsError, WriteFailed
+from figureground.io.storage import Folder
 from figureground.jobs import Product
 from figureground.ledger import Task
 from figureground.methods import find
-from figureground.places import Folder
 from figureground.settings import Settings
 from photographs import PICTURES
 

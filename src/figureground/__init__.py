@@ -7,9 +7,9 @@ __version__ = "0.3.0"
 if TYPE_CHECKING:
     from figureground.errors import FigureGroundError as FigureGroundError
     from figureground.executor import Result as Result
+    from figureground.io.picture import Picture as Picture
     from figureground.methods import METHODS as METHODS
     from figureground.methods import Method as Method
-    from figureground.picture import Picture as Picture
     from figureground.pipeline import Separator as Separator
     from figureground.pipeline import separate as separate
     from figureground.prompts import Prompt as Prompt
@@ -20,7 +20,7 @@ _HOME = {
     "FigureGroundError": "errors",
     "METHODS": "methods",
     "Method": "methods",
-    "Picture": "picture",
+    "Picture": "io.picture",
     "Prompt": "prompts",
     "Result": "executor",
     "Separation": "separation",

@@ -22,11 +22,11 @@ from figureground._machine import cores
 from figureground.engines import Rows, Stop, Work
 from figureground.errors import CannotGoOn, InputError, UsageError, WriteFailed
 from figureground.inputs import Item, Reading, items
+from figureground.io.encode import make_folder
+from figureground.io.storage import Folder, is_remote, place
 from figureground.jobs import Product
 from figureground.ledger import NAME, Ledger, Order, Outcome, Task
-from figureground.output import make_folder
 from figureground.pipeline import share
-from figureground.places import Folder, is_remote, place
 from figureground.settle import After, Settled
 from figureground.standing import rows
 

@@ -17,9 +17,9 @@ import click
 import figureground
 from figureground.errors import FigureGroundError, UsageError
 from figureground.flags import chosen, draft_option, product_from, product_options, runtime_options, settings_from
+from figureground.io.encode import ENCODERS
 from figureground.methods import DEFAULT, METHODS
 from figureground.models import card
-from figureground.output import ENCODERS
 from figureground.telling import note, say
 
 ELSEWHERE = {"batch": "figureground.many"} | dict.fromkeys(

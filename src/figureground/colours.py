@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground._machine import cores
-from figureground.pixels import Pixels
+from figureground.io.color_modes import Pixels
 from figureground.types import Mask
 
 Floats = NDArray[np.float32]

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from figureground.errors import FigureGroundError
-from figureground.picture import Picture
-from figureground.places import open_source, place
+from figureground.io.picture import Picture
+from figureground.io.storage import open_source, place
 from figureground.report import framed, small_image
 from figureground.settings import Settings
 from figureground.standing import Row, rows, summary

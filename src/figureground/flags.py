@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 import click
 
 from figureground.errors import UsageError
+from figureground.io.png import EFFORTS
 from figureground.methods import DEFAULT, METHODS, Combine, Method, all_options, find
-from figureground.png import EFFORTS
 from figureground.prompts import Prompt, box, point
 from figureground.separation import VIEWS
 from figureground.settings import Precision, Runtime, Settings
@@ -146,8 +146,8 @@ def product_options(command: F) -> F:
 
 def product_from(options: dict[str, Any]) -> "Product":
     """The product of the flags, which are taken out of `options`. Raises UsageError and its kin."""
+    from figureground.io.encode import Look
     from figureground.jobs import Product
-    from figureground.output import Look
 
     parts = {name: options.pop(name) for name in [*all_options(), *_PARTS]}
     method = chosen(options.pop("method"), parts)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from figureground.errors import UnreadablePicture, UsageError
-from figureground.picture import stem as stem_of
-from figureground.places import ARCHIVES, MEMBER, filesystem, is_remote, scheme
+from figureground.io.picture import stem as stem_of
+from figureground.io.storage import ARCHIVES, MEMBER, filesystem, is_remote, scheme
 
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .heic .heif .hif".split()  # noqa: SIM905  # to be read

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from figureground.errors import NoForeground, UsageError
+from figureground.io.color_modes import Pixels
+from figureground.io.encode import ARRAYS, Look, colour, encode
+from figureground.io.picture import Source
 from figureground.methods import Method, check, check_prompt
-from figureground.output import ARRAYS, Look, colour, encode
-from figureground.picture import Source
 from figureground.pipeline import Clock, Separator, within_memory
-from figureground.pixels import Pixels
 from figureground.prompts import Prompt
 from figureground.separation import VIEWS, Separation, check_views
 from figureground.settings import Settings

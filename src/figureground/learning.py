@@ -51,7 +51,7 @@ def evaluate(
     from figureground.dataset import pairs, tell_one_class
     from figureground.evaluate import evaluate as measure
     from figureground.groups import read_categories
-    from figureground.output import encoder, write
+    from figureground.io.encode import encoder, write
     from figureground.pipeline import Separator
     from figureground.report import Evaluated, page
     from figureground.training.plot import plot_result
@@ -100,7 +100,7 @@ def split(data: tuple[str, ...], out: Path, overwrite: bool, as_json: bool, **sh
     The lists are data themselves: figureground train lists/train.txt --val lists/val.txt …
     """
     from figureground.dataset import pairs
-    from figureground.output import make_folder, refuse_existing, write
+    from figureground.io.encode import make_folder, refuse_existing, write
     from figureground.split import lines
     from figureground.split import split as deal
 

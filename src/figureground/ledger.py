@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from figureground.errors import CannotGoOn
 from figureground.inputs import Item
-from figureground.picture import Encoded
-from figureground.places import Place, key
+from figureground.io.picture import Encoded
+from figureground.io.storage import Place, key
 
 NAME = "figureground-ledger"
 LAYOUT = 1

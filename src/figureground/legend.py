@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from figureground.pixels import strips
+from figureground.io.color_modes import strips
 from figureground.types import FOUND, DepthMap, Image8, InstanceMap, LabelMap, Mask
 
 

@@ -8,7 +8,7 @@ import click
 
 from figureground.errors import UsageError
 from figureground.flags import product_from, product_options
-from figureground.output import ENCODERS
+from figureground.io.encode import ENCODERS
 from figureground.telling import note
 
 
@@ -116,7 +116,7 @@ def _told(inputs: tuple[str, ...], ledger: Path, out: Path, status: bool, report
         click.echo(json.dumps(facts) if as_json else text(facts))
     if report is not None:
         from figureground.contact import page
-        from figureground.output import write
+        from figureground.io.encode import write
 
         write(page(ledger, out).encode(), report)
     return 0

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.pixels import SMALL_STRIP, strips
+from figureground.io.color_modes import SMALL_STRIP, strips
 
 Shape = NDArray[np.bool_]
 """(H, W) bool."""

@@ -13,8 +13,8 @@ from figureground import models
 from figureground._machine import cores
 from figureground.errors import PictureTooLarge, UsageError
 from figureground.executor import Result, in_order
+from figureground.io.picture import Picture, Source
 from figureground.methods import DEFAULT, Combine, Method, check, check_prompt, find
-from figureground.picture import Picture, Source
 from figureground.prompts import Prompt
 from figureground.refine import REFINERS
 from figureground.rules import RULES

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from figureground._machine import cores
 from figureground.errors import InputError, NoForeground, UsageError, WriteFailed
 from figureground.executor import in_order
+from figureground.io.encode import OPAQUE, STDOUT, Plan, encoder, make_folder, plan, refuse_existing, write
+from figureground.io.picture import stem
 from figureground.jobs import Product, make
-from figureground.output import OPAQUE, STDOUT, Plan, encoder, make_folder, plan, refuse_existing, write
-from figureground.picture import stem
 from figureground.pipeline import Clock, Separator, share
 
 MOST = 4  # pictures at once, where nobody says: each holds some 25 bytes for every pixel

@@ -208,7 +208,7 @@ def small_image(image: Image8) -> str:
     """A picture, (H, W, 3) or (H, W), made small and put into the page."""
     import cv2
 
-    from figureground.output import Look, encode
+    from figureground.io.encode import Look, encode
 
     height, width = image.shape[:2]
     scale = SIDE / max(height, width)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from figureground.errors import UnknownName, UnknownOption, UsageError
 from figureground.ground import standing
+from figureground.io.color_modes import by_strips
 from figureground.parts import Parts, Shape
-from figureground.pixels import by_strips
 from figureground.prominence import belongings, prominence
 from figureground.types import DepthMap, InstanceMap, LabelMap, Mask, SaliencyMap
 

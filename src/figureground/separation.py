@@ -8,10 +8,10 @@ import numpy as np
 
 from figureground import models
 from figureground.errors import Mismatch, UnknownName, UsageError
+from figureground.io.color_modes import Pixels, by_strips
+from figureground.io.picture import Picture
 from figureground.methods import Method
 from figureground.parts import Parts
-from figureground.picture import Picture
-from figureground.pixels import Pixels, by_strips
 from figureground.types import FOUND, DepthMap, Image8, InstanceMap, LabelMap, Map, Mask, SaliencyMap
 
 CERTAINTY_SIDE = 512  # rows and columns of the mask that certainty is taken from, at most

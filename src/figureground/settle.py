@@ -9,8 +9,8 @@ from typing import Any
 
 from figureground.errors import CannotGoOn, UsageError
 from figureground.inputs import Item
+from figureground.io.storage import MEMBER, Place, scheme
 from figureground.ledger import Ledger
-from figureground.places import MEMBER, Place, scheme
 
 
 class Settled:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from figureground.engines import Work
 from figureground.errors import FigureGroundError, InputError, NoForeground, WriteFailed
+from figureground.io.picture import Encoded
+from figureground.io.storage import Place, open_source, place, scheme
 from figureground.jobs import make
 from figureground.ledger import Outcome, Task
-from figureground.picture import Encoded
 from figureground.pipeline import Clock, Separator
-from figureground.places import Place, open_source, place, scheme
 
 LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENODEV, errno.ESTALE})
 """Faults of the disk that the next picture would meet as well: they stop the run, and no picture is blamed."""

@@ -22,8 +22,8 @@ from figureground.engines._actor import Actor, Gate, Home, Said, said, table
 from figureground.engines._hand import TRIES
 from figureground.engines._worker import brought, kept
 from figureground.errors import CannotGoOn, FigureGroundError, MissingExtra, UsageError
+from figureground.io.storage import is_remote, place
 from figureground.ledger import Outcome, Task
-from figureground.places import is_remote, place
 
 TICK = 0.25  # seconds after which it is looked whether the run is to end
 BLOCKS = 5000  # in one dataset

@@ -26,9 +26,9 @@ import figureground
 from figureground._machine import cores
 from figureground.dataset import Pair
 from figureground.errors import OutputExists, UsageError, WriteFailed
+from figureground.io.encode import write
 from figureground.metrics import Counts
 from figureground.models.adapted import FORM, KEY
-from figureground.output import write
 from figureground.settings import Settings
 from figureground.training.augment import Sample
 from figureground.training.bases import Base, Own, decoded, exported

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from figureground.errors import FigureGroundError, PictureTooLarge, UnreadablePicture
-from figureground.quiet import quiet
+from figureground.io.quiet import quiet
 from figureground.settings import Settings
 
 FORMATS = {

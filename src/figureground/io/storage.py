@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from figureground.errors import MissingExtra, UnreadablePicture, UsageError, WriteFailed
-from figureground.output import PART, make_folder, write
-from figureground.picture import Encoded, from_stream
+from figureground.io.encode import PART, make_folder, write
+from figureground.io.picture import Encoded, from_stream
 from figureground.settings import Settings
 
 MEMBER = "::"

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from figureground.errors import NameCollision, OutputExists, UnknownName, UsageError, WriteFailed
-from figureground.pixels import Pixels, eight_bits, strips
-from figureground.png import Effort, png
+from figureground.io.color_modes import Pixels, eight_bits, strips
+from figureground.io.png import Effort, png
 from figureground.types import Mask
 
 STDOUT = Path("-")

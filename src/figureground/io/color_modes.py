@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground._machine import cores
-from figureground.decode import Loaded
+from figureground.io.decode import Loaded
 from figureground.types import Rgb
 
 if TYPE_CHECKING:

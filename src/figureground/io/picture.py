@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from figureground.decode import Loaded, check_bytes, check_size, decode, refusals
 from figureground.errors import RefusedAddress, UnreadablePicture
-from figureground.pixels import Pixels, Upright, seen, strips, upright
-from figureground.quiet import quiet
+from figureground.io.color_modes import Pixels, Upright, seen, strips, upright
+from figureground.io.decode import Loaded, check_bytes, check_size, decode, refusals
+from figureground.io.quiet import quiet
 from figureground.settings import Settings
 from figureground.types import Mask, Rgb
 
@@ -131,7 +131,7 @@ def _encoded(source: Any, settings: Settings) -> tuple[str, str, Callable[[], by
 
 
 def _from_url(url: str, scheme: str, settings: Settings) -> tuple[str, str, Callable[[], bytes]]:
-    from figureground.download import fetch, shown
+    from figureground.io.download import fetch, shown
 
     if scheme not in ("http", "https"):
         raise RefusedAddress(f"a '{scheme}:' address is not read; give http:, https: or a path", picture=f"{scheme}:…")

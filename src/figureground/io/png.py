@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
 from figureground._machine import cores
-from figureground.pixels import Pixels
+from figureground.io.color_modes import Pixels
 
 Bytes = NDArray[np.uint8]
 Effort = Literal["fast", "small"]
