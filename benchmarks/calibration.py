@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from common import Row, report
 from figureground.dataset import pairs
+from figureground.inference.session import session
 from figureground.metrics import Counts, Reliability
 from figureground.models import _looks
-from figureground.models._runtime import session
 from figureground.settings import Settings
 from figureground.training.calibrate import fit
 

@@ -18,11 +18,11 @@ import numpy as np
 
 from common import report
 from figureground.dataset import pairs
+from figureground.masks.interactive import steer
 from figureground.metrics import Counts
 from figureground.models import load
 from figureground.prompts import Places
 from figureground.settings import Settings
-from figureground.steer import steer
 
 LOW = 0.6
 DEEP = 0.02

@@ -22,10 +22,10 @@ from tqdm import tqdm
 
 from common import Row, report
 from figureground.dataset import pairs
+from figureground.inference.session import session
 from figureground.metrics import Counts, Reliability, boundary_iou, max_f, mean_absolute_error, precision_recall
 from figureground.models import _looks
 from figureground.models._looks import LOOKS, Run, Sides
-from figureground.models._runtime import session
 from figureground.settings import Settings
 from figureground.types import Mask, Rgb
 

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 
 from figureground.dataset import Pair, pairs
+from figureground.masks.refine import REFINERS
 from figureground.methods import find
 from figureground.metrics import Counts, boundary_iou, max_f, mean_absolute_error, precision_recall
 from figureground.pipeline import Separator
-from figureground.refine import REFINERS
 from figureground.types import Mask, Rgb
 
 SIZES = {"2 MP": (1920, 1080), "12 MP": (4000, 3000)}

@@ -16,8 +16,8 @@ from checkpoints import CONVERTED, SHAPES, kept, plain
 from common import Row, arguments, interleaved, report, spread
 from figureground._machine import cores
 from figureground.errors import FigureGroundError
+from figureground.inference.session import Session
 from figureground.models import segformer
-from figureground.models._runtime import Session
 from figureground.models.segformer import SegFormer
 from figureground.settings import Settings
 

@@ -22,8 +22,8 @@ import numpy as np
 from checkpoints import CONVERTED, SHAPES, kept
 from common import Row, arguments, forget_peak, interleaved, photograph, report, resident, spread
 from figureground._machine import cores, processor
+from figureground.inference.resize import enlarge_labels
 from figureground.io.picture import Picture
-from figureground.models._resize import enlarge_labels
 from figureground.models.segformer import SegFormer, load
 from figureground.pipeline import Clock
 from figureground.settings import Settings
@@ -66,7 +66,7 @@ def plain(folder: Path, threads: int) -> Go:
 
 def ours(folder: Path, settings: Settings) -> Go:
     """Our pipeline, made ready."""
-    from figureground.models._resize import to_size
+    from figureground.inference.resize import to_size
 
     model = load(settings, weights=str(folder))
     assert isinstance(model, SegFormer)

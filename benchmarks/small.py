@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common import arguments, interleaved, report, spread
+from figureground.inference.session import session
 from figureground.models._looks import SIDES
-from figureground.models._runtime import session
 from figureground.settings import Settings
 
 

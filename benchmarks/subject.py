@@ -20,8 +20,8 @@ from numpy.random import Generator
 
 from common import Row, report
 from figureground.dataset import pairs
+from figureground.masks.instance_ranking import FACTORS, prominence
 from figureground.models._panoptic import sharpness
-from figureground.prominence import FACTORS, prominence
 from figureground.types import Instance, InstanceMap
 
 Cut = tuple[np.ndarray, np.ndarray]

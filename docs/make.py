@@ -14,10 +14,10 @@ from PIL import Image
 
 from figureground import Method, Picture, Separation, Separator
 from figureground.cli import main as command_line
-from figureground.legend import class_colour
+from figureground.compositing.visualization import class_colour
+from figureground.masks.rules import RULES
 from figureground.metrics import Counts
 from figureground.models._labels import ade20k
-from figureground.rules import RULES
 from figureground.types import LabelMap
 
 HERE = Path(__file__).parent

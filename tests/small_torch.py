@@ -129,7 +129,7 @@ def model(kind: str):
 
 def save(folder: Path, kind: str, **options) -> Files:
     """A checkpoint of that kind in `folder`; `options` go to save_pretrained. Returns its files by name."""
-    from figureground.models._transformers import quiet
+    from figureground.inference.torch_loader import quiet
 
     made, said = model(kind)
     with quiet():

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from figureground import colours
-from figureground.colours import cut_out
+from figureground.compositing import foreground_colors
+from figureground.compositing.foreground_colors import cut_out
 
 PICTURES = Path(__file__).parent / "pictures"
 
@@ -25,7 +25,7 @@ def test_edge_colours_are_free_of_the_background():
 
 @pytest.fixture(scope="module")
 def pasted():
-    """A cat pasted with a soft edge on a launch pad: the mixed picture, the mask, and the cat's own colours."""
+    """A cat pasted with a soft edge on a launch pad: the mixed picture, the mask, and the cat's own foreground_colors."""
     with Image.open(PICTURES / "chelsea.jpg") as cat, Image.open(PICTURES / "rocket.jpg") as pad:
         own, behind = np.asarray(cat.convert("RGB")), np.asarray(pad.convert("RGB").resize(cat.size))
     with Image.open(PICTURES / "masks" / "chelsea.png") as drawn:
@@ -61,7 +61,7 @@ def test_edge_colours_do_not_depend_on_the_tiles(monkeypatch):
     picture = generator.integers(0, 256, (91, 113, 3), np.uint8)
     mask = np.clip(np.add.outer(np.arange(91), np.arange(113)) / 200, 0, 1).astype(np.float32)
     whole = cut_out(picture, mask)
-    monkeypatch.setattr(colours, "TILE", 32)
+    monkeypatch.setattr(foreground_colors, "TILE", 32)
     assert np.abs(whole.astype(int) - cut_out(picture, mask)).max() <= 2
 
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from figureground.errors import WeightsError
+from figureground.inference.preprocess import Tones
 from figureground.models import card, depth, load, pull
-from figureground.models._pictures import Tones
 from figureground.settings import Settings
 from figureground.types import DepthMap
 from hub_server import Hub, serving

@@ -11,8 +11,8 @@ from commandline import command
 from figureground import diagnostics
 from figureground._machine import cores
 from figureground.diagnostics import examine, text
+from figureground.inference import openvino, session
 from figureground.methods import METHODS
-from figureground.models import _openvino, _runtime
 from figureground.settings import Settings
 
 
@@ -45,7 +45,7 @@ def test_runtimes(settings, monkeypatch):
     report = examine(settings, {})
     assert "devices cpu" in line(report, "onnxruntime ") and "devices cpu" in line(report, "openvino ")
     real = diagnostics.find_spec
-    for module in (diagnostics, _runtime):
+    for module in (diagnostics, session):
         monkeypatch.setattr(module, "find_spec", lambda name: None if name == "openvino" else real(name))
     report = examine(settings, {})
     assert line(report, "openvino ") == "not installed"
@@ -56,7 +56,7 @@ def test_a_runtime_that_cannot_be_loaded(settings, monkeypatch):
     def broken():
         raise ImportError("libtbb.so.12:\nno such file")
 
-    monkeypatch.setattr(_openvino, "devices", broken)
+    monkeypatch.setattr(openvino, "devices", broken)
     report, why = examine(settings, {}), "openvino cannot be loaded (libtbb.so.12: no such file)"
     assert why in line(report, "openvino ")
     assert line(report, "method stuff").startswith(f"CANNOT RUN: {why}")

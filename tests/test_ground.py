@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from figureground.ground import Plane, before, floor, gap, standing
-from figureground.rules import nearest
+from figureground.masks.ground_plane import Plane, before, floor, gap, standing
+from figureground.masks.rules import nearest
 from figureground.types import DepthMap
 from scenes import deserted, photographed
 

@@ -11,7 +11,9 @@ import time
 import pytest
 
 from figureground.errors import WeightsError
-from figureground.models import _asking, _hub, _store
+from figureground.inference import cache, hub_requests
+from figureground.inference import hub as hub_module
+from figureground.models._checkpoint import require_segformer
 from figureground.settings import Settings
 from hub_server import FAULTS, Hub, serving
 
@@ -45,7 +47,7 @@ def ask(tmp_path, monkeypatch):
 
     def fetch(hub, name=ID, **settings):
         point(hub)
-        return _hub.fetch(name, Settings(cache=tmp_path / "cache", **settings))
+        return hub_module.fetch(name, Settings(cache=tmp_path / "cache", **settings), require_segformer)
 
     fetch.folder = tmp_path
     return fetch
@@ -62,7 +64,7 @@ def test_a_checkpoint_with_safetensors_on_main(ask):
     assert found.weights.name == "model.safetensors"
     assert (found.name, found.config, found.preprocessor) == (ID, CONFIG, {"size": 64})
     assert (found.licence, found.fetched) == ("mit", True)
-    assert _hub.checked(found) == found.weights
+    assert hub_module.checked(found) == found.weights
 
 
 def test_what_is_kept_is_taken_without_a_word_to_the_network(ask, monkeypatch):
@@ -78,9 +80,9 @@ def test_what_is_kept_is_taken_without_a_word_to_the_network(ask, monkeypatch):
     assert ask(hub).weights == first.weights
 
 
-@pytest.mark.parametrize("name", sorted(_hub._CONVERTED))
+@pytest.mark.parametrize("name", sorted(hub_module._CONVERTED))
 def test_known_pull_requests_are_gone_to(ask, name):
-    number = _hub._CONVERTED[name].removeprefix("refs/pr/")
+    number = hub_module._CONVERTED[name].removeprefix("refs/pr/")
     files = {"model.safetensors": WEIGHTS}
     with serving(Hub({name: model(main={"pytorch_model.bin": b"old"}, **{f"pr_{number}": files})})) as hub:
         found = ask(hub, name)
@@ -148,7 +150,7 @@ GONE_WRONG = [
 
 @pytest.mark.parametrize(("served", "fault", "code", "words"), GONE_WRONG)
 def test_each_fault_ends_in_one_clear_line_and_leaves_nothing_half_written(ask, monkeypatch, served, fault, code, words):
-    monkeypatch.setattr(_hub, "PATIENCE", 1.0)
+    monkeypatch.setattr(hub_module, "PATIENCE", 1.0)
     with serving(Hub(served, fault=fault)) as hub, pytest.raises(WeightsError) as error:
         ask(hub)
     assert error.value.code == code, error.value
@@ -200,10 +202,10 @@ def test_a_silent_hub_is_given_up_within_ten_seconds(ask):
 def test_a_call_that_never_ends_is_left_behind():
     stop = threading.Event()
     with pytest.raises(TimeoutError, match="no answer within"):
-        _asking.within(0.05, stop.wait)
+        hub_requests.within(0.05, stop.wait)
     stop.set()
     with pytest.raises(KeyError):
-        _asking.within(5, lambda: {}["nothing"])
+        hub_requests.within(5, lambda: {}["nothing"])
 
 
 def test_offline_and_not_kept(ask, monkeypatch):
@@ -228,7 +230,7 @@ def test_kept_weights_that_rot_are_refused_when_they_are_used(ask):
         path = found.weights.resolve()
         path.write_bytes(WEIGHTS[:-1] + b"x")
         with pytest.raises(WeightsError, match="is damaged; remove it") as error:
-            _hub.checked(ask(hub))
+            hub_module.checked(ask(hub))
     assert (error.value.code, str(found.weights) in str(error.value)) == ("model_corrupt", True)
 
 
@@ -239,8 +241,8 @@ def test_the_hubs_word_is_kept_where_file_systems_have_no_links(ask):
         found.weights.unlink()
         found.weights.write_bytes(body[:-1] + b"x")
         assert ask(hub).sha256 == found.sha256
-        _hub._record(ID, Settings(cache=ask.folder / "cache")).unlink()
-        assert ask(hub).sha256 == _store.sha256(found.weights)
+        hub_module._record(ID, Settings(cache=ask.folder / "cache")).unlink()
+        assert ask(hub).sha256 == cache.sha256(found.weights)
 
 
 def test_licences_are_looked_at_before_weights_are_fetched(ask):
@@ -258,10 +260,10 @@ def test_licences_are_looked_at_before_weights_are_fetched(ask):
     [
         ("---\nlicense: Apache-2.0\ntags: []\n---\n", "apache-2.0"),
         ("---\ntags: []\nlicense: 'cc0-1.0'\n---\n", "cc0-1.0"),
-        ("---\nlicense: other\nlicense_name: mine\n---\n", _hub.UNKNOWN),
-        ("---\ntags: []\n---\nlicense: mit\n", _hub.UNKNOWN),
-        ("license: mit\n", _hub.UNKNOWN),
-        (None, _hub.UNKNOWN),
+        ("---\nlicense: other\nlicense_name: mine\n---\n", hub_module.UNKNOWN),
+        ("---\ntags: []\n---\nlicense: mit\n", hub_module.UNKNOWN),
+        ("license: mit\n", hub_module.UNKNOWN),
+        (None, hub_module.UNKNOWN),
     ],
 )
 def test_licences_of_local_folders(tmp_path, card, licence):
@@ -270,30 +272,30 @@ def test_licences_of_local_folders(tmp_path, card, licence):
     (tmp_path / "README.md").unlink()
     if card is not None:
         (tmp_path / "README.md").write_text(card)
-    found = _hub.fetch(str(tmp_path), Settings())
-    assert (found.licence, found.fetched, found.sha256) == (licence, False, _store.sha256(tmp_path / "model.safetensors"))
-    if licence == _hub.UNKNOWN:
+    found = hub_module.fetch(str(tmp_path), Settings(), require_segformer)
+    assert (found.licence, found.fetched, found.sha256) == (licence, False, cache.sha256(tmp_path / "model.safetensors"))
+    if licence == hub_module.UNKNOWN:
         with pytest.raises(WeightsError, match="permissive"):
-            _hub.fetch(str(tmp_path), Settings(licences="permissive"))
+            hub_module.fetch(str(tmp_path), Settings(licences="permissive"), require_segformer)
 
 
 def test_a_local_folder_without_weights(tmp_path):
     for name, body in SMALL.items():
         (tmp_path / name).write_bytes(body)
     with pytest.raises(WeightsError, match="neither model"):
-        _hub.fetch(str(tmp_path), Settings())
+        hub_module.fetch(str(tmp_path), Settings(), require_segformer)
 
 
 def test_keeping_is_whole_or_not_at_all(tmp_path, monkeypatch):
-    assert _store.keep(tmp_path / "a" / "b", b"whole")
+    assert cache.keep(tmp_path / "a" / "b", b"whole")
     assert (tmp_path / "a" / "b").read_bytes() == b"whole"
-    monkeypatch.setattr(_store.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
-    assert not _store.keep(tmp_path / "a" / "b", b"other")
+    monkeypatch.setattr(cache.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    assert not cache.keep(tmp_path / "a" / "b", b"other")
     assert [path.read_bytes() for path in (tmp_path / "a").iterdir()] == [b"whole"]
     (tmp_path / "file").write_bytes(b"")
-    assert not _store.keep(tmp_path / "file" / "below", b"")
+    assert not cache.keep(tmp_path / "file" / "below", b"")
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(WeightsError, match="cannot be read"):
-        _store.sha256(tmp_path)
+        cache.sha256(tmp_path)

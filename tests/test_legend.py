@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from figureground.compositing.visualization import class_colour, drawn, nearness, objects_found
 from figureground.errors import Mismatch
 from figureground.io.picture import Picture
-from figureground.legend import class_colour, drawn, nearness, objects_found
 from figureground.methods import Method
 from figureground.separation import Separation, check_views
 from figureground.types import DepthMap, Instance, InstanceMap, SaliencyMap

@@ -8,9 +8,9 @@ import pytest
 from figureground import models
 from figureground.errors import Mismatch, UnknownName, UnknownOption, WeightsError
 from figureground.flags import flag, given
+from figureground.masks.refine import REFINERS
+from figureground.masks.rules import RULES
 from figureground.methods import DEFAULT, METHODS, Method, check, find, options_of, reads
-from figureground.refine import REFINERS
-from figureground.rules import RULES
 from figureground.settings import Settings
 
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from figureground.errors import WeightsError
+from figureground.inference.preprocess import Tones
 from figureground.models import _labels, _panoptic, card, load, panoptic, pull
 from figureground.models._panoptic import instances, sharpness
-from figureground.models._pictures import Tones
 from figureground.settings import Settings
 from figureground.types import InstanceMap
 from hub_server import Hub, serving

@@ -12,8 +12,9 @@ from PIL import Image
 import figureground
 from figureground import Separator, Settings, separate
 from figureground.errors import UnreadablePicture, WeightsError
+from figureground.inference import session as session_module
 from figureground.metrics import Counts, mean_absolute_error
-from figureground.models import _runtime, small
+from figureground.models import small
 from figureground.prompts import Prompt, box, point
 from pictures.draw import SCENES, draw
 
@@ -119,12 +120,12 @@ def test_a_damaged_graph_is_named(tmp_path):
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"\x08\x09broken")
     with pytest.raises(WeightsError, match=r"broken\.onnx") as error:
-        _runtime.session(broken)
+        session_module.session(broken)
     assert error.value.code == "model_corrupt"
 
 
 def test_the_network_keeps_its_contract():
-    run = _runtime.session(Path(figureground.__file__).parent / "assets" / "small.onnx")
+    run = session_module.session(Path(figureground.__file__).parent / "assets" / "small.onnx")
     assert run.shape == (1, 3, -1, -1)  # any multiples of 32
     for height, width in ((256, 256), (64, 320), (352, 96)):
         answer = run(np.random.default_rng(0).random((1, 3, height, width), np.float32))

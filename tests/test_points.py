@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from figureground.errors import MissingExtra, UsageError, WeightsError
+from figureground.inference.preprocess import Tones
 from figureground.models import card, load, points, pull
-from figureground.models._pictures import Tones
 from figureground.models._sam import probability
 from figureground.prompts import Places, Prompt, box, point
 from figureground.settings import Settings

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from figureground.masks.instance_ranking import FACTORS, belongings, central, kind, large, near, prominence, sharp, sure
+from figureground.masks.rules import main_instance
 from figureground.models._labels import ade20k
 from figureground.models._panoptic import sharpness
-from figureground.prominence import FACTORS, belongings, central, kind, large, near, prominence, sharp, sure
-from figureground.rules import main_instance
 from figureground.types import Instance, InstanceMap
 
 SIZE = (90, 120)  # of the drawn scenes

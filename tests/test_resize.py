@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from figureground.models._resize import enlarge_labels, to_size
+from figureground.inference.resize import enlarge_labels, to_size
 
 Floats = NDArray[np.float32]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from figureground.errors import UnknownName, UnknownOption, UsageError
-from figureground.rules import RULES, main_instance, most_common, most_common_hull, nearest, salient, stuff
+from figureground.masks.rules import RULES, main_instance, most_common, most_common_hull, nearest, salient, stuff
 from figureground.types import DepthMap, Instance, InstanceMap, LabelMap, SaliencyMap
 
 NAMES = {".": "sky", "#": "wall, partition", "p": "person", "d": "dog", "c": "car;auto", "b": "bed "}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from figureground.rules import most_common, most_common_hull, stuff
+from figureground.masks.rules import most_common, most_common_hull, stuff
 from figureground.types import LabelMap
 
 

@@ -13,9 +13,10 @@ import pytest
 from figureground import _machine
 from figureground._machine import cores
 from figureground.errors import MissingExtra, UsageError, WeightsError
-from figureground.models import _onnxruntime, _runtime
-from figureground.models._onnxruntime import weight_bits
-from figureground.models._runtime import LARGE, QUICK, Choice, choose, devices, session
+from figureground.inference import onnxruntime
+from figureground.inference import session as session_module
+from figureground.inference.onnxruntime import weight_bits
+from figureground.inference.session import LARGE, QUICK, Choice, choose, devices, session
 from figureground.settings import Settings
 
 SMALL = Path(str(files("figureground").joinpath("assets/small.onnx")))
@@ -29,8 +30,8 @@ def of(tmp_path, **changes):
 
 @pytest.fixture
 def without_openvino(monkeypatch):
-    real = _runtime.find_spec
-    monkeypatch.setattr(_runtime, "find_spec", lambda name: None if name == "openvino" else real(name))
+    real = session_module.find_spec
+    monkeypatch.setattr(session_module, "find_spec", lambda name: None if name == "openvino" else real(name))
 
 
 def test_auto_takes_what_pays_and_what_is_there(tmp_path):
@@ -76,14 +77,14 @@ def test_bf16_is_refused_where_the_processor_has_none(tmp_path, monkeypatch):
         def get_property(self, *_):
             return ["FP32", "INT8"]
 
-    monkeypatch.setattr("figureground.models._openvino._core", Core)
+    monkeypatch.setattr("figureground.inference.openvino._core", Core)
     with pytest.raises(UsageError, match=r"CPU has no bf16 \(it has FP32, INT8\)"):
         choose(of(tmp_path, precision="bf16"))
     assert choose(of(tmp_path, runtime="openvino")).precision == "fp32"
 
 
 def test_int8_is_refused_on_another_device(tmp_path, monkeypatch):
-    monkeypatch.setattr(_onnxruntime, "devices", lambda: {"cuda": "CUDAExecutionProvider"})
+    monkeypatch.setattr(onnxruntime, "devices", lambda: {"cuda": "CUDAExecutionProvider"})
     assert choose(of(tmp_path, device="CUDA", runtime="onnxruntime")).device == "CUDAExecutionProvider"
     assert choose(of(tmp_path, device="cudaexecutionprovider", runtime="onnxruntime")).device == "CUDAExecutionProvider"
     with pytest.raises(UsageError, match="int8 is for the processor"):
@@ -91,9 +92,9 @@ def test_int8_is_refused_on_another_device(tmp_path, monkeypatch):
 
 
 def test_a_device_that_does_not_open_is_an_error(tmp_path, monkeypatch):
-    real = _onnxruntime._session
-    monkeypatch.setattr(_onnxruntime, "devices", lambda: {"cuda": "CUDAExecutionProvider"})
-    monkeypatch.setattr(_onnxruntime, "_session", lambda graph, threads, _: real(graph, threads, "CPUExecutionProvider"))
+    real = onnxruntime._session
+    monkeypatch.setattr(onnxruntime, "devices", lambda: {"cuda": "CUDAExecutionProvider"})
+    monkeypatch.setattr(onnxruntime, "_session", lambda graph, threads, _: real(graph, threads, "CPUExecutionProvider"))
     with pytest.raises(UsageError, match="CUDAExecutionProvider cannot be opened"):
         session(SMALL, of(tmp_path, device="cuda"))
 
@@ -104,7 +105,7 @@ def test_short_names_of_providers(monkeypatch):
         def get_available_providers():
             return ["CUDAExecutionProvider", "CoreMLExecutionProvider", "AzureExecutionProvider", "CPUExecutionProvider"]
 
-    monkeypatch.setattr(_onnxruntime, "_runtime", Fake)
+    monkeypatch.setattr(onnxruntime, "_runtime", Fake)
     assert devices("onnxruntime") == {
         "cpu": "CPUExecutionProvider", "coreml": "CoreMLExecutionProvider", "cuda": "CUDAExecutionProvider",
     }  # fmt: skip
@@ -228,7 +229,7 @@ def test_openvino_needs_no_cache(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     wanted = session(SMALL, of(tmp_path, runtime="openvino"))(X)
     assert np.array_equal(session(SMALL, Settings(cache=tmp_path / "file", runtime="openvino"))(X), wanted)
-    monkeypatch.setattr("figureground.models._openvino._writable", lambda _: True)  # and it fills up while being written
+    monkeypatch.setattr("figureground.inference.openvino._writable", lambda _: True)  # and it fills up while being written
     assert np.array_equal(session(SMALL, Settings(cache=tmp_path / "file", runtime="openvino"))(X), wanted)
 
 
@@ -236,7 +237,7 @@ SILENT = """
 import socket, subprocess, sys, time
 import numpy as np
 from pathlib import Path
-from figureground.models._runtime import session
+from figureground.inference.session import session
 from figureground.settings import Settings
 opened = []
 sys.addaudithook(lambda event, _: opened.append(event) if event.startswith(("socket.", "subprocess.", "os.fork")) else None)
@@ -262,7 +263,7 @@ def test_nothing_is_told_to_anybody(tmp_path, runtime):
 
 
 def test_openvinos_converter_can_still_be_imported():
-    code = "from figureground.models._openvino import _core; _core(); import sys; print('openvino.tools.ovc' in sys.modules)"
+    code = "from figureground.inference.openvino import _core; _core(); import sys; print('openvino.tools.ovc' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     end = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert end.stdout == "False\n"
@@ -317,9 +318,9 @@ def test_cores_are_the_least_of_affinity_and_quota(tmp_path, monkeypatch):
 
 def test_threads_reach_the_runtimes(tmp_path, monkeypatch):
     seen = []
-    real = _onnxruntime._session
+    real = onnxruntime._session
     monkeypatch.setattr(
-        _onnxruntime, "_session", lambda graph, threads, provider: seen.append(threads) or real(graph, 1, provider)
+        onnxruntime, "_session", lambda graph, threads, provider: seen.append(threads) or real(graph, 1, provider)
     )
     session(SMALL, of(tmp_path, threads=7))
     session(SMALL, of(tmp_path))

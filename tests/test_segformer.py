@@ -15,10 +15,11 @@ import torch
 from PIL import Image
 
 from figureground.errors import UsageError, WeightsError
-from figureground.models import _labels, _runtime, card, load, segformer
+from figureground.inference import session as session_module
+from figureground.inference.resize import to_size
+from figureground.inference.session import session
+from figureground.models import _labels, card, load, segformer
 from figureground.models._checkpoint import Processor
-from figureground.models._resize import to_size
-from figureground.models._runtime import session
 from figureground.settings import Settings
 from figureground.types import LabelMap
 from hub_server import COLOURS, Hub, drawn, save, serving, tiny
@@ -129,8 +130,8 @@ def test_runtimes_and_precisions_agree(folder, settings, name):
 def test_openvino_is_taken_where_it_is_installed(folder, settings, monkeypatch):
     load("segformer", settings, weights=str(folder))
     assert list((settings.cache / "openvino").rglob("*.blob"))
-    real = _runtime.find_spec
-    monkeypatch.setattr(_runtime, "find_spec", lambda name: None if name == "openvino" else real(name))
+    real = session_module.find_spec
+    monkeypatch.setattr(session_module, "find_spec", lambda name: None if name == "openvino" else real(name))
     load("segformer", replace(settings, cache=settings.cache / "other"), weights=str(folder))
     assert not (settings.cache / "other" / "openvino").exists()
 

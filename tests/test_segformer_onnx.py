@@ -11,9 +11,9 @@ import torch
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from figureground.errors import WeightsError
+from figureground.inference.session import session
 from figureground.models import _segformer_onnx
 from figureground.models._checkpoint import Architecture, Processor
-from figureground.models._runtime import session
 from figureground.models._segformer_check import drawn
 from figureground.models._segformer_onnx import write
 from figureground.settings import Settings

@@ -3,10 +3,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from figureground.compositing.visualization import class_colour
 from figureground.errors import Mismatch, UnknownName
 from figureground.io import color_modes
 from figureground.io.picture import Picture
-from figureground.legend import class_colour
 from figureground.methods import Method
 from figureground.separation import VIEWS, Separation, check_views
 from figureground.types import LabelMap, SaliencyMap
@@ -157,7 +157,7 @@ def test_views_do_not_depend_on_the_strips(name, monkeypatch):
     seen = LabelMap(generator.integers(0, 3, (90, 40), np.uint8), ("sky", "tree", "cat"), (True, False, False))
     done = separation(generator.integers(0, 256, (90, 40, 3)), mask, seen)
     whole = done.view(name)
-    monkeypatch.setattr(pixels, "SMALL_STRIP", 7 * 40)
+    monkeypatch.setattr(color_modes, "SMALL_STRIP", 7 * 40)
     assert np.array_equal(done.view(name), whole)
 
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from figureground.errors import UsageError
+from figureground.masks.interactive import steer
+from figureground.masks.propagation import distance, walked
 from figureground.metrics import Counts
 from figureground.models import load
 from figureground.prompts import Places
 from figureground.settings import Settings
-from figureground.spread import distance, walked
-from figureground.steer import steer
 from hub_server import drawn
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "points.py"

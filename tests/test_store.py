@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from figureground.errors import WeightsError
-from figureground.models._store import keep, kept_or_made, sha256
+from figureground.inference.cache import keep, kept_or_made, sha256
 
 
 def test_made_once_and_then_kept(tmp_path):
@@ -66,7 +66,7 @@ def test_a_failure_while_making_leaves_nothing_and_frees_the_lock(tmp_path):
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from figureground.models._store import kept_or_made
+from figureground.inference.cache import kept_or_made
 def make():
     print("made", flush=True)
     time.sleep(1)

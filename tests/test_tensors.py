@@ -20,7 +20,7 @@ import torch
 from safetensors.numpy import save_file
 
 from figureground.errors import WeightsError
-from figureground.models._tensors import read
+from figureground.inference.tensors import read
 
 ARRAYS = {
     "plain": np.arange(24, dtype=np.float32).reshape(2, 3, 4),

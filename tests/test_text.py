@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from figureground.errors import MissingExtra, UnknownOption, UsageError, WeightsError
+from figureground.inference.preprocess import Tones
 from figureground.models import card, grounded, load, pull, text
 from figureground.models._phrases import tidy
-from figureground.models._pictures import Tones
 from figureground.prompts import Prompt, point
 from figureground.settings import Settings
 from figureground.types import SaliencyMap

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from figureground.dataset import pairs  # noqa: E402
 from figureground.errors import BadData, UsageError, WeightsError  # noqa: E402
-from figureground.models._runtime import session  # noqa: E402
+from figureground.inference.session import session  # noqa: E402
 from figureground.training import augment, loop  # noqa: E402
 from figureground.training.calibrate import BIAS, calibrate, fit  # noqa: E402
 from figureground.training.export import export  # noqa: E402

@@ -10,8 +10,9 @@ import logging
 import pytest
 
 from figureground.errors import MissingExtra, UsageError, WeightsError
-from figureground.models import _hub, _transformers
-from figureground.models._transformers import Family, fetch, load
+from figureground.inference import hub as hub_module
+from figureground.inference import torch_loader
+from figureground.inference.torch_loader import Family, fetch, load
 from figureground.settings import Settings
 from hub_server import Hub, serving
 from small_torch import pointed, save
@@ -164,15 +165,15 @@ GONE_WRONG = [
     ({"preprocessor_config.json": None}, "", "model_missing", ["no preprocessor_config.json"]),
     ({"model.safetensors": None}, "", "model_missing", ["no model.safetensors", "can hold code"]),
     ({"model.safetensors": None, "pytorch_model.bin": b"a"}, "", "model_missing", ["only safetensors are read"]),
-    ({"model.safetensors": None, _transformers.INDEX: b"{}"}, "", "model_corrupt", ["lists no weights"]),
+    ({"model.safetensors": None, torch_loader.INDEX: b"{}"}, "", "model_corrupt", ["lists no weights"]),
     (
-        {"model.safetensors": None, _transformers.INDEX: b'{"weight_map": {"a": "../../x.safetensors"}}'},
+        {"model.safetensors": None, torch_loader.INDEX: b'{"weight_map": {"a": "../../x.safetensors"}}'},
         "",
         "model_corrupt",
         ["lists no weights"],
     ),
     (
-        {"model.safetensors": None, _transformers.INDEX: b'{"weight_map": {"a": "b.safetensors"}}'},
+        {"model.safetensors": None, torch_loader.INDEX: b'{"weight_map": {"a": "b.safetensors"}}'},
         "",
         "model_missing",
         ["no model.safetensors"],
@@ -190,7 +191,7 @@ GONE_WRONG = [
 def test_each_fault_is_one_clear_line_and_leaves_no_weights(ask, files, tmp_path, monkeypatch, changes, fault, code, words):
     from huggingface_hub import constants
 
-    monkeypatch.setattr(_hub, "PATIENCE", 1.0)
+    monkeypatch.setattr(hub_module, "PATIENCE", 1.0)
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 2)
     main = {name: body for name, body in (files | (changes or {})).items() if body is not None}
     with serving(Hub({} if changes is None else served(main), fault=fault)) as hub:
@@ -281,7 +282,7 @@ def test_without_torch_the_extra_is_named(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", lacking)
     with pytest.raises(MissingExtra, match=r"model 'depth' needs .* pip install 'figureground\[torch\]'"):
-        _transformers.require(FAMILY)
+        torch_loader.require(FAMILY)
 
 
 def test_a_device_that_it_does_not_run_on_is_refused_and_not_replaced(tmp_path, files):

@@ -147,7 +147,7 @@ def _plain(batch: Batch) -> dict[str, Any]:
 
 def _weights(product: Product) -> list[str]:
     """Checksums of the networks' files that are on this machine: the one in the package, and those that the user named."""
-    from figureground.models._store import sha256
+    from figureground.inference.cache import sha256
 
     ours = Path(__file__).parent / "assets/small.onnx"
     methods = [each for each in (product.method, product.method.beside) if each]

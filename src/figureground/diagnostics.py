@@ -16,9 +16,9 @@ from typing import Any
 import figureground
 from figureground import _machine, models
 from figureground.errors import FigureGroundError
+from figureground.inference.session import QUICK, RUNTIMES, choose, devices
 from figureground.io.decode import FORMATS
 from figureground.methods import DEFAULT, METHODS
-from figureground.models._runtime import QUICK, RUNTIMES, choose, devices
 from figureground.settings import Settings
 
 Report = dict[str, Any]

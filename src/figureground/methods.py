@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from figureground import models
 from figureground.errors import Mismatch, UnknownName, UnknownOption, UsageError
+from figureground.masks.refine import REFINERS
+from figureground.masks.rules import RULES
 from figureground.prompts import Prompt
-from figureground.refine import REFINERS
-from figureground.rules import RULES
 from figureground.types import Map
 
 Plain = str | int | float | bool | tuple[str, ...] | None

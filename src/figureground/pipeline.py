@@ -14,10 +14,10 @@ from figureground._machine import cores
 from figureground.errors import PictureTooLarge, UsageError
 from figureground.executor import Result, in_order
 from figureground.io.picture import Picture, Source
+from figureground.masks.refine import REFINERS
+from figureground.masks.rules import RULES
 from figureground.methods import DEFAULT, Combine, Method, check, check_prompt, find
 from figureground.prompts import Prompt
-from figureground.refine import REFINERS
-from figureground.rules import RULES
 from figureground.separation import Separation
 from figureground.settings import Settings
 from figureground.types import FOUND, Map, Mask

@@ -10,8 +10,8 @@ from figureground import models
 from figureground.errors import Mismatch, UnknownName, UsageError
 from figureground.io.color_modes import Pixels, by_strips
 from figureground.io.picture import Picture
+from figureground.masks.components import Parts
 from figureground.methods import Method
-from figureground.parts import Parts
 from figureground.types import FOUND, DepthMap, Image8, InstanceMap, LabelMap, Map, Mask, SaliencyMap
 
 CERTAINTY_SIDE = 512  # rows and columns of the mask that certainty is taken from, at most
@@ -33,7 +33,7 @@ class Separation:
 
     def cutout(self) -> Pixels:
         """The subject alone, (H, W, 4) in the picture's depth, straight alpha; its colours are free of the old background."""
-        from figureground.colours import cut_out
+        from figureground.compositing.foreground_colors import cut_out
 
         return cut_out(self._whole().original, self.mask, self.picture.alpha)
 
@@ -67,7 +67,7 @@ class Separation:
 
         Raises Mismatch where the method names neither.
         """
-        from figureground.legend import drawn
+        from figureground.compositing.visualization import drawn
 
         if not isinstance(self.map, LabelMap | InstanceMap):
             raise _mismatch("labels", type(self.map), self.method)
@@ -78,7 +78,7 @@ class Separation:
 
         Raises Mismatch where the method knows no depth.
         """
-        from figureground.legend import nearness
+        from figureground.compositing.visualization import nearness
 
         if not isinstance(self.map, DepthMap):
             raise _mismatch("depth", type(self.map), self.method)
@@ -159,7 +159,7 @@ class Separation:
             facts["method"] |= {"beside": self.method.beside.model, "combine": self.method.combine}
             facts["agreement"] = round(self.agreement or 0.0, 4)
         if isinstance(self.map, LabelMap | InstanceMap):
-            from figureground.legend import classes_found, objects_found
+            from figureground.compositing.visualization import classes_found, objects_found
 
             if isinstance(self.map, LabelMap):
                 facts["labels"] = classes_found(self.map, self.mask)

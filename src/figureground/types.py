@@ -3,7 +3,9 @@
 Every map has the picture's own H and W. To add a kind of map: a frozen class here, and its name in `Map`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,8 @@ Mask = NDArray[np.float32]
 """(H, W) float32 in [0, 1]; 1 is foreground."""
 Image8 = NDArray[np.uint8]
 """(H, W), (H, W, 3) or (H, W, 4) uint8; alpha is straight, not premultiplied."""
+Json = Mapping[str, Any]
+"""A JSON object."""
 FOUND = 0.5
 """A pixel of a mask is foreground from here on."""
 

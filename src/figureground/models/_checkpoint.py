@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from figureground.errors import WeightsError
+from figureground.types import Json
 
-Json = Mapping[str, Any]
 Sizes = tuple[int, ...]
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's: transformers' defaults

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import UnknownName
-from figureground.spread import logit, sigmoid
+from figureground.masks.propagation import logit, sigmoid
 from figureground.types import Mask, Rgb
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]

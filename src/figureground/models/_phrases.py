@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from figureground.errors import UsageError, WeightsError
-from figureground.models._transformers import Checkpoint, quiet
+from figureground.inference.torch_loader import Checkpoint, quiet
 
 
 def tidy(phrases: Iterable[str]) -> tuple[str, ...]:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import WeightsError
-from figureground.models._pictures import Tones, side, unusable
-from figureground.models._transformers import Checkpoint, Family, fetch
-from figureground.models._transformers import load as load_network
+from figureground.inference.preprocess import Tones, side, unusable
+from figureground.inference.torch_loader import Checkpoint, Family, fetch
+from figureground.inference.torch_loader import load as load_network
 from figureground.prompts import Places
 from figureground.settings import Settings
 from figureground.types import Mask, Rgb

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from figureground.errors import WeightsError
+from figureground.inference.onnxruntime import outputs
+from figureground.inference.resize import Positions, positions
 from figureground.models._checkpoint import Architecture
-from figureground.models._onnxruntime import outputs
-from figureground.models._resize import Positions, positions
 
 Array = NDArray[Any]
 Tensor = Callable[..., NDArray[np.float32]]

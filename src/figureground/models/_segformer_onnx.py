@@ -19,8 +19,8 @@ from onnx import helper
 
 from figureground._machine import cores
 from figureground.errors import WeightsError
+from figureground.inference.resize import positions
 from figureground.models._checkpoint import Architecture, Processor
-from figureground.models._resize import positions
 from figureground.models._segformer_check import EPSILON, check
 
 Array = NDArray[Any]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from figureground.errors import WeightsError
+from figureground.inference.session import Session
 from figureground.models import Card, Model, Weights
-from figureground.models._runtime import Session
 from figureground.models.small import Quality
 from figureground.settings import Settings
 from figureground.types import Mask, Rgb, SaliencyMap
@@ -55,8 +55,8 @@ def load(
     quality: Quality = "balanced",
 ) -> Model:
     """The file as a model; raises WeightsError where it is not there, not ours, or its licence is not allowed, UnknownName."""
+    from figureground.inference.session import session
     from figureground.models._looks import looking
-    from figureground.models._runtime import session
 
     looks = looking(quality)
     data = _bytes(weights)

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from figureground.errors import WeightsError
+from figureground.inference.preprocess import Tones, side, unusable
+from figureground.inference.torch_loader import Family, fetch, require
+from figureground.inference.torch_loader import load as load_network
 from figureground.models import Card, Model, Weights
-from figureground.models._checkpoint import Json
-from figureground.models._pictures import Tones, side, unusable
-from figureground.models._transformers import Family, fetch, require
-from figureground.models._transformers import load as load_network
 from figureground.settings import Settings
-from figureground.types import DepthMap, Rgb
+from figureground.types import DepthMap, Json, Rgb
 
 DEFAULT = "depth-anything/Depth-Anything-V2-Small-hf"
 SHORT = {

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import UnknownOption, UsageError, WeightsError
+from figureground.inference.preprocess import Tones, side, unusable
+from figureground.inference.torch_loader import Checkpoint, Family, fetch, require
+from figureground.inference.torch_loader import load as load_network
 from figureground.models import Card, Model, Weights
 from figureground.models._phrases import tidy, tokenizer, tokens
-from figureground.models._pictures import Tones, side, unusable
 from figureground.models._sam import WEIGHTS as MASKS
 from figureground.models._sam import Sam, family, probability
-from figureground.models._transformers import Checkpoint, Family, fetch, require
-from figureground.models._transformers import load as load_network
 from figureground.models.points import SHORT as SAMS
 from figureground.prompts import Places, Prompt
 from figureground.settings import Settings

@@ -9,15 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from figureground.inference.preprocess import Tones, side, unusable
+from figureground.inference.torch_loader import Checkpoint, Family, fetch, quiet, require
+from figureground.inference.torch_loader import load as load_network
 from figureground.models import Card, Model, Weights
-from figureground.models._checkpoint import Json
 from figureground.models._labels import named, stuff_flags
 from figureground.models._panoptic import Reading, instances
-from figureground.models._pictures import Tones, side, unusable
-from figureground.models._transformers import Checkpoint, Family, fetch, quiet, require
-from figureground.models._transformers import load as load_network
 from figureground.settings import Settings
-from figureground.types import InstanceMap, Rgb
+from figureground.types import InstanceMap, Json, Rgb
 
 DEFAULT = "tue-mps/coco_panoptic_eomt_base_640_2x"
 SHORT = {

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figureground.errors import UsageError
+from figureground.inference.torch_loader import fetch, require
+from figureground.masks.interactive import refuse_contradictions
 from figureground.models import Card, Model, Weights
 from figureground.models._sam import WEIGHTS, Sam, family, probability
-from figureground.models._transformers import fetch, require
 from figureground.prompts import Prompt
 from figureground.settings import Settings
-from figureground.steer import refuse_contradictions
 from figureground.types import Rgb, SaliencyMap
 
 SHORT = {

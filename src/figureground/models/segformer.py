@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from figureground.errors import WeightsError
-from figureground.models import Card, Model, Weights, _hub
-from figureground.models._checkpoint import Architecture, Processor
+from figureground.inference import hub
+from figureground.inference.cache import kept_or_made
+from figureground.inference.resize import enlarge_labels, to_size
+from figureground.inference.session import LARGE, Session, choose, session
+from figureground.models import Card, Model, Weights
+from figureground.models._checkpoint import Architecture, Processor, require_segformer
 from figureground.models._labels import stuff_flags
-from figureground.models._resize import enlarge_labels, to_size
-from figureground.models._runtime import LARGE, Session, choose, session
-from figureground.models._store import kept_or_made
 from figureground.settings import Settings
 from figureground.types import LabelMap, Rgb
 
@@ -91,15 +92,15 @@ def pull(settings: Settings, weights: str = DEFAULT) -> Path:
     return kept
 
 
-def _fetch(weights: str, settings: Settings) -> _hub.Checkpoint:
-    checkpoint = _hub.fetch(SHORT.get(weights, weights), settings)
+def _fetch(weights: str, settings: Settings) -> hub.Checkpoint:
+    checkpoint = hub.fetch(SHORT.get(weights, weights), settings, require_segformer)
     if checkpoint.fetched:
         told = "the weights of %s are under this licence: %s"
         logging.getLogger("figureground").warning(told, checkpoint.name, checkpoint.licence)
     return checkpoint
 
 
-def _graph(checkpoint: _hub.Checkpoint, shape: Architecture, processor: Processor, settings: Settings) -> Path | bytes:
+def _graph(checkpoint: hub.Checkpoint, shape: Architecture, processor: Processor, settings: Settings) -> Path | bytes:
     """Where the converted network is kept, or the network itself where it could not be kept."""
     whole = choose(settings, RUNTIMES).runtime == "onnxruntime"
     made_from = [_WRITER, whole, checkpoint.sha256, asdict(shape), asdict(processor)]
@@ -108,10 +109,10 @@ def _graph(checkpoint: _hub.Checkpoint, shape: Architecture, processor: Processo
     def convert() -> bytes:
         from tqdm import tqdm
 
+        from figureground.inference.tensors import read
         from figureground.models._segformer_onnx import write
-        from figureground.models._tensors import read
 
-        tensors = read(_hub.checked(checkpoint))
+        tensors = read(hub.checked(checkpoint))
         with tqdm(total=len(tensors), desc=f"converting {checkpoint.name}", unit="tensor", disable=None) as bar:
             graph = write(shape, processor, tensors, whole=whole, threads=settings.threads, read=bar.update)
             bar.update(bar.total - bar.n)  # what no inference needs

@@ -8,10 +8,10 @@ of the data stand in the card below.
 from importlib.resources import files
 from typing import Annotated, Literal
 
+from figureground.masks.interactive import steer
 from figureground.models import Card, Model
 from figureground.prompts import Prompt
 from figureground.settings import Settings
-from figureground.steer import steer
 from figureground.types import Rgb, SaliencyMap
 
 CARD = Card(
@@ -35,8 +35,8 @@ Quality = Annotated[
 
 def load(settings: Settings, *, quality: Quality = "balanced") -> Model:
     """The network of the package as a model; raises WeightsError where the package is damaged, UnknownName."""
+    from figureground.inference.session import session
     from figureground.models._looks import looking, sides
-    from figureground.models._runtime import session
 
     looks = looking(quality)
     run = session(files("figureground").joinpath("assets/small.onnx").read_bytes(), settings)

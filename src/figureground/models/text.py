@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import WeightsError
+from figureground.inference.preprocess import Tones, side, unusable
+from figureground.inference.torch_loader import Checkpoint, Family, fetch, require
+from figureground.inference.torch_loader import load as load_network
+from figureground.masks.propagation import sigmoid
 from figureground.models import Card, Model, Weights
 from figureground.models._phrases import tidy, tokenizer, tokens
-from figureground.models._pictures import Tones, side, unusable
-from figureground.models._transformers import Checkpoint, Family, fetch, require
-from figureground.models._transformers import load as load_network
 from figureground.prompts import Prompt
 from figureground.settings import Settings
-from figureground.spread import sigmoid
 from figureground.types import Rgb, SaliencyMap
 
 Floats = NDArray[np.float32]

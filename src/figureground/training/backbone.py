@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor
 
-from figureground.models import _hub, segformer
+from figureground.inference import hub
+from figureground.inference.session import session
+from figureground.models import segformer
 from figureground.models._checkpoint import Architecture, Processor
-from figureground.models._runtime import session
 from figureground.settings import Settings
 from figureground.training.bases import checked
 from figureground.training.export import HALVED
@@ -31,7 +32,7 @@ class Backbone:
     def __init__(self, weights: str, settings: Settings) -> None:
         checkpoint = segformer._fetch(weights, settings)
         self.name, self.licence = checkpoint.name, checkpoint.licence
-        self.permissive = checkpoint.licence in _hub.PERMISSIVE
+        self.permissive = checkpoint.licence in hub.PERMISSIVE
         shape, processor = Architecture.of(checkpoint.config), Processor.of(checkpoint.preprocessor)
         self.size = processor.height
         self.stages = _stages(checkpoint, shape, replace(processor, width=processor.height), settings)
@@ -65,12 +66,12 @@ class Backbone:
         return checked(_with_head(self.stages, head, self.sides, self.size), said, self.size)
 
 
-def _stages(checkpoint: _hub.Checkpoint, shape: Architecture, processor: Processor, settings: Settings) -> onnx.ModelProto:
+def _stages(checkpoint: hub.Checkpoint, shape: Architecture, processor: Processor, settings: Settings) -> onnx.ModelProto:
     """The encoder alone: (1, 3, S, S) in [0, 1] → `stage0` and so on, (h · w, channels) each."""
+    from figureground.inference.tensors import read
     from figureground.models._segformer_onnx import write
-    from figureground.models._tensors import read
 
-    tensors = read(_hub.checked(checkpoint))
+    tensors = read(hub.checked(checkpoint))
     model = onnx.load_model_from_string(write(shape, processor, tensors, threads=settings.threads))
     wanted = {f"stage{i}" for i in range(len(shape.channels))}
     kept = []

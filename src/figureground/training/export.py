@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from figureground.errors import WeightsError
-from figureground.models._runtime import session
+from figureground.inference.session import session
 from figureground.training.weights import load, read_recipe
 
 BEFORE, AFTER = 1e-4, 3e-3

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import UnknownName, UnknownOption, UsageError
-from figureground.ground import standing
 from figureground.io.color_modes import by_strips
-from figureground.parts import Parts, Shape
-from figureground.prominence import belongings, prominence
+from figureground.masks.components import Parts, Shape
+from figureground.masks.ground_plane import standing
+from figureground.masks.instance_ranking import belongings, prominence
 from figureground.types import DepthMap, InstanceMap, LabelMap, Mask, SaliencyMap
 
 Flags = NDArray[np.bool_]

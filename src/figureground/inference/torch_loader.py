@@ -1,7 +1,7 @@
 """Whole checkpoints for torch: fetched, checked and loaded through transformers, for the model files that need them.
 
 A model file describes what it reads in a `Family`, calls `fetch` for the files, which needs no torch, and `load` for the
-network. All that _hub.py promises holds here too: what is kept is taken without asking the network, weights are checked
+network. All that hub.py promises holds here too: what is kept is taken without asking the network, weights are checked
 by their hash each time, licences are looked at before weights are fetched and said once. Only safetensors are read:
 torch's .bin files can run code. To read another small file: a name in `_files`.
 """
@@ -18,11 +18,11 @@ from typing import Any
 
 from figureground._machine import cores
 from figureground.errors import MissingExtra, UsageError, WeightsError
-from figureground.models import _hub
-from figureground.models._asking import MAIN, asking, head, pull_requests, reach
-from figureground.models._checkpoint import Json
-from figureground.models._store import keep
+from figureground.inference import hub
+from figureground.inference.cache import keep
+from figureground.inference.hub_requests import MAIN, asking, head, pull_requests, reach
 from figureground.settings import Settings
+from figureground.types import Json
 
 SAFE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
@@ -155,16 +155,16 @@ Locate = Callable[[str], Path | None]
 
 def _small(name: str, locate: Locate, settings: Settings, family: Family) -> tuple[Json, Json, str]:
     """The small files, read and checked: config, preprocessor, and the licence, which is looked at before any weights."""
-    config = _hub.read_json(name, _hub.CONFIG, locate(_hub.CONFIG), family.model)
+    config = hub.read_json(name, hub.CONFIG, locate(hub.CONFIG), family.model)
     if (kind := config.get("model_type")) not in family.kinds:
         raise WeightsError(
             f"wanted a checkpoint of model '{family.model}' (model_type {' or '.join(family.kinds)}), but the config.json of"
             f" '{name}' says model_type {kind!r}; name another one with --weights"
         )
     file = next((file for file in PROCESSORS if locate(file)), PROCESSORS[0])
-    preprocessor = _hub.read_json(name, file, locate(file), family.model)
+    preprocessor = hub.read_json(name, file, locate(file), family.model)
     inner = preprocessor.get("image_processor", preprocessor)
-    licence = _hub.licence_of(name, locate(_hub.CARD), settings)
+    licence = hub.licence_of(name, locate(hub.CARD), settings)
     tokenizer = [file for file in TOKENIZERS if locate(file)] if family.tokenizer else list(_VOCABULARY)
     if not set(tokenizer) & set(_VOCABULARY):
         raise WeightsError(f"'{name}' has no tokenizer ({', '.join(_VOCABULARY)}); name another one with --weights")
@@ -194,7 +194,7 @@ def _weights(name: str, locate: Locate) -> list[Path] | None:
 
 def _shards(name: str, index: Path | None) -> list[str]:
     """The files that an index lists."""
-    listed = _hub.read_json(name, INDEX, index).get("weight_map")
+    listed = hub.read_json(name, INDEX, index).get("weight_map")
     files = sorted({str(file) for file in listed.values()}) if isinstance(listed, dict) else []
     if not files or not all(_SHARD.fullmatch(file) for file in files):
         raise WeightsError(f"{INDEX} of '{name}' lists no weights; fetch it again", code="model_corrupt")
@@ -224,12 +224,12 @@ def _kept(name: str, settings: Settings, family: Family) -> Checkpoint | None:
             path = try_to_load_from_cache(name, file, revision=revision)
             return Path(path) if isinstance(path, str) else None
 
-        wanted = [(_hub.CONFIG,), PROCESSORS, *([_VOCABULARY] if family.tokenizer else [])]
+        wanted = [(hub.CONFIG,), PROCESSORS, *([_VOCABULARY] if family.tokenizer else [])]
         paths = _weights(name, locate)
         if paths and all(any(locate(file) for file in files) for files in wanted):
             small = _small(name, locate, settings, family)
             for path in paths:
-                _hub.sound(path, _hub.promised(path, _record(name, settings)))
+                hub.sound(path, hub.promised(path, _record(name, settings)))
             return Checkpoint(name, paths[0].parent, *small, fetched=False)
     return None
 
@@ -238,7 +238,7 @@ def _downloaded(name: str, settings: Settings, family: Family) -> Checkpoint:
     """The checkpoint from the hub, the weights last: where they are kept, all else is."""
     digests: dict[str, str] = {}
     with asking(name, family.model):
-        reach(name, _hub.CONFIG, _hub.PATIENCE)
+        reach(name, hub.CONFIG, hub.PATIENCE)
         small = _small(name, _at(name, MAIN, digests), settings, family)
         revision, weights = _place(name)
         locate = _at(name, revision, digests)
@@ -250,7 +250,7 @@ def _downloaded(name: str, settings: Settings, family: Family) -> Checkpoint:
         raise _no_weights(name)
     keep(_record(name, settings), json.dumps(digests).encode())
     for path in paths:
-        _hub.sound_or_gone(path, digests[path.name])
+        hub.sound_or_gone(path, digests[path.name])
     return Checkpoint(name, paths[0].parent, *small, fetched=True)
 
 

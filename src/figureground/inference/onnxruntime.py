@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from figureground._machine import processor
 from figureground.errors import UsageError
-from figureground.models._runtime import Choice, Session
-from figureground.models._store import kept_or_made
+from figureground.inference.cache import kept_or_made
+from figureground.inference.session import Choice, Session
 
 _PROVIDER_OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # TF32 rounds to 10 bits what is said to be fp32
 _QUANTISER = "2"  # to be raised with every change of `_quantised`: kept networks are then made anew

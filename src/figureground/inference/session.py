@@ -19,7 +19,7 @@ from figureground.settings import Settings
 
 __all__ = ["LARGE", "QUICK", "RUNTIMES", "Choice", "Session", "choose", "devices", "session"]
 
-RUNTIMES = {"onnxruntime": "figureground.models._onnxruntime", "openvino": "figureground.models._openvino"}
+RUNTIMES = {"onnxruntime": "figureground.inference.onnxruntime", "openvino": "figureground.inference.openvino"}
 QUICK = ("onnxruntime", "openvino")
 """The order in which `auto` tries them for a small network: what starts sooner."""
 LARGE = ("openvino", "onnxruntime")

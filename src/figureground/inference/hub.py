@@ -1,7 +1,7 @@
 """Checkpoints from the hub or a local folder: where their files lie, their hashes, their licence, and what can go wrong.
 
 Everything that is kept is taken without asking the network; HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE are honoured, since
-huggingface_hub does the fetching. `fetch` is for SegFormer; _transformers.py fetches for torch with the same parts. To admit
+huggingface_hub does the fetching. `fetch` is for SegFormer; torch_loader.py fetches for torch with the same parts. To admit
 another place where weights may lie: a line in `_places`; to name the licence of a publisher whose cards do not say it: a row
 in `_LICENCES`.
 """
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from figureground.errors import WeightsError
-from figureground.models._asking import HASH, MAIN, asking, head, pull_requests, reach
-from figureground.models._checkpoint import Json, require_segformer
-from figureground.models._store import keep, sha256
+from figureground.inference.cache import keep, sha256
+from figureground.inference.hub_requests import HASH, MAIN, asking, head, pull_requests, reach
 from figureground.settings import Settings
+from figureground.types import Json
 
 SAFE, BIN = "model.safetensors", "pytorch_model.bin"
 CONFIG, PROCESSOR, CARD = "config.json", "preprocessor_config.json", "README.md"
@@ -34,6 +34,8 @@ _LICENCES = [
 PERMISSIVE = {"apache-2.0", "mit", "bsd", "bsd-2-clause", "bsd-3-clause", "isc", "unlicense", "cc-by-4.0", "cc0-1.0"}
 """Licences, by the hub's names, under which weights may be used commercially."""
 UNKNOWN = "unknown: see the model's card"
+Validate = Callable[[Json], None]
+"""Of a checkpoint's config.json: raises WeightsError where it is of another network."""
 PATIENCE = 8.0  # seconds that the hub has for its first word
 
 
@@ -52,18 +54,20 @@ class Checkpoint:
     """Whether the weights came over the network just now."""
 
 
-def fetch(name: str, settings: Settings) -> Checkpoint:
+def fetch(name: str, settings: Settings, validate: Validate) -> Checkpoint:
     """The checkpoint of a local folder or a hub id, fetched unless it is kept.
+
+    validate : raises WeightsError for a config.json of another network.
 
     Raises WeightsError where there is none, it is no SegFormer, a file is damaged, the hub does not deliver, or
     `settings.licences` does not allow it; licences are looked at before weights are fetched.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _read(name, lambda file: folder / file, settings, lambda: _local_weights(folder))
+        return _read(name, lambda file: folder / file, settings, lambda: _local_weights(folder), validate)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise WeightsError(f"wanted a folder with a SegFormer checkpoint or a hub id such as nvidia/NAME, but got '{name}'")
-    return _kept(name, settings) or _downloaded(name, settings)
+    return _kept(name, settings, validate) or _downloaded(name, settings, validate)
 
 
 def checked(checkpoint: Checkpoint) -> Path:
@@ -93,10 +97,12 @@ def sound_or_gone(path: Path, digest: str) -> Path:
         raise
 
 
-def _read(name: str, locate: Callable[[str], Path | None], settings: Settings, weights: Callable[[], Any]) -> Checkpoint:
+def _read(
+    name: str, locate: Callable[[str], Path | None], settings: Settings, weights: Callable[[], Any], validate: Validate
+) -> Checkpoint:
     """A checkpoint whose small files `locate` finds; `weights` is asked last, for path, hash, and whether it was fetched."""
     config = read_json(name, CONFIG, locate(CONFIG))
-    require_segformer(config)
+    validate(config)
     preprocessor = read_json(name, PROCESSOR, locate(PROCESSOR))
     licence = licence_of(name, locate(CARD), settings)
     path, digest, fetched = weights()
@@ -157,7 +163,7 @@ def _record(name: str, settings: Settings) -> Path:
     return settings.cache / "segformer" / f"{name.replace('/', '--')}.json"
 
 
-def _kept(name: str, settings: Settings) -> Checkpoint | None:
+def _kept(name: str, settings: Settings, validate: Validate) -> Checkpoint | None:
     """The checkpoint if all of its files are kept already: no network is touched then."""
     from huggingface_hub import constants, try_to_load_from_cache
 
@@ -171,7 +177,7 @@ def _kept(name: str, settings: Settings) -> Checkpoint | None:
     found = next((path for file, ref in places if (path := locate(file, ref))), None)
     if found is None or locate(CONFIG) is None or locate(PROCESSOR) is None:
         return None
-    return _read(name, locate, settings, lambda: (found, promised(found, _record(name, settings)), False))
+    return _read(name, locate, settings, lambda: (found, promised(found, _record(name, settings)), False), validate)
 
 
 def promised(path: Path, record: Path) -> str:
@@ -183,7 +189,7 @@ def promised(path: Path, record: Path) -> str:
     return sha256(path)
 
 
-def _downloaded(name: str, settings: Settings) -> Checkpoint:
+def _downloaded(name: str, settings: Settings, validate: Validate) -> Checkpoint:
     from huggingface_hub import hf_hub_download
 
     def locate(file: str) -> Path | None:  # asked first: huggingface_hub would try a failing download again for a while
@@ -197,7 +203,7 @@ def _downloaded(name: str, settings: Settings) -> Checkpoint:
 
     with asking(name, "segformer"):
         reach(name, CONFIG, PATIENCE)
-        made = _read(name, locate, settings, weights)
+        made = _read(name, locate, settings, weights, validate)
     sound_or_gone(made.weights, made.sha256)
     return made
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import UsageError
+from figureground.masks.propagation import Floats, Pixels, Shape, colour_odds, distance, logit, sigmoid, walked
 from figureground.prompts import Places
-from figureground.spread import Floats, Pixels, Shape, colour_odds, distance, logit, sigmoid, walked
 from figureground.types import Mask, Rgb
 
 Spots = tuple[tuple[float, float], ...]

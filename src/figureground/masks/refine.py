@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import UnknownOption
-from figureground.parts import Flags, Numbers, Parts, Shape, Slices
+from figureground.masks.components import Flags, Numbers, Parts, Shape, Slices
 from figureground.types import Mask, Rgb
 
 Floats = NDArray[np.floating]

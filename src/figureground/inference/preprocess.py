@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import WeightsError
-from figureground.models._checkpoint import Json
-from figureground.models._resize import to_size
-from figureground.types import Rgb
+from figureground.inference.resize import to_size
+from figureground.types import Json, Rgb
 
 Floats = NDArray[np.float32]
 Three = tuple[float, float, float]

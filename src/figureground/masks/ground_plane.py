@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.parts import Parts, Shape
+from figureground.masks.components import Parts, Shape
 
 Floats = NDArray[np.float32]
 

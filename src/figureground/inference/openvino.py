@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import UsageError
-from figureground.models._runtime import Choice, Session
+from figureground.inference.session import Choice, Session
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 _CONVERTER = "openvino.tools.ovc"

@@ -1,0 +1,1 @@
+"""Colors of cut-outs, and pictures that show what was found."""
