@@ -22,8 +22,8 @@ from PIL import Image, ImageDraw
 
 from common import report
 from figureground import Method, Separator
-from figureground.dataset import Pair, pairs
-from figureground.evaluate import evaluate
+from figureground.evaluation.dataset import Pair, pairs
+from figureground.evaluation.evaluate import evaluate
 from figureground.settings import Settings
 from figureground.training.adapt import adapt, chosen, held_back, ious, taught
 from figureground.training.bases import Own

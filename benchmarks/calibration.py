@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from common import Row, report
-from figureground.dataset import pairs
+from figureground.evaluation.dataset import pairs
 from figureground.inference.session import session
-from figureground.metrics import Counts, Reliability
+from figureground.evaluation.metrics import Counts, Reliability
 from figureground.models import _looks
 from figureground.settings import Settings
 from figureground.training.calibrate import fit

@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 
 from common import report
-from figureground.dataset import pairs
+from figureground.evaluation.dataset import pairs
 from figureground.masks.interactive import steer
-from figureground.metrics import Counts
+from figureground.evaluation.metrics import Counts
 from figureground.models import load
 from figureground.prompts import Places
 from figureground.settings import Settings

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from common import Row, report
-from figureground.dataset import pairs
+from figureground.evaluation.dataset import pairs
 from figureground.inference.session import session
-from figureground.metrics import Counts, Reliability, boundary_iou, max_f, mean_absolute_error, precision_recall
+from figureground.evaluation.metrics import Counts, Reliability, boundary_iou, max_f, mean_absolute_error, precision_recall
 from figureground.models import _looks
 from figureground.models._looks import LOOKS, Run, Sides
 from figureground.settings import Settings

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.random import Generator
 
 from common import Row, report
-from figureground.dataset import pairs
+from figureground.evaluation.dataset import pairs
 from figureground.masks.instance_ranking import FACTORS, prominence
 from figureground.models._panoptic import sharpness
 from figureground.types import Instance, InstanceMap

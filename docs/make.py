@@ -16,7 +16,7 @@ from figureground import Method, Picture, Separation, Separator
 from figureground.cli import main as command_line
 from figureground.compositing.visualization import class_colour
 from figureground.masks.rules import RULES
-from figureground.metrics import Counts
+from figureground.evaluation.metrics import Counts
 from figureground.models._labels import ade20k
 from figureground.types import LabelMap
 

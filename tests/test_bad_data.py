@@ -157,7 +157,7 @@ def test_masks_that_can_only_be_meant_one_way_are_read(run, name, kind):
 
 @pytest.mark.parametrize("kind", READ)
 def test_they_are_read_as_what_they_are(run, tmp_path, kind):
-    from figureground.dataset import pairs
+    from figureground.evaluation.dataset import pairs
 
     run("split", READ[kind])
     for n, each in enumerate(pairs([tmp_path / "set"])):

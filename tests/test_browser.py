@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from figureground.dataset import pairs
-from figureground.evaluate import evaluate
-from figureground.report import Evaluated, page
+from figureground.evaluation.dataset import pairs
+from figureground.evaluation.evaluate import evaluate
+from figureground.evaluation.report import Evaluated, page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; see tests/requirements.txt")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from figureground.dataset import Pair, pairs
+from figureground.evaluation.dataset import Pair, pairs
 from figureground.errors import BadData
 
 MASK = np.array([[0, 255, 255], [0, 128, 0]], np.uint8)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from figureground.dataset import Pair
+from figureground.evaluation.dataset import Pair
 from figureground.errors import BadData
-from figureground.evaluate import evaluate
-from figureground.metrics import Counts
+from figureground.evaluation.evaluate import evaluate
+from figureground.evaluation.metrics import Counts
 
 
 def png(array):
@@ -107,7 +107,7 @@ def test_as_csv():
 
 
 def test_without_scipy_there_is_no_weighted_f(monkeypatch):
-    monkeypatch.setattr("figureground.evaluate.find_spec", lambda name: None)
+    monkeypatch.setattr("figureground.evaluation.evaluate.find_spec", lambda name: None)
     result = evaluate(red, [SMALL, LARGE])
     assert "weighted_f" not in result.mean
     assert result.mean["s_measure"] == pytest.approx(1)

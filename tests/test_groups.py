@@ -7,7 +7,7 @@ from PIL import Image
 
 from commandline import command
 from figureground.errors import BadData
-from figureground.groups import read_categories, size, thinness
+from figureground.evaluation.groups import read_categories, size, thinness
 
 
 def mask(height=100, width=200, *boxes):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from drawn import case
-from figureground.metrics import (
+from figureground.evaluation.metrics import (
     BINS,
     FIGURES,
     Counts,

@@ -8,10 +8,10 @@ from PIL import Image
 
 from commandline import command
 from drawn import archive
-from figureground.dataset import Pair
+from figureground.evaluation.dataset import Pair
 from figureground.errors import UnknownName, WriteFailed
-from figureground.evaluate import evaluate
-from figureground.training.plot import COLOURS, MARGIN, SQUARE, plot_result
+from figureground.evaluation.evaluate import evaluate
+from figureground.evaluation.plots import COLOURS, MARGIN, SQUARE, plot_result
 
 
 def png(array):

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from figureground.dataset import Pair, pairs
-from figureground.evaluate import Result, Row, evaluate
-from figureground.metrics import Reliability
-from figureground.report import COLOURS, SIDE, Evaluated, page
+from figureground.evaluation.dataset import Pair, pairs
+from figureground.evaluation.evaluate import Result, Row, evaluate
+from figureground.evaluation.metrics import Reliability
+from figureground.evaluation.report import COLOURS, SIDE, Evaluated, page
 
 
 @pytest.fixture(scope="module")

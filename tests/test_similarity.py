@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from drawn import case
 from figureground.errors import MissingExtra
-from figureground.similarity import e_measure, s_measure, weighted_f
+from figureground.evaluation.sod_metrics import e_measure, s_measure, weighted_f
 
 SQUARE = np.zeros((20, 30), bool)
 SQUARE[5:15, 10:22] = True

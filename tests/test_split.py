@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from figureground.dataset import Pair, pairs
+from figureground.evaluation.dataset import Pair, pairs
 from figureground.errors import BadData, UsageError
-from figureground.split import BITS, lines, near_duplicates, perceptual_hash, split
+from figureground.evaluation.split import BITS, lines, near_duplicates, perceptual_hash, split
 
 
 def png(image):

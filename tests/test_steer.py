@@ -12,7 +12,7 @@ from PIL import Image
 from figureground.errors import UsageError
 from figureground.masks.interactive import steer
 from figureground.masks.propagation import distance, walked
-from figureground.metrics import Counts
+from figureground.evaluation.metrics import Counts
 from figureground.models import load
 from figureground.prompts import Places
 from figureground.settings import Settings

@@ -13,7 +13,7 @@ import numpy as np
 from figureground.errors import FigureGroundError
 from figureground.io.picture import Picture
 from figureground.io.storage import open_source, place
-from figureground.report import framed, small_image
+from figureground.evaluation.report import framed, small_image
 from figureground.settings import Settings
 from figureground.standing import Row, rows, summary
 from figureground.types import Image8

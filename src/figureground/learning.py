@@ -48,13 +48,13 @@ def evaluate(
     Figures are given of all pictures and by size and thinness of the subject. --csv and --plot are of the method itself; the
     options of models, rules and refiners too.
     """
-    from figureground.dataset import pairs, tell_one_class
-    from figureground.evaluate import evaluate as measure
-    from figureground.groups import read_categories
+    from figureground.evaluation.dataset import pairs, tell_one_class
+    from figureground.evaluation.evaluate import evaluate as measure
+    from figureground.evaluation.groups import read_categories
     from figureground.io.encode import encoder, write
     from figureground.pipeline import Separator
-    from figureground.report import Evaluated, page
-    from figureground.training.plot import plot_result
+    from figureground.evaluation.report import Evaluated, page
+    from figureground.evaluation.plots import plot_result
 
     if plot is not None:
         encoder(plot.suffix)  # an unknown format is told before the work, not after it
@@ -99,10 +99,10 @@ def split(data: tuple[str, ...], out: Path, overwrite: bool, as_json: bool, **sh
 
     The lists are data themselves: figureground train lists/train.txt --val lists/val.txt …
     """
-    from figureground.dataset import pairs
+    from figureground.evaluation.dataset import pairs
     from figureground.io.encode import make_folder, refuse_existing, write
-    from figureground.split import lines
-    from figureground.split import split as deal
+    from figureground.evaluation.split import lines
+    from figureground.evaluation.split import split as deal
 
     made = deal(pairs(data), **shares)
     files = {part: out / f"{part}.txt" for part in made.parts}
@@ -147,7 +147,7 @@ def train(
     DATA=SHARE gives a source its share of the samples: portraits.zip=0.15 makes them 15 % of each epoch, however many they
     are. A run that was stopped continues when the same command is given again.
     """
-    from figureground.dataset import pairs
+    from figureground.evaluation.dataset import pairs
 
     training = _part("figureground.training.loop", "training", "train")
     feed = _part("figureground.training.feed", "training", "train")
@@ -205,7 +205,7 @@ def adapt(data: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> No
     Its encoder stays as it is and a linear head is trained on 5 pictures or more. Pictures held back decide whether the
     result is any better; where it is not, the network is written as it was.
     """
-    from figureground.dataset import labelled
+    from figureground.evaluation.dataset import labelled
 
     adapting = _part("figureground.training.adapt", "adapting", "train")
     settings = settings_from(options)

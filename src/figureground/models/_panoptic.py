@@ -1,6 +1,6 @@
 """From the masks and class scores of a mask-classifying network to an `InstanceMap`, without full-size stacks of masks.
 
-What decides happens at the network's own size; only the number of the winning mask is enlarged, by inference/resize.py. The steps
+What decides happens at the network's own size; only the number of the winning mask is enlarged, by resize.py. The steps
 and thresholds are those of transformers' `post_process_panoptic_segmentation`, against which tests/test_panoptic.py holds
 them, with one exception: a pixel that no mask claims belongs to no object, in every architecture, as in Mask2Former's own
 code; transformers gives it to the least unlikely one. To read another architecture: a `Reading` in panoptic.py, and a field

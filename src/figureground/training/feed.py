@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from figureground.dataset import Pair
+from figureground.evaluation.dataset import Pair
 from figureground.errors import UsageError
 from figureground.training.augment import Sample, sample
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from figureground.dataset import Pair, Shows, shows, tell_one_class
+from figureground.evaluation.dataset import Pair, Shows, shows, tell_one_class
 from figureground.errors import UsageError
 from figureground.models._looks import fitted
 from figureground.training.augment import Sample, sample

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import MissingExtra
-from figureground.metrics import levels
+from figureground.evaluation.metrics import levels
 
 Floats = NDArray[np.float64]
 Masks = NDArray[np.floating]

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.dataset import Pair, Shows, shows, tell_one_class
+from figureground.evaluation.dataset import Pair, Shows, shows, tell_one_class
 from figureground.errors import BadData, UsageError
 from figureground.types import Rgb
 

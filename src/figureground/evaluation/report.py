@@ -10,10 +10,10 @@ from html import escape
 
 import numpy as np
 
-from figureground.bootstrap import LEVEL, difference_interval, mean_interval, paired_p
-from figureground.dataset import Pair
-from figureground.evaluate import Result
-from figureground.metrics import f_beta
+from figureground.evaluation.statistics import LEVEL, difference_interval, mean_interval, paired_p
+from figureground.evaluation.dataset import Pair
+from figureground.evaluation.evaluate import Result
+from figureground.evaluation.metrics import f_beta
 from figureground.types import Image8, Mask, Rgb
 
 COLOURS = (

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from figureground.bootstrap import LEVEL, Interval, interval, mean_interval
-from figureground.dataset import Pair, Shows, shows
+from figureground.evaluation.statistics import LEVEL, Interval, interval, mean_interval
+from figureground.evaluation.dataset import Pair, Shows, shows
 from figureground.errors import BadData
-from figureground.groups import GROUPINGS
-from figureground.metrics import (
+from figureground.evaluation.groups import GROUPINGS
+from figureground.evaluation.metrics import (
     FIGURES,
     Counts,
     Floats,
@@ -27,7 +27,7 @@ from figureground.metrics import (
     mean_absolute_error,
     precision_recall,
 )
-from figureground.similarity import e_measure, s_measure, weighted_f
+from figureground.evaluation.sod_metrics import e_measure, s_measure, weighted_f
 from figureground.types import Mask, Rgb
 
 

@@ -1,0 +1,1 @@
+"""Labeled pictures, how good a method is on them, and a page that shows it."""
