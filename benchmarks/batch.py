@@ -21,9 +21,9 @@ import numpy as np
 
 from batched import COMMAND, FINISHED, asked, begun, count, drawn, resident, workers_of
 from common import Row, arguments, process, report, spread
-from figureground.inputs import Reading, items
+from figureground.batch.inputs import Reading, items
+from figureground.batch.ledger import NAME, Ledger, Order, Outcome
 from figureground.io.storage import place
-from figureground.ledger import NAME, Ledger, Order, Outcome
 from kills import kills
 
 Options = argparse.Namespace

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from figureground.ledger import NAME
+from figureground.batch.ledger import NAME
 
 COMMAND = [sys.executable, "-m", "figureground", "batch"]
 FINISHED = "SELECT finished FROM pictures WHERE state IN ('done', 'failed') ORDER BY finished"

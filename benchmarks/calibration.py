@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from common import Row, report
 from figureground.evaluation.dataset import pairs
-from figureground.inference.session import session
 from figureground.evaluation.metrics import Counts, Reliability
+from figureground.inference.session import session
 from figureground.models import _looks
 from figureground.settings import Settings
 from figureground.training.calibrate import fit

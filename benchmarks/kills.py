@@ -16,7 +16,7 @@ from PIL import Image
 
 from batched import COMMAND, begun, count, drawn, resident, workers_of
 from common import Row, process
-from figureground.ledger import NAME
+from figureground.batch.ledger import NAME
 
 
 class Watch(threading.Thread):

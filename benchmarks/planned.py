@@ -17,7 +17,7 @@ from pathlib import Path
 from batched import COMMAND
 from common import TWO_MEGAPIXELS, Ended, arguments, photograph, process, report, spread
 from figureground._machine import cores
-from figureground.ledger import NAME
+from figureground.batch.ledger import NAME
 from fleet import HOUR, Fleet, from_ledger, simulate
 
 

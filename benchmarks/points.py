@@ -18,8 +18,8 @@ import numpy as np
 
 from common import report
 from figureground.evaluation.dataset import pairs
-from figureground.masks.interactive import steer
 from figureground.evaluation.metrics import Counts
+from figureground.masks.interactive import steer
 from figureground.models import load
 from figureground.prompts import Places
 from figureground.settings import Settings

@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from common import Row, report
 from figureground.evaluation.dataset import pairs
-from figureground.inference.session import session
 from figureground.evaluation.metrics import Counts, Reliability, boundary_iou, max_f, mean_absolute_error, precision_recall
+from figureground.inference.session import session
 from figureground.models import _looks
 from figureground.models._looks import LOOKS, Run, Sides
 from figureground.settings import Settings

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from figureground.evaluation.dataset import Pair, pairs
+from figureground.evaluation.metrics import Counts, boundary_iou, max_f, mean_absolute_error, precision_recall
 from figureground.masks.refine import REFINERS
 from figureground.methods import find
-from figureground.evaluation.metrics import Counts, boundary_iou, max_f, mean_absolute_error, precision_recall
 from figureground.pipeline import Separator
 from figureground.types import Mask, Rgb
 

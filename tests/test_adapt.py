@@ -19,10 +19,10 @@ from hub_server import drawn as coloured
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from figureground import Method, Separator, models  # noqa: E402
-from figureground.evaluation.dataset import Pair, labelled  # noqa: E402
 from figureground.errors import BadData, OutputExists, UnknownName, UsageError, WeightsError, WriteFailed  # noqa: E402
-from figureground.inference.session import session  # noqa: E402
+from figureground.evaluation.dataset import Pair, labelled  # noqa: E402
 from figureground.evaluation.metrics import Counts  # noqa: E402
+from figureground.inference.session import session  # noqa: E402
 from figureground.models import adapted  # noqa: E402
 from figureground.settings import Settings  # noqa: E402
 from figureground.training import adapt as adapting  # noqa: E402

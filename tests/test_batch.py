@@ -20,10 +20,10 @@ from PIL import Image
 
 from commandline import command
 from drawn import pair
-from figureground.engines import Stop, Work, local
+from figureground.batch.engines import Stop, Work, local
+from figureground.batch.ledger import Task
 from figureground.io.encode import PART
 from figureground.jobs import Product
-from figureground.ledger import Task
 from figureground.methods import find
 from figureground.settings import Settings
 

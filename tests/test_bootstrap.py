@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from figureground.evaluation.statistics import difference_interval, interval, mean_interval, paired_p
 from figureground.evaluation.metrics import max_f
+from figureground.evaluation.statistics import difference_interval, interval, mean_interval, paired_p
 
 
 @pytest.mark.parametrize(("n", "a", "b"), [(20, 5, 2), (60, 8, 1.2), (60, 2, 2)])

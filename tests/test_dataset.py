@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from figureground.evaluation.dataset import Pair, pairs
 from figureground.errors import BadData
+from figureground.evaluation.dataset import Pair, pairs
 
 MASK = np.array([[0, 255, 255], [0, 128, 0]], np.uint8)
 RGB = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)

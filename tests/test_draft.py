@@ -11,8 +11,8 @@ from PIL import Image
 from commandline import command
 from figureground import Picture, Separator
 from figureground.errors import UsageError
-from figureground.io.decode import DRAFT
 from figureground.evaluation.metrics import Counts
+from figureground.io.decode import DRAFT
 from figureground.pipeline import _as_large
 from figureground.prompts import Prompt
 from figureground.separation import VIEWS

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from figureground.evaluation.dataset import Pair
 from figureground.errors import BadData
+from figureground.evaluation.dataset import Pair
 from figureground.evaluation.evaluate import evaluate
 from figureground.evaluation.metrics import Counts
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from figureground.batch.inputs import Item, Reading, items
 from figureground.errors import FigureGroundError, UnreadablePicture, UsageError
-from figureground.inputs import Item, Reading, items
 from figureground.io.storage import key, open_source
 from figureground.settings import Settings
 

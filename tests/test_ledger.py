@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from figureground.batch.inputs import Item
+from figureground.batch.ledger import Ledger, Order, Outcome
+from figureground.batch.status import summary
 from figureground.errors import CannotGoOn
-from figureground.inputs import Item
 from figureground.io.storage import Folder, key
-from figureground.ledger import Ledger, Order, Outcome
-from figureground.standing import summary
 
 ORDER = Order("f1", (".cutout.png",))
 

@@ -9,8 +9,8 @@ import pytest
 
 from commandline import command
 from drawn import pair
+from figureground.batch.inputs import Reading, items
 from figureground.errors import MissingExtra, UsageError, WriteFailed
-from figureground.inputs import Reading, items
 from figureground.io.storage import Bucket, filesystem, open_source
 from figureground.settings import Settings
 

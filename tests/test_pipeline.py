@@ -12,8 +12,8 @@ from PIL import Image
 import figureground
 from figureground import Separator, Settings, separate
 from figureground.errors import UnreadablePicture, WeightsError
-from figureground.inference import session as session_module
 from figureground.evaluation.metrics import Counts, mean_absolute_error
+from figureground.inference import session as session_module
 from figureground.models import small
 from figureground.prompts import Prompt, box, point
 from pictures.draw import SCENES, draw

@@ -135,9 +135,9 @@ def test_long_ledgers_keep_their_means(fleet):
 
 @pytest.fixture
 def ledger(tmp_path):
-    from figureground.inputs import Item
+    from figureground.batch.inputs import Item
+    from figureground.batch.ledger import Ledger, Order, Outcome
     from figureground.io.storage import Folder
-    from figureground.ledger import Ledger, Order, Outcome
 
     path = tmp_path / "ledger.sqlite"
     base = Ledger(path)

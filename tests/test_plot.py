@@ -8,8 +8,8 @@ from PIL import Image
 
 from commandline import command
 from drawn import archive
-from figureground.evaluation.dataset import Pair
 from figureground.errors import UnknownName, WriteFailed
+from figureground.evaluation.dataset import Pair
 from figureground.evaluation.evaluate import evaluate
 from figureground.evaluation.plots import COLOURS, MARGIN, SQUARE, plot_result
 

@@ -20,16 +20,16 @@ from PIL import Image
 
 from clusters import cluster
 from commandline import command
-from figureground.engines import Stop, Work
-from figureground.engines._actor import Actor, Gate, Home, said, table, tasks
-from figureground.engines._hand import TRIES
-from figureground.engines._worker import kept
-from figureground.engines.ray import AHEAD, _drawn, _home, _Run, _Stream
+from figureground.batch.engines import Stop, Work
+from figureground.batch.engines._actor import Actor, Gate, Home, said, table, tasks
+from figureground.batch.engines._hand import TRIES
+from figureground.batch.engines._worker import kept
+from figureground.batch.engines.ray import AHEAD, _drawn, _home, _Run, _Stream
+from figureground.batch.ledger import Outcome, Task
 from figureground.errors import CannotGoOn, WriteFailed
 from figureground.io.picture import Encoded
 from figureground.io.storage import Folder
 from figureground.jobs import Product
-from figureground.ledger import Outcome, Task
 from figureground.methods import METHODS
 from figureground.settings import Settings
 from photographs import PICTURES
@@ -314,7 +314,7 @@ def test_a_token_is_asked_for_only_where_actors_write(tmp_path):
 
 def test_pictures_are_read_up_to_a_bound(tmp_path, monkeypatch):
     """Of bytes, but a block for each actor in any case; what cannot be read is an outcome, an address is left as it is."""
-    monkeypatch.setattr("figureground.engines.ray.BYTES", 25)
+    monkeypatch.setattr("figureground.batch.engines.ray.BYTES", 25)
     (tmp_path / "a.jpg").write_bytes(b"0123456789")
     sources = [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg"), "http://a.invalid/c.jpg"]
     work = replace(WORK, rows="bytes", workers=2)
@@ -373,8 +373,8 @@ def test_a_stream_that_nobody_hears_waits_and_can_be_ended(monkeypatch):
             drawn.append(number)
             yield [(number, None)]
 
-    monkeypatch.setattr("figureground.engines.ray._dataset", lambda *given: SimpleNamespace(iter_batches=many))
-    monkeypatch.setattr("figureground.engines.ray.said", lambda block: block)
+    monkeypatch.setattr("figureground.batch.engines.ray._dataset", lambda *given: SimpleNamespace(iter_batches=many))
+    monkeypatch.setattr("figureground.batch.engines.ray.said", lambda block: block)
     stream = _Stream(WORK, None, Home("."), [], 1)
     assert stream.next() == [(0, None)]
     time.sleep(0.5)
@@ -402,10 +402,10 @@ def run(monkeypatch):
     def made(most):
         gate = SimpleNamespace(heard=SimpleNamespace(remote=lambda number: None))
         made = _Run(None, WORK, gate, Home("."), Stop())
-        monkeypatch.setattr("figureground.engines.ray._dataset", lambda *given: Dataset(given[3], most))
+        monkeypatch.setattr("figureground.batch.engines.ray._dataset", lambda *given: Dataset(given[3], most))
         return made
 
-    monkeypatch.setattr("figureground.engines.ray.said", lambda block: block)
+    monkeypatch.setattr("figureground.batch.engines.ray.said", lambda block: block)
     return made
 
 

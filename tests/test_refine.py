@@ -10,9 +10,9 @@ from PIL import Image
 from scipy import ndimage
 
 from figureground.errors import UnknownOption
+from figureground.evaluation.metrics import Counts, boundary_iou
 from figureground.masks import refine
 from figureground.masks.refine import REFINERS, clean, clean_guided, guided, none
-from figureground.evaluation.metrics import Counts, boundary_iou
 
 PICTURES = Path(__file__).parent / "pictures"
 GREYS = {".": 0.0, ":": 0.05, "-": 0.3, "+": 0.7, "o": 1.0}

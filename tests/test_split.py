@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from figureground.evaluation.dataset import Pair, pairs
 from figureground.errors import BadData, UsageError
+from figureground.evaluation.dataset import Pair, pairs
 from figureground.evaluation.split import BITS, lines, near_duplicates, perceptual_hash, split
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from figureground.errors import UsageError
+from figureground.evaluation.metrics import Counts
 from figureground.masks.interactive import steer
 from figureground.masks.propagation import distance, walked
-from figureground.evaluation.metrics import Counts
 from figureground.models import load
 from figureground.prompts import Places
 from figureground.settings import Settings

@@ -18,8 +18,8 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from figureground.evaluation.dataset import pairs  # noqa: E402
 from figureground.errors import BadData, UsageError, WeightsError  # noqa: E402
+from figureground.evaluation.dataset import pairs  # noqa: E402
 from figureground.inference.session import session  # noqa: E402
 from figureground.training import augment, loop  # noqa: E402
 from figureground.training.calibrate import BIAS, calibrate, fit  # noqa: E402

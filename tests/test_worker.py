@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from figureground.engines import Work
-from figureground.engines._worker import Worker
+from figureground.batch.engines import Work
+from figureground.batch.engines._worker import Worker
+from figureground.batch.ledger import Task
 from figureground.errors import WeightsError, WriteFailed
 from figureground.io.storage import Folder
 from figureground.jobs import Product
-from figureground.ledger import Task
 from figureground.methods import find
 from figureground.settings import Settings
 from photographs import PICTURES

@@ -51,10 +51,10 @@ def evaluate(
     from figureground.evaluation.dataset import pairs, tell_one_class
     from figureground.evaluation.evaluate import evaluate as measure
     from figureground.evaluation.groups import read_categories
+    from figureground.evaluation.plots import plot_result
+    from figureground.evaluation.report import Evaluated, page
     from figureground.io.encode import encoder, write
     from figureground.pipeline import Separator
-    from figureground.evaluation.report import Evaluated, page
-    from figureground.evaluation.plots import plot_result
 
     if plot is not None:
         encoder(plot.suffix)  # an unknown format is told before the work, not after it
@@ -100,9 +100,9 @@ def split(data: tuple[str, ...], out: Path, overwrite: bool, as_json: bool, **sh
     The lists are data themselves: figureground train lists/train.txt --val lists/val.txt …
     """
     from figureground.evaluation.dataset import pairs
-    from figureground.io.encode import make_folder, refuse_existing, write
     from figureground.evaluation.split import lines
     from figureground.evaluation.split import split as deal
+    from figureground.io.encode import make_folder, refuse_existing, write
 
     made = deal(pairs(data), **shares)
     files = {part: out / f"{part}.txt" for part in made.parts}

@@ -92,9 +92,9 @@ def batch(inputs: tuple[str, ...], out: str, status: bool, report: Path | None, 
         return _told(inputs, options["ledger"] or Path(out), Path(out), status, report, as_json)
     if not inputs:
         raise UsageError("batch wants what to work on and a folder for the outputs: figureground batch IN OUT")
-    from figureground.batch import Batch, run
-    from figureground.inputs import Reading
-    from figureground.settle import After
+    from figureground.batch.inputs import Reading
+    from figureground.batch.runner import Batch, run
+    from figureground.batch.watch import After
 
     product = product_from(options)
     reading = Reading(options.pop("column"), options.pop("follow_links"))
@@ -107,7 +107,7 @@ def batch(inputs: tuple[str, ...], out: str, status: bool, report: Path | None, 
 
 def _told(inputs: tuple[str, ...], ledger: Path, out: Path, status: bool, report: Path | None, as_json: bool) -> int:
     """How the batch stands, and the page."""
-    from figureground.standing import summary, text
+    from figureground.batch.status import summary, text
 
     if inputs:
         raise UsageError(f"--status and --report want the folder of the outputs alone, but '{inputs[0]}' came too")
@@ -115,7 +115,7 @@ def _told(inputs: tuple[str, ...], ledger: Path, out: Path, status: bool, report
     if status:
         click.echo(json.dumps(facts) if as_json else text(facts))
     if report is not None:
-        from figureground.contact import page
+        from figureground.batch.report import page
         from figureground.io.encode import write
 
         write(page(ledger, out).encode(), report)

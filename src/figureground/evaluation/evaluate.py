@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from figureground.evaluation.statistics import LEVEL, Interval, interval, mean_interval
-from figureground.evaluation.dataset import Pair, Shows, shows
 from figureground.errors import BadData
+from figureground.evaluation.dataset import Pair, Shows, shows
 from figureground.evaluation.groups import GROUPINGS
 from figureground.evaluation.metrics import (
     FIGURES,
@@ -28,6 +27,7 @@ from figureground.evaluation.metrics import (
     precision_recall,
 )
 from figureground.evaluation.sod_metrics import e_measure, s_measure, weighted_f
+from figureground.evaluation.statistics import LEVEL, Interval, interval, mean_interval
 from figureground.types import Mask, Rgb
 
 

@@ -10,10 +10,10 @@ from html import escape
 
 import numpy as np
 
-from figureground.evaluation.statistics import LEVEL, difference_interval, mean_interval, paired_p
 from figureground.evaluation.dataset import Pair
 from figureground.evaluation.evaluate import Result
 from figureground.evaluation.metrics import f_beta
+from figureground.evaluation.statistics import LEVEL, difference_interval, mean_interval, paired_p
 from figureground.types import Image8, Mask, Rgb
 
 COLOURS = (

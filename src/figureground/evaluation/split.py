@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.evaluation.dataset import Pair, Shows, shows, tell_one_class
 from figureground.errors import BadData, UsageError
+from figureground.evaluation.dataset import Pair, Shows, shows, tell_one_class
 from figureground.types import Rgb
 
 BITS = 256

@@ -24,10 +24,10 @@ from tqdm import tqdm
 
 import figureground
 from figureground._machine import cores
-from figureground.evaluation.dataset import Pair
 from figureground.errors import OutputExists, UsageError, WriteFailed
-from figureground.io.encode import write
+from figureground.evaluation.dataset import Pair
 from figureground.evaluation.metrics import Counts
+from figureground.io.encode import write
 from figureground.models.adapted import FORM, KEY
 from figureground.settings import Settings
 from figureground.training.augment import Sample

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from figureground.evaluation.dataset import Pair
 from figureground.errors import UsageError
+from figureground.evaluation.dataset import Pair
 from figureground.training.augment import Sample, sample
 
 AHEAD = 4  # batches that are prepared before they are needed

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from figureground.evaluation.dataset import Pair, shows, tell_one_class
 from figureground.errors import BadData, UsageError
+from figureground.evaluation.dataset import Pair, shows, tell_one_class
 from figureground.evaluation.metrics import Counts, Floats, max_f, mean_absolute_error, precision_recall
+from figureground.evaluation.plots import plot_log
 from figureground.training.augment import Sample
 from figureground.training.calibrate import calibrate
 from figureground.training.encoder import EfficientNetLite, load_imagenet
@@ -31,7 +32,6 @@ from figureground.training.feed import batches, decode, epoch_order
 from figureground.training.loss import total_loss
 from figureground.training.networks import SaliencyNetwork
 from figureground.training.optimizer import Optimizer
-from figureground.evaluation.plots import plot_log
 from figureground.training.recipe import Recipe
 from figureground.training.weights import build, load, save
 

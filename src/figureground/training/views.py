@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from figureground.evaluation.dataset import Pair, Shows, shows, tell_one_class
 from figureground.errors import UsageError
+from figureground.evaluation.dataset import Pair, Shows, shows, tell_one_class
 from figureground.models._looks import fitted
 from figureground.training.augment import Sample, sample
 from figureground.training.head import Views

@@ -17,13 +17,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from figureground.engines import Stop, Work
-from figureground.engines._actor import Actor, Gate, Home, Said, said, table
-from figureground.engines._hand import TRIES
-from figureground.engines._worker import brought, kept
+from figureground.batch.engines import Stop, Work
+from figureground.batch.engines._actor import Actor, Gate, Home, Said, said, table
+from figureground.batch.engines._hand import TRIES
+from figureground.batch.engines._worker import brought, kept
+from figureground.batch.ledger import Outcome, Task
 from figureground.errors import CannotGoOn, FigureGroundError, MissingExtra, UsageError
 from figureground.io.storage import is_remote, place
-from figureground.ledger import Outcome, Task
 
 TICK = 0.25  # seconds after which it is looked whether the run is to end
 BLOCKS = 5000  # in one dataset

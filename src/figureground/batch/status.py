@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from figureground.batch.ledger import NAME, told
 from figureground.errors import CannotGoOn
-from figureground.ledger import NAME, told
 
 COLUMNS = "source, stem, state, code, message, seconds, width, height, coverage, certainty, box, files"
 

@@ -17,18 +17,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from figureground import engines
 from figureground._machine import cores
-from figureground.engines import Rows, Stop, Work
+from figureground.batch.engines import Rows, Stop, Work
+from figureground.batch.inputs import Item, Reading, items
+from figureground.batch.ledger import NAME, Ledger, Order, Outcome, Task
+from figureground.batch.runner import engines
+from figureground.batch.status import rows
+from figureground.batch.watch import After, Settled
 from figureground.errors import CannotGoOn, InputError, UsageError, WriteFailed
-from figureground.inputs import Item, Reading, items
 from figureground.io.encode import make_folder
 from figureground.io.storage import Folder, is_remote, place
 from figureground.jobs import Product
-from figureground.ledger import NAME, Ledger, Order, Outcome, Task
 from figureground.pipeline import share
-from figureground.settle import After, Settled
-from figureground.standing import rows
 
 Say = Callable[..., None]
 TOLD = 10  # failures that are told one by one; the ledger has them all
@@ -149,7 +149,7 @@ def _weights(product: Product) -> list[str]:
     """Checksums of the networks' files that are on this machine: the one in the package, and those that the user named."""
     from figureground.inference.cache import sha256
 
-    ours = Path(__file__).parent / "assets/small.onnx"
+    ours = Path(__file__).parent.parent / "assets/small.onnx"
     methods = [each for each in (product.method, product.method.beside) if each]
     named = [Path(str(each.options.get("weights") or (ours if each.model == "small" else ""))) for each in methods]
     return [sha256(path) for path in named if path.is_file()]

@@ -4,12 +4,12 @@ import errno
 import time
 from dataclasses import replace
 
-from figureground.engines import Work
+from figureground.batch.engines import Work
+from figureground.batch.ledger import Outcome, Task
 from figureground.errors import FigureGroundError, InputError, NoForeground, WriteFailed
 from figureground.io.picture import Encoded
 from figureground.io.storage import Place, open_source, place, scheme
 from figureground.jobs import make
-from figureground.ledger import Outcome, Task
 from figureground.pipeline import Clock, Separator
 
 LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENODEV, errno.ESTALE})

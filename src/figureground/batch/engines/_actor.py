@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from figureground.engines import Stop, Work, local
-from figureground.engines._hand import TRIES
+from figureground.batch.engines import Stop, Work, local
+from figureground.batch.engines._hand import TRIES
+from figureground.batch.ledger import Outcome, Task
 from figureground.errors import CannotGoOn, FigureGroundError
 from figureground.io.picture import Encoded
-from figureground.ledger import Outcome, Task
 
 Said = Outcome | FigureGroundError | None
 """Of one row: its outcome, what no actor can go on with, or nothing where it was not begun, for the run is to end."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal
 
+from figureground.batch.ledger import Outcome, Task
 from figureground.errors import UnknownName
 from figureground.jobs import Product
-from figureground.ledger import Outcome, Task
 
 Rows = Literal["paths", "bytes"]
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from figureground.batch.inputs import Item
 from figureground.errors import CannotGoOn
-from figureground.inputs import Item
 from figureground.io.picture import Encoded
 from figureground.io.storage import Place, key
 

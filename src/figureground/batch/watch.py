@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from figureground.batch.inputs import Item
+from figureground.batch.ledger import Ledger
 from figureground.errors import CannotGoOn, UsageError
-from figureground.inputs import Item
 from figureground.io.storage import MEMBER, Place, scheme
-from figureground.ledger import Ledger
 
 
 class Settled:

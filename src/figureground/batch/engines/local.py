@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Iterator
 from multiprocessing.connection import wait
 
-from figureground.engines import Stop, Work
-from figureground.engines._hand import TRIES, Hand
+from figureground.batch.engines import Stop, Work
+from figureground.batch.engines._hand import TRIES, Hand
+from figureground.batch.ledger import Outcome, Task
 from figureground.errors import CannotGoOn
-from figureground.ledger import Outcome, Task
 
 TICK = 0.25  # seconds after which it is looked whether the run is to end
 

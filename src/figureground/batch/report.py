@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from figureground.batch.status import Row, rows, summary
 from figureground.errors import FigureGroundError
+from figureground.evaluation.report import framed, small_image
 from figureground.io.picture import Picture
 from figureground.io.storage import open_source, place
-from figureground.evaluation.report import framed, small_image
 from figureground.settings import Settings
-from figureground.standing import Row, rows, summary
 from figureground.types import Image8
 
 Caption = Callable[[Row], str]

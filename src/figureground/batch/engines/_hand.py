@@ -11,9 +11,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from figureground.engines import Work
+from figureground.batch.engines import Work
+from figureground.batch.ledger import Outcome, Task
 from figureground.errors import FigureGroundError
-from figureground.ledger import Outcome, Task
 
 TRIES = 3
 """How many workers a picture may kill before it is given up."""
@@ -103,7 +103,7 @@ def _made(work: Work) -> Any:
     import cv2
     import numpy as np
 
-    from figureground.engines._worker import Worker
+    from figureground.batch.engines._worker import Worker
 
     cv2.setNumThreads(work.product.settings.threads)
     worker = Worker(work)
