@@ -25,10 +25,10 @@ from figureground import Method, Separator
 from figureground.evaluation.dataset import Pair, pairs
 from figureground.evaluation.evaluate import evaluate
 from figureground.settings import Settings
-from figureground.training.adapt import adapt, chosen, held_back, ious, taught
-from figureground.training.bases import Own
-from figureground.training.head import LinearLearner, Views
-from figureground.training.views import look, read
+from figureground.training.adapt.adapt import adapt, chosen, held_back, ious, taught
+from figureground.training.adapt.bases import Own
+from figureground.training.adapt.head import LinearLearner, Views
+from figureground.training.adapt.views import look, read
 
 Labelled = tuple[np.ndarray, np.ndarray]
 

@@ -20,7 +20,7 @@ from figureground.evaluation.metrics import Counts, Reliability
 from figureground.inference.session import session
 from figureground.models import _looks
 from figureground.settings import Settings
-from figureground.training.calibrate import fit
+from figureground.training.calibration import fit
 
 Floats = NDArray[np.float64]
 THIN = 3

@@ -25,17 +25,11 @@ from figureground.evaluation.metrics import Counts  # noqa: E402
 from figureground.inference.session import session  # noqa: E402
 from figureground.models import adapted  # noqa: E402
 from figureground.settings import Settings  # noqa: E402
-from figureground.training import adapt as adapting  # noqa: E402
-from figureground.training import (  # noqa: E402
-    backbone,
-    bases,
-    deep,
-    export,
-    head,
-    views,
-)
-from figureground.training.backbone import Backbone  # noqa: E402
-from figureground.training.recipe import Recipe  # noqa: E402
+from figureground.training import export  # noqa: E402
+from figureground.training.adapt import adapt as adapting  # noqa: E402
+from figureground.training.adapt import backbone, bases, deep, head, views  # noqa: E402
+from figureground.training.adapt.backbone import Backbone  # noqa: E402
+from figureground.training.config import Recipe  # noqa: E402
 
 ONE = Settings(threads=1)
 
@@ -403,7 +397,7 @@ def test_a_licence_that_restricts_is_told(tmp_path, caplog):
 def test_without_torch_the_extra_is_named(monkeypatch, tmp_path):
     import sys
 
-    monkeypatch.setitem(sys.modules, "figureground.training.adapt", None)
+    monkeypatch.setitem(sys.modules, "figureground.training.adapt.adapt", None)
     data = written(tmp_path / "data", pair, range(5))
     command("adapt", data, "--out", tmp_path / "a.onnx").refused(3, "missing_extra", "figureground[train]")
     shutil.rmtree(data)

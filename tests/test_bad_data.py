@@ -13,9 +13,9 @@ from drawn import pair
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
 from figureground import learning  # noqa: E402
-from figureground.training import adapt as adapting  # noqa: E402
-from figureground.training import bases, head, views  # noqa: E402
-from figureground.training.recipe import Recipe  # noqa: E402
+from figureground.training.adapt import adapt as adapting  # noqa: E402
+from figureground.training.adapt import bases, head, views  # noqa: E402
+from figureground.training.config import Recipe  # noqa: E402
 
 SIX = range(6)
 

@@ -21,14 +21,14 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from figureground.errors import BadData, UsageError, WeightsError  # noqa: E402
 from figureground.evaluation.dataset import pairs  # noqa: E402
 from figureground.inference.session import session  # noqa: E402
-from figureground.training import augment, loop  # noqa: E402
-from figureground.training.calibrate import BIAS, calibrate, fit  # noqa: E402
+from figureground.training import augmentation, trainer  # noqa: E402
+from figureground.training.calibration import BIAS, calibrate, fit  # noqa: E402
+from figureground.training.config import Recipe  # noqa: E402
+from figureground.training.data_loader import epoch_order, sampling_weights  # noqa: E402
 from figureground.training.export import export  # noqa: E402
-from figureground.training.feed import epoch_order, sampling_weights  # noqa: E402
-from figureground.training.loss import boundary_loss, total_loss  # noqa: E402
+from figureground.training.losses import boundary_loss, total_loss  # noqa: E402
 from figureground.training.networks import NETWORKS, means  # noqa: E402
 from figureground.training.optimizer import Optimizer, lr_scales  # noqa: E402
-from figureground.training.recipe import Recipe  # noqa: E402
 from figureground.training.weights import load, metadata, read_recipe  # noqa: E402
 
 TINY = Recipe(epochs=2, size=64, batch=4, threads=1, precision="fp32", warmup=0.1, ema_decay=0.9, lr=2e-3, network="scratch")
@@ -52,7 +52,7 @@ def losses(folder):
 @pytest.fixture(scope="module")
 def trained(data, val, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    loop.train(pairs([data]), pairs([val]), folder, TINY, quiet=True)
+    trainer.train(pairs([data]), pairs([val]), folder, TINY, quiet=True)
     return folder
 
 
@@ -68,7 +68,7 @@ def test_a_run_leaves_weights_log_plot_and_recipe(trained):
 
 
 def test_the_same_seed_gives_the_same_weights(trained, data, val, tmp_path):
-    loop.train(pairs([data]), pairs([val]), tmp_path, TINY, quiet=True)
+    trainer.train(pairs([data]), pairs([val]), tmp_path, TINY, quiet=True)
     assert losses(tmp_path) == losses(trained)
     mine, theirs = (load_file(folder / "best.safetensors") for folder in (tmp_path, trained))
     assert set(mine) == set(theirs)
@@ -76,36 +76,36 @@ def test_the_same_seed_gives_the_same_weights(trained, data, val, tmp_path):
 
 
 def test_a_stopped_run_goes_on_as_if_unbroken(trained, data, val, tmp_path, monkeypatch):
-    save = loop._Run.save
+    save = trainer._Run.save
 
     def stop(run):
         save(run)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Run, "save", stop)
+        patch.setattr(trainer._Run, "save", stop)
         with pytest.raises(KeyboardInterrupt):
-            loop.train(pairs([data]), pairs([val]), tmp_path, TINY, quiet=True)
+            trainer.train(pairs([data]), pairs([val]), tmp_path, TINY, quiet=True)
     assert len(losses(tmp_path)) == 1
-    loop.train(pairs([data]), pairs([val]), tmp_path, TINY, quiet=True)
+    trainer.train(pairs([data]), pairs([val]), tmp_path, TINY, quiet=True)
     assert losses(tmp_path) == losses(trained)
 
 
 def test_a_stopped_run_over_an_encoder_goes_on_as_if_unbroken(data, val, tmp_path, monkeypatch):
     """The frozen blocks are freed at the same step, and each block keeps its own learning rate."""
     recipe = replace(TINY, network="lite0", freeze=3, unfreeze_at=0.7, layer_decay=0.9, last_size=96, boundary=0.2)
-    loop.train(pairs([data]), pairs([val]), tmp_path / "whole", recipe, quiet=True)
-    save = loop._Run.save
+    trainer.train(pairs([data]), pairs([val]), tmp_path / "whole", recipe, quiet=True)
+    save = trainer._Run.save
 
     def stop(run):
         save(run)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Run, "save", stop)
+        patch.setattr(trainer._Run, "save", stop)
         with pytest.raises(KeyboardInterrupt):
-            loop.train(pairs([data]), pairs([val]), tmp_path / "stopped", recipe, quiet=True)
-    loop.train(pairs([data]), pairs([val]), tmp_path / "stopped", recipe, quiet=True)
+            trainer.train(pairs([data]), pairs([val]), tmp_path / "stopped", recipe, quiet=True)
+    trainer.train(pairs([data]), pairs([val]), tmp_path / "stopped", recipe, quiet=True)
     assert losses(tmp_path / "stopped") == losses(tmp_path / "whole")
 
 
@@ -113,14 +113,14 @@ def test_training_learns_drawn_ellipses(tmp_path):
     drawn = archive(tmp_path / "train.zip", 48)
     held = archive(tmp_path / "val.zip", 6, 200)
     recipe = Recipe(epochs=12, size=64, batch=8, precision="fp32", ema_decay=0.9, lr=2e-3, network="scratch")
-    loop.train(pairs([drawn]), pairs([held]), tmp_path / "run", recipe, quiet=True)
+    trainer.train(pairs([drawn]), pairs([held]), tmp_path / "run", recipe, quiet=True)
     with (tmp_path / "run" / "log.csv").open(newline="") as file:
         last = list(csv.DictReader(file))[-1]
     assert float(last["iou"]) > 0.8
 
 
 def test_weights_can_be_trained_further(trained, data, val, tmp_path):
-    loop.train(pairs([data]), pairs([val]), tmp_path, TINY, start=trained / "best.safetensors", quiet=True)
+    trainer.train(pairs([data]), pairs([val]), tmp_path, TINY, start=trained / "best.safetensors", quiet=True)
     assert float(losses(tmp_path)[0][1]) < float(losses(trained)[0][1])
 
 
@@ -146,17 +146,17 @@ def test_half_means_half_afterwards(trained, val, tmp_path):
 
 def test_minutes_end_a_run(data, val, tmp_path):
     recipe = Recipe(minutes=0.02, size=64, batch=4, precision="fp32", network="scratch")
-    loop.train(pairs([data]), pairs([val]), tmp_path, recipe, quiet=True)
+    trainer.train(pairs([data]), pairs([val]), tmp_path, recipe, quiet=True)
     assert (tmp_path / "best.safetensors").exists()
 
 
 def test_nothing_to_learn_from(val, tmp_path):
     with pytest.raises(BadData, match="at least one picture"):
-        loop.train([], pairs([val]), tmp_path, TINY)
+        trainer.train([], pairs([val]), tmp_path, TINY)
 
 
 def test_the_rate_rises_and_falls(tmp_path):
-    run = loop._Run(Recipe(size=64, warmup=0.1, lr=1.0), tmp_path, NETWORKS["scratch"]())
+    run = trainer._Run(Recipe(size=64, warmup=0.1, lr=1.0), tmp_path, NETWORKS["scratch"]())
     rates = [run.lr(progress) for progress in np.linspace(0, 1, 101)]
     assert np.argmax(rates) == 10
     assert rates[0] < 0.01 and rates[-1] == pytest.approx(0.01)
@@ -227,7 +227,7 @@ def test_samples_keep_picture_and_mask_together():
     drawn = [pair(number, 96) for number in range(8)]
     for number in range(60):
         random = np.random.default_rng(number)
-        picture, mask = augment.sample(drawn, number % 8, 64, random)
+        picture, mask = augmentation.sample(drawn, number % 8, 64, random)
         assert picture.shape == (64, 64, 3) and mask.shape == (64, 64)
         inside, outside = mask > 200, mask < 50
         if inside.sum() > 50:
@@ -239,7 +239,7 @@ def test_close_crops_follow_the_subject():
     large[60:260, 80:240] = 255
     large[:, 81:239:4] = 0  # a comb
     for seed in range(50):
-        x, y, w, h = augment._close_crop(large, np.random.default_rng(seed))
+        x, y, w, h = augmentation._close_crop(large, np.random.default_rng(seed))
         assert x >= 0 and x + w <= 320 and y >= 0 and y + h <= 300
         assert 0.55 * 160 <= w <= 1.15 * 160 and 0.55 * 200 <= h <= 1.15 * 200
         assert x >= 80 - max(0, w - 160) and x + w <= 240 + max(0, w - 160)  # a smaller crop lies within the subject's box
@@ -247,7 +247,7 @@ def test_close_crops_follow_the_subject():
     for box in (np.s_[100:180, 100:300], np.s_[0:300, 0:320]):
         mask = np.zeros((300, 320), np.uint8)
         mask[box] = 255
-        widths = [augment._close_crop(mask, np.random.default_rng(seed))[2] for seed in range(50)]
+        widths = [augmentation._close_crop(mask, np.random.default_rng(seed))[2] for seed in range(50)]
         assert min(widths) >= 0.9 * 0.55 * 320 and max(widths) > 0.9 * 320
 
 
@@ -260,7 +260,7 @@ def test_pasting_keeps_the_foreground_where_it_is():
     rgb[mask > 0] = 220
     other = np.full((size, size, 3), 60, np.uint8), np.zeros((size, size), np.uint8)
     for seed in range(20):
-        pasted = augment._paste(rgb, mask, other, np.random.default_rng(seed))
+        pasted = augmentation._paste(rgb, mask, other, np.random.default_rng(seed))
         assert pasted[60:70, 60:70].min() >= 80  # its light may be lowered to 0.4
         assert pasted[:20].min() >= 15  # the old ground, 10, is gone
 
@@ -269,10 +269,10 @@ def test_light_is_changed_within_bounds():
     """Low light, backlight and noise darken and disturb, and never leave uint8 or move an edge."""
     rgb, mask = pair(3, 96)
     for seed in range(60):
-        changed = augment._recolor(rgb, np.random.default_rng(seed))
+        changed = augmentation._recolor(rgb, np.random.default_rng(seed))
         assert changed.shape == rgb.shape and changed.dtype == np.uint8
         assert changed[mask > 0].mean() > changed[mask == 0].mean()
-    back = augment._backlight(rgb, mask, np.random.default_rng(0))
+    back = augmentation._backlight(rgb, mask, np.random.default_rng(0))
     assert back[mask > 0].mean() < 0.7 * rgb[mask > 0].mean()
 
 
@@ -323,11 +323,11 @@ def test_earlier_blocks_learn_slower_and_muon_leaves_the_encoder_alone():
 
 def test_blocks_are_freed_in_the_course_of_a_run(tmp_path):
     recipe = Recipe(size=64, freeze=3, unfreeze_at=0.5)
-    run = loop._Run(recipe, tmp_path, NETWORKS["lite0"]())
+    run = trainer._Run(recipe, tmp_path, NETWORKS["lite0"]())
     for progress, frozen in ((0.0, 3), (0.49, 3), (0.5, 0), (0.9, 0)):
         run.freeze(progress)
         assert run.model.encoder.frozen == frozen
-    scratch = loop._Run(Recipe(network="scratch"), tmp_path, NETWORKS["scratch"]())
+    scratch = trainer._Run(Recipe(network="scratch"), tmp_path, NETWORKS["scratch"]())
     scratch.freeze(0.0)  # has no blocks to freeze
 
 
@@ -361,7 +361,7 @@ def test_weights_of_version_0_2_0_are_read(tmp_path, trained):
 
 def test_samples_are_the_generators(tmp_path):
     drawn = [pair(number) for number in range(3)]
-    one, two = (augment.sample(drawn, 1, 64, np.random.default_rng(5)) for _ in range(2))
+    one, two = (augmentation.sample(drawn, 1, 64, np.random.default_rng(5)) for _ in range(2))
     assert np.array_equal(one[0], two[0]) and np.array_equal(one[1], two[1])
 
 
@@ -454,7 +454,7 @@ def test_mistakes_in_training(data, tmp_path):
 def test_a_missing_extra_is_named(monkeypatch, data, tmp_path):
     import sys
 
-    monkeypatch.delitem(sys.modules, "figureground.training.loop")
+    monkeypatch.delitem(sys.modules, "figureground.training.trainer")
     monkeypatch.setitem(sys.modules, "torch", None)
     command("train", data, "--val", data, "--out", tmp_path / "x").refused(3, "figureground[train]")
 

@@ -11,7 +11,7 @@ import click
 
 from figureground.flags import chosen, flag, given, method_options, runtime_options, settings_from
 from figureground.methods import find
-from figureground.training.recipe import Recipe
+from figureground.training.config import Recipe
 from figureground.types import Mask, Rgb
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ def train(
     """
     from figureground.evaluation.dataset import pairs
 
-    training = _part("figureground.training.loop", "training", "train")
-    feed = _part("figureground.training.feed", "training", "train")
+    training = _part("figureground.training.trainer", "training", "train")
+    feed = _part("figureground.training.data_loader", "training", "train")
     chosen_recipe = Recipe(**given(recipe))
     sources, shares = zip(*map(_with_share, data), strict=True)
     groups = [pairs([source]) for source in sources]
@@ -207,7 +207,7 @@ def adapt(data: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> No
     """
     from figureground.evaluation.dataset import labelled
 
-    adapting = _part("figureground.training.adapt", "adapting", "train")
+    adapting = _part("figureground.training.adapt.adapt", "adapting", "train")
     settings = settings_from(options)
     result = adapting.adapt(labelled(data), out, settings=settings, quiet=as_json, **options)
     click.echo(json.dumps(result.as_dict(), ensure_ascii=False) if as_json else result.text())

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from figureground.training.config import Recipe
 from figureground.training.encoder import EfficientNetLite
-from figureground.training.recipe import Recipe
 
 RGB = 3  # channels: a kernel that reads no more reads the picture itself, or each channel alone
 

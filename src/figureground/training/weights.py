@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from figureground.errors import UnknownName, WeightsError
+from figureground.training.config import Recipe, recipe_from
 from figureground.training.networks import NETWORKS, SaliencyNetwork
-from figureground.training.recipe import Recipe, recipe_from
 
 RENAMED = (
     (r"^(stem|stages)\.", r"encoder.\1."),

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from figureground.errors import UsageError
 from figureground.evaluation.dataset import Pair
-from figureground.training.augment import Sample, sample
+from figureground.training.augmentation import Sample, sample
 
 AHEAD = 4  # batches that are prepared before they are needed
 

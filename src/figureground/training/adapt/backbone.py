@@ -21,9 +21,9 @@ from figureground.inference.session import session
 from figureground.models import segformer
 from figureground.models._checkpoint import Architecture, Processor
 from figureground.settings import Settings
-from figureground.training.bases import checked
+from figureground.training.adapt.bases import checked
+from figureground.training.adapt.head import Head
 from figureground.training.export import HALVED
-from figureground.training.head import Head
 
 
 class Backbone:

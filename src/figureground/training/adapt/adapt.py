@@ -30,11 +30,11 @@ from figureground.evaluation.metrics import Counts
 from figureground.io.encode import write
 from figureground.models.adapted import FORM, KEY
 from figureground.settings import Settings
-from figureground.training.augment import Sample
-from figureground.training.bases import Base, Own, decoded, exported
-from figureground.training.deep import DeepLearner
-from figureground.training.head import LinearLearner, Views
-from figureground.training.views import look, read
+from figureground.training.adapt.bases import Base, Own, decoded, exported
+from figureground.training.adapt.deep import DeepLearner
+from figureground.training.adapt.head import LinearLearner, Views
+from figureground.training.adapt.views import look, read
+from figureground.training.augmentation import Sample
 
 Floats = NDArray[np.float64]
 MINUTES = 8.0
@@ -157,7 +157,7 @@ def _refuse(pictures: int, out: Path, deep: bool, start: str | None, minutes: fl
 def _base(start: str | None, settings: Settings) -> Base:
     if start is None:
         return Own()
-    from figureground.training.backbone import Backbone
+    from figureground.training.adapt.backbone import Backbone
 
     return Backbone(start, settings)
 

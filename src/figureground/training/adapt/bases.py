@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from figureground.errors import WeightsError
 from figureground.models.small import CARD
 from figureground.training import export
-from figureground.training.head import Head
+from figureground.training.adapt.head import Head
 from figureground.training.weights import load, read_recipe
 
 

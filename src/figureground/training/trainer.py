@@ -25,14 +25,14 @@ from figureground.errors import BadData, UsageError
 from figureground.evaluation.dataset import Pair, shows, tell_one_class
 from figureground.evaluation.metrics import Counts, Floats, max_f, mean_absolute_error, precision_recall
 from figureground.evaluation.plots import plot_log
-from figureground.training.augment import Sample
-from figureground.training.calibrate import calibrate
+from figureground.training.augmentation import Sample
+from figureground.training.calibration import calibrate
+from figureground.training.config import Recipe
+from figureground.training.data_loader import batches, decode, epoch_order
 from figureground.training.encoder import EfficientNetLite, load_imagenet
-from figureground.training.feed import batches, decode, epoch_order
-from figureground.training.loss import total_loss
+from figureground.training.losses import total_loss
 from figureground.training.networks import SaliencyNetwork
 from figureground.training.optimizer import Optimizer
-from figureground.training.recipe import Recipe
 from figureground.training.weights import build, load, save
 
 TOGETHER = 20  # pictures that validation looks at at once

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from figureground.training.augment import Sample
+from figureground.training.augmentation import Sample
 
 BIAS = "heads.0.bias"  # of the convolution that gives the finest logits
 EVERY = 4  # pixels: the fit needs no more than each fourth row and column

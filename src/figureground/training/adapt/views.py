@@ -17,8 +17,8 @@ from tqdm import tqdm
 from figureground.errors import UsageError
 from figureground.evaluation.dataset import Pair, Shows, shows, tell_one_class
 from figureground.models._looks import fitted
-from figureground.training.augment import Sample, sample
-from figureground.training.head import Views
+from figureground.training.adapt.head import Views
+from figureground.training.augmentation import Sample, sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from figureground.training.bases import decoded, rounded
-from figureground.training.head import Views, logits_loss
+from figureground.training.adapt.bases import decoded, rounded
+from figureground.training.adapt.head import Views, logits_loss
 
 RATE = 1e-3
 PASSES = 30
