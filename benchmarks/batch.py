@@ -107,7 +107,7 @@ def startup(given: Options, folder: Path) -> Result:
 
 def timed(words: list[str]) -> None:
     """Run a batch in this process, and print how long the ledger took of it, as JSON."""
-    from figureground.cli import main
+    from figureground.cli.main import main
 
     spent = {"wall": 0.0, "cpu": 0.0, "first": 0.0}
 

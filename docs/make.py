@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from figureground import Method, Picture, Separation, Separator
-from figureground.cli import main as command_line
+from figureground.cli.main import main as command_line
 from figureground.compositing.visualization import class_colour
-from figureground.masks.rules import RULES
 from figureground.evaluation.metrics import Counts
+from figureground.masks.rules import RULES
 from figureground.models._labels import ade20k
 from figureground.types import LabelMap
 

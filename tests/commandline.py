@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from figureground.cli import main
+from figureground.cli.main import main
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from drawn import pair
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
-from figureground import learning  # noqa: E402
 from figureground.training.adapt import adapt as adapting  # noqa: E402
 from figureground.training.adapt import bases, head, views  # noqa: E402
 from figureground.training.config import Recipe  # noqa: E402
@@ -97,7 +96,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(adapting, "FOLDS", 2)
     monkeypatch.setattr(head, "STRENGTHS", (0.3,))
     monkeypatch.setattr(bases, "read_recipe", lambda _: Recipe(size=64))
-    monkeypatch.setattr(learning, "_export", lambda *_: None)
+    monkeypatch.setattr("figureground.cli.train.write_graph", lambda *_: None)
 
     def call(name, files):
         for path, content in (good() | files).items():

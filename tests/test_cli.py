@@ -13,7 +13,7 @@ import figureground
 from commandline import command
 from drawn import archive
 from figureground import jobs
-from figureground.cli import main
+from figureground.cli.main import main
 from figureground.methods import METHODS
 
 PICTURES = Path(__file__).parent / "pictures"
@@ -116,7 +116,7 @@ def test_interrupting_says_so(monkeypatch, signals):
 def test_a_signal_that_comes_while_python_takes_itself_down_changes_nothing(name):
     lines = [
         "import atexit, os, signal",
-        "from figureground import cli, jobs",
+        "from figureground import jobs; from figureground.cli import main as cli",
         f"atexit.register(lambda: os.kill(os.getpid(), signal.{name}))",
         "def interrupt(method): raise KeyboardInterrupt",
         "jobs.check = interrupt",

@@ -162,7 +162,7 @@ def test_remove_refuses_what_is_not_here(tmp_path):
 QUIET = """
 import sys, time
 sys.addaudithook(lambda event, _: sys.exit(event) if event.startswith(("socket.", "subprocess.")) else None)
-from figureground.cli import main
+from figureground.cli.main import main
 try:
     main(["doctor"])
 finally:

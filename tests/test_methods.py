@@ -6,8 +6,8 @@ import click
 import pytest
 
 from figureground import models
+from figureground.cli.options import flag, given
 from figureground.errors import Mismatch, UnknownName, UnknownOption, WeightsError
-from figureground.flags import flag, given
 from figureground.masks.refine import REFINERS
 from figureground.masks.rules import RULES
 from figureground.methods import DEFAULT, METHODS, Method, check, find, options_of, reads

@@ -10,7 +10,7 @@ import click
 import pytest
 
 import figureground
-from figureground.cli import main
+from figureground.cli.main import main
 from figureground.io.encode import ENCODERS
 from figureground.methods import METHODS, find
 from figureground.models import card

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from figureground._html import SIDE
 from figureground.evaluation.dataset import Pair, pairs
 from figureground.evaluation.evaluate import Result, Row, evaluate
 from figureground.evaluation.metrics import Reliability
-from figureground.evaluation.report import COLOURS, SIDE, Evaluated, page
+from figureground.evaluation.report import COLOURS, Evaluated, page
 
 
 @pytest.fixture(scope="module")

@@ -146,7 +146,7 @@ def test_each_runtime_has_its_own_form(folder, settings):
 
 
 def test_two_processes_at_once_convert_once(folder, settings):
-    code = "import sys; from figureground.cli import main; main(['pull', 'segformer', '--weights', sys.argv[1]])"
+    code = "import sys; from figureground.cli.main import main; main(['pull', 'segformer', '--weights', sys.argv[1]])"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "FIGUREGROUND_CACHE": str(settings.cache)}
     words = [sys.executable, "-c", code, str(folder)]
     both = [subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]

@@ -1,5 +1,5 @@
 """python -m figureground"""
 
-from figureground.cli import main
+from figureground.cli.main import main
 
 main()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from figureground._html import framed, small_image
 from figureground.batch.status import Row, rows, summary
 from figureground.errors import FigureGroundError
-from figureground.evaluation.report import framed, small_image
 from figureground.io.picture import Picture
 from figureground.io.storage import open_source, place
 from figureground.settings import Settings

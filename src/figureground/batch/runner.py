@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from figureground._machine import cores
+from figureground.batch import engines
 from figureground.batch.engines import Rows, Stop, Work
 from figureground.batch.inputs import Item, Reading, items
 from figureground.batch.ledger import NAME, Ledger, Order, Outcome, Task
-from figureground.batch.runner import engines
 from figureground.batch.status import rows
 from figureground.batch.watch import After, Settled
 from figureground.errors import CannotGoOn, InputError, UsageError, WriteFailed

@@ -155,3 +155,15 @@ def product_from(options: dict[str, Any]) -> "Product":
     views = tuple(dict.fromkeys(name.strip() for name in options.pop("view").split(",") if name.strip()))
     look = Look(options.pop("background"), options.pop("encoder_quality"), options.pop("png_effort"))
     return Product(method, settings, views, look, prompt_from(options), options.pop("require_subject"))
+
+
+def import_part(module: str, what: str, extra: str) -> Any:
+    """A module that needs an extra; raises MissingExtra."""
+    from importlib import import_module
+
+    from figureground.errors import MissingExtra
+
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"{what} ({error.name})", extra) from error

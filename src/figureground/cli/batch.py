@@ -1,4 +1,4 @@
-"""The command over many pictures; cli.py hangs it under `main`."""
+"""The command `batch`: many pictures, with a ledger."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
+from figureground.cli.console import note
+from figureground.cli.options import product_from, product_options
 from figureground.errors import UsageError
-from figureground.flags import product_from, product_options
 from figureground.io.encode import ENCODERS
-from figureground.telling import note
 
 
 def _shard(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:

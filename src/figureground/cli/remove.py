@@ -6,10 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import click
+
 from figureground._machine import cores
+from figureground.cli.console import note, say
+from figureground.cli.options import product_from, product_options
 from figureground.errors import InputError, NoForeground, UsageError, WriteFailed
 from figureground.executor import in_order
-from figureground.io.encode import OPAQUE, STDOUT, Plan, encoder, make_folder, plan, refuse_existing, write
+from figureground.io.encode import ENCODERS, OPAQUE, STDOUT, Plan, encoder, make_folder, plan, refuse_existing, write
 from figureground.io.picture import stem
 from figureground.jobs import Product, make
 from figureground.pipeline import Clock, Separator, share
@@ -33,6 +37,21 @@ class Job:
     as_json: bool = False
     timings: bool = False
     workers: int | None = None
+
+
+@click.command()
+@click.argument("pictures", nargs=-1, required=True)
+@product_options
+@click.option("-o", "--output", metavar="FILE", help="The file to write, for one picture and one view; - is standard output.")
+@click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for <stem>.<view>.png; else beside each picture.")
+@click.option("--format", "suffix", type=click.Choice([s[1:] for s in ENCODERS]), help="Of files named by us, and of -o -.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@click.option("--workers", type=click.IntRange(1), help="Pictures worked on at once; else as many as cores, at most 4.")
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each picture on standard output.")
+@click.option("--timings", is_flag=True, help="Say how long each stage took, on standard error.")
+def remove(pictures: tuple[str, ...], **options: Any) -> int:
+    """Separate PICTURES: paths, http(s) addresses, or - for standard input."""
+    return run(Job(pictures, product_from(options), **options), echo=click.echo, note=note, say=say)
 
 
 def run(job: Job, echo: Say, note: Say, say: Say) -> int:

@@ -1,0 +1,33 @@
+"""The command `adapt`: the embedded network, or a SegFormer, adapted to labeled pictures of the user."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from figureground.cli.options import import_part, settings_from
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The ONNX file to write, then: --method FILE.")
+@click.option("--deep", is_flag=True, help="Train the decoder, not a linear head alone: slower, for 20 pictures or more.")
+@click.option("--from", "start", metavar="CHECKPOINT", help="Give a head to this SegFormer: a hub id or a folder.")
+@click.option("--minutes", type=float, default=8.0, show_default=True, help="About how long it may take.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of what is held back and how pictures are altered.")
+@click.option("--threads", type=click.IntRange(1), help="Processor threads; else as many as cores.")
+@click.option("--overwrite", is_flag=True, help="Replace --out where it is there already.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def adapt(data: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> None:
+    """Adapt the embedded network to your own pictures: DATA as for train, or two folders PICTURES MASKS, into one ONNX file.
+
+    Its encoder stays as it is and a linear head is trained on 5 pictures or more. Pictures held back decide whether the
+    result is any better; where it is not, the network is written as it was.
+    """
+    from figureground.evaluation.dataset import labelled
+
+    adapting = import_part("figureground.training.adapt.adapt", "adapting", "train")
+    settings = settings_from(options)
+    result = adapting.adapt(labelled(data), out, settings=settings, quiet=as_json, **options)
+    click.echo(json.dumps(result.as_dict(), ensure_ascii=False) if as_json else result.text())

@@ -1,0 +1,80 @@
+"""The command `evaluate`: how good a method is on labeled pictures."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from figureground.cli.options import chosen, method_options, runtime_options, settings_from
+from figureground.methods import find
+from figureground.types import Mask, Rgb
+
+if TYPE_CHECKING:
+    from figureground.pipeline import Separator
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True)
+@method_options
+@runtime_options
+@click.option("--against", multiple=True, metavar="NAME", help="Another method to compare with; may be given several times.")
+@click.option("--csv", "table", type=click.Path(path_type=Path), help="Write the figures of each picture here.")
+@click.option(
+    "--groups", type=click.Path(path_type=Path), help="CSV with the columns name and group: figures of each group too."
+)
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw precision over recall and reliability here.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write a page with figures, curves and pictures here (HTML).")
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON, a line for each method.")
+def evaluate(
+    data: tuple[str, ...],
+    method: str,
+    against: tuple[str, ...],
+    table: Path | None,
+    groups: Path | None,
+    plot: Path | None,
+    report: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure a method on DATA: folders, zip archives or lists of pictures with masks; or several methods against it.
+
+    Figures are given of all pictures and by size and thinness of the subject. --csv and --plot are of the method itself; the
+    options of models, rules and refiners too.
+    """
+    from figureground.evaluation.dataset import pairs, tell_one_class
+    from figureground.evaluation.evaluate import evaluate as measure
+    from figureground.evaluation.groups import read_categories
+    from figureground.evaluation.plots import plot_result
+    from figureground.evaluation.report import Evaluated, page
+    from figureground.io.encode import encoder, write
+    from figureground.pipeline import Separator
+
+    if plot is not None:
+        encoder(plot.suffix)  # an unknown format is told before the work, not after it
+    labelled, settings = pairs(data), settings_from(options)
+    categories = read_categories(groups, [pair.name for pair in labelled]) if groups is not None else None
+    asked = {name: find(name) for name in (method, *against)} | {method: chosen(method, options)}
+    evaluated = []
+    for name, each in asked.items():
+        separate = Separator(each, settings)
+        answer = partial(_mask, separate)
+        evaluated.append(Evaluated(name, measure(answer, labelled, not as_json, categories), answer))
+    result = evaluated[0].result
+    tell_one_class([row.name for row in result.rows], [row.truth for row in result.rows], to_learn=False)
+    if table is not None:
+        write(result.csv().encode(), table)
+    if plot is not None:
+        plot_result(result, plot)
+    if report is not None:
+        write(
+            page(evaluated, labelled, f"{', '.join(asked)} on {', '.join(Path(each).name for each in data)}").encode(), report
+        )
+    for one in evaluated:
+        figures = {"method": one.name, **one.result.as_dict()} if as_json else {}
+        click.echo(json.dumps(figures, ensure_ascii=False) if as_json else f"{one.name}: {one.result.table()}")
+
+
+def _mask(separate: "Separator", rgb: Rgb) -> Mask:
+    return separate(rgb).mask

@@ -1,0 +1,24 @@
+"""The command `export`: trained weights as one ONNX file."""
+
+from pathlib import Path
+
+import click
+
+from figureground.cli.options import import_part
+
+
+@click.command()
+@click.argument("weights", type=click.Path(exists=True, path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The ONNX file to write.")
+@click.option("--size", type=int, default=None, help="Pixels of a side; else any multiple of 32 from 64 to 1024.")
+def export(weights: Path, out: Path, size: int | None) -> None:
+    """Turn trained WEIGHTS (safetensors) into one ONNX file with float16 weights."""
+    write_graph(weights, out, size)
+
+
+def write_graph(weights: Path, out: Path, size: int | None) -> None:
+    """Export weights and say what became of them; raises MissingExtra, WeightsError."""
+    exporting = import_part("figureground.training.export", "export", "train")
+    apart = exporting.export(weights, out, size)
+    size_now = f"{out.stat().st_size / 2**20:.2f} MiB"
+    click.echo(f"{weights} → {out}: {size_now}, at most {apart['after']:.1e} from torch in probability")

@@ -1,0 +1,91 @@
+"""The command `figureground`: finds the command, runs it, and turns every error into one line and an exit code.
+
+To add a command, add a file NAME.py with a click command NAME beside this one, and its name in `COMMANDS`.
+"""
+
+import logging
+import signal
+import sys
+import threading
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+import figureground
+from figureground.cli.console import note, say
+from figureground.errors import FigureGroundError, UsageError
+
+COMMANDS = ("adapt", "batch", "doctor", "evaluate", "export", "labels", "methods", "pull", "remove", "split", "train")
+"""Each stands in a file of its own, which is loaded when the command is used."""
+
+
+STOPPED = 130
+"""The exit code of what a signal has stopped, as shells give it."""
+
+
+class OneLine(click.Group):
+    """A group whose every error is one line on stderr, with the exit code of its class."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """All names."""
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command of that name, from its file."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"figureground.cli.{name}"), name)
+        return command
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Run a command and end the process: 0 all done, 1 some picture failed, 2 usage, 3 could not run."""
+        words = list(args[0] if args else kwargs.pop("args", None) or sys.argv[1:])
+        logging.getLogger("figureground").handlers[:] = [_Stderr()]
+        try:
+            code = super().main(words, *args[1:], **{**kwargs, "standalone_mode": False})
+            if code == STOPPED:
+                _stopped()
+            sys.exit(code if isinstance(code, int) else 0)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.ctx.get_help())
+            sys.exit(2)
+        except click.ClickException as error:
+            say(UsageError(error.format_message()))
+            sys.exit(2)
+        except FigureGroundError as error:
+            say(error, "--json" in words)
+            sys.exit(error.exit_code)
+        except (KeyboardInterrupt, click.Abort):
+            _stopped("figureground: stopped")
+        except BrokenPipeError:
+            sys.stderr.close()  # whoever read our output has gone: nothing is left to say, and nobody to say it to
+            sys.exit(1)
+
+
+def _stopped(last_words: str = "") -> NoReturn:
+    """End with 130; who presses Ctrl-C once more while Python takes itself down changes nothing by it."""
+    if threading.current_thread() is threading.main_thread():
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+    if last_words:
+        click.echo(last_words, err=True)
+    sys.exit(STOPPED)
+
+
+class _Stderr(logging.Handler):
+    """What the library has to say, one line each, without breaking a progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+@click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(figureground.__version__, prog_name="figureground")
+def main() -> None:
+    """Tell foreground from background in a picture.
+
+    \b
+    figureground remove photo.jpg                 → photo.cutout.png, the subject on transparent
+    figureground remove *.jpg --view cutout,mask --out-dir out
+    """

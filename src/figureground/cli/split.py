@@ -1,0 +1,43 @@
+"""The command `split`: labeled pictures as lists for training, validation and test."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for train.txt, val.txt and test.txt.")
+@click.option("--val", default=0.1, show_default=True, help="Share of the pictures to choose by.")
+@click.option("--test", default=0.1, show_default=True, help="Share of the pictures to judge by at the very end.")
+@click.option("--seed", default=0, show_default=True, help="Another seed, other lists.")
+@click.option("--alike", default=48, show_default=True, help="Bits of 256 in which hashes of near-duplicates differ at most.")
+@click.option("--overwrite", is_flag=True, help="Replace lists that are there already.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def split(data: tuple[str, ...], out: Path, overwrite: bool, as_json: bool, **shares: Any) -> None:
+    """Deal DATA out into lists for training, validation and test; near-duplicates stay together.
+
+    The lists are data themselves: figureground train lists/train.txt --val lists/val.txt …
+    """
+    from figureground.evaluation.dataset import pairs
+    from figureground.evaluation.split import lines
+    from figureground.evaluation.split import split as deal
+    from figureground.io.encode import make_folder, refuse_existing, write
+
+    made = deal(pairs(data), **shares)
+    files = {part: out / f"{part}.txt" for part in made.parts}
+    if not overwrite:
+        refuse_existing(files.values())
+    make_folder(out)
+    for part, file in files.items():
+        write(lines(made.parts[part], out).encode(), file)
+    if as_json:
+        counts = {part: len(chosen_here) for part, chosen_here in made.parts.items()}
+        click.echo(json.dumps({**counts, "near_duplicates": made.groups}, ensure_ascii=False))
+        return
+    for part, file in files.items():
+        click.echo(f"{file}: {len(made.parts[part])} pictures")
+    for group in made.groups:
+        click.echo(f"near-duplicates, kept together: {', '.join(group)}")

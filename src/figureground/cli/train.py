@@ -1,0 +1,72 @@
+"""The command `train`: the embedded network on labeled pictures. Every field of `Recipe` is a flag."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from figureground.cli.export import write_graph
+from figureground.cli.options import flag, given, import_part
+from figureground.errors import UsageError
+from figureground.training.config import Recipe
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def recipe_options(command: F) -> F:
+    """Every field of a Recipe as a flag."""
+    for field in reversed(fields(Recipe)):
+        command = flag(field.name, field.type, "", field.default)(command)
+    return command
+
+
+@click.command()
+@click.argument("data", nargs=-1, required=True, metavar="DATA[=SHARE]...")
+@click.option("--val", required=True, multiple=True, help="Data to choose the weights by; may be given several times.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for weights, log and plot.")
+@click.option("--from", "start", type=click.Path(exists=True, path_type=Path), help="Weights (safetensors) to begin from.")
+@click.option(
+    "--encoder-weights",
+    metavar="PATH|none",
+    help="ImageNet weights of the encoder, or none for random ones.  [default: those of the installed package]",
+)
+@recipe_options
+def train(
+    data: tuple[str, ...], val: tuple[str, ...], out: Path, start: Path | None, encoder_weights: str | None, **recipe: Any
+) -> None:
+    """Train the embedded network on DATA (folders, zip archives or lists of pictures with masks) and export it as ONNX.
+
+    DATA=SHARE gives a source its share of the samples: portraits.zip=0.15 makes them 15 % of each epoch, however many they
+    are. A run that was stopped continues when the same command is given again.
+    """
+    from figureground.evaluation.dataset import pairs
+
+    training = import_part("figureground.training.trainer", "training", "train")
+    feed = import_part("figureground.training.data_loader", "training", "train")
+    chosen_recipe = Recipe(**given(recipe))
+    sources, shares = zip(*map(_with_share, data), strict=True)
+    groups = [pairs([source]) for source in sources]
+    weights = feed.sampling_weights([len(group) for group in groups], shares)
+    best = training.train(
+        [pair for group in groups for pair in group],
+        pairs(val),
+        out,
+        chosen_recipe,
+        start,
+        encoder_weights=encoder_weights if encoder_weights in {None, "none"} else Path(str(encoder_weights)),
+        weights=weights,
+    )
+    write_graph(best, best.with_suffix(".onnx"), None)
+
+
+def _with_share(text: str) -> tuple[str, float | None]:
+    """DATA or DATA=SHARE as source and share; raises UsageError. A file that is named with its = is taken as it is."""
+    source, equals, share = text.rpartition("=")
+    if not equals or Path(text).exists():
+        return text, None
+    try:
+        return source, float(share)
+    except ValueError:
+        raise UsageError(f"expected DATA=SHARE with a share such as 0.15, but got '{text}'") from None
