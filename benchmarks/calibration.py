@@ -1,7 +1,7 @@
 """Does moving the level, or level and slope, make probabilities truer? python benchmarks/calibration.py DATA... [--every N]
 
 Both are fitted on every second picture and judged on the others, then the other way round, on the pixels of the network's own
-size, each third row and column: `training/calibrate.py` moves the level alone. To add a way, add it to `WAYS`.
+size, each third row and column: `training/calibration.py` moves the level alone. To add a way, add it to `WAYS`.
 """
 
 import argparse

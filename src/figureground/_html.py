@@ -1,8 +1,10 @@
-"""What all our HTML pages share: the frame with its style, and small pictures inside the page. Nothing is loaded from elsewhere."""
+"""What our HTML pages share: the frame with its style, and small pictures inside the page. Nothing else is loaded."""
 
 import base64
 from collections.abc import Sequence
 from html import escape
+
+import numpy as np
 
 from figureground.types import Image8
 

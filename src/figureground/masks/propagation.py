@@ -1,6 +1,6 @@
 """How evidence spreads over a picture: along paths of like colour, to pixels of like colour, and by a random walker.
 
-The pieces of steer.py, each a pure function over a small picture, (h, w, 3) uint8 Lab. To add a way: a function here.
+The pieces of interactive.py, each a pure function over a small picture, (h, w, 3) uint8 Lab. To add a way: a function here.
 """
 
 import numpy as np
