@@ -55,7 +55,7 @@ def test_evaluate_prints_a_table_and_writes_a_row_for_each_picture(tmp_path):
 def test_evaluate_compares_methods_and_writes_a_page(tmp_path):
     data = archive(tmp_path / "data.zip", 3)
     end = command("evaluate", data, "--against", "small", "--quality", "fast", "--report", tmp_path / "page.html")
-    assert end.out.count("max F") == 1, "the same method is not measured twice"
+    assert end.out.count("calibration error") == 1, "the same method is not measured twice"
     assert "<h2>Figures</h2>" in (tmp_path / "page.html").read_text("utf-8")
     alone = command("evaluate", data, "--quality", "fast", "--json")
     with_itself = command("evaluate", data, "--against", "small", "--quality", "fast", "--json")

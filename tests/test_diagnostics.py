@@ -127,16 +127,16 @@ def test_settings_of_the_environment(settings):
 
 
 def test_the_machine(settings, monkeypatch):
-    monkeypatch.setattr(diagnostics.machine, "processor", lambda *_: ("A Chip", ("avx2", "amx_bf16")))
-    monkeypatch.setattr(diagnostics.machine, "cores", lambda *_: 3)
-    monkeypatch.setattr(diagnostics.machine, "quota", lambda *_: 2.5)
-    monkeypatch.setattr(diagnostics.machine, "memory", lambda *_: 3 << 29)
+    monkeypatch.setattr(diagnostics._machine, "processor", lambda *_: ("A Chip", ("avx2", "amx_bf16")))
+    monkeypatch.setattr(diagnostics._machine, "cores", lambda *_: 3)
+    monkeypatch.setattr(diagnostics._machine, "quota", lambda *_: 2.5)
+    monkeypatch.setattr(diagnostics._machine, "memory", lambda *_: 3 << 29)
     report = examine(settings, {})
     assert line(report, "processor") == "A Chip: avx2, amx_bf16"
     assert line(report, "may use") == "3 cores, the cgroup allows 2.5, 1.5 GiB of memory free"
-    monkeypatch.setattr(diagnostics.machine, "processor", lambda *_: ("A Chip", ()))
-    monkeypatch.setattr(diagnostics.machine, "memory", lambda *_: None)
-    monkeypatch.setattr(diagnostics.machine, "quota", lambda *_: None)
+    monkeypatch.setattr(diagnostics._machine, "processor", lambda *_: ("A Chip", ()))
+    monkeypatch.setattr(diagnostics._machine, "memory", lambda *_: None)
+    monkeypatch.setattr(diagnostics._machine, "quota", lambda *_: None)
     report = examine(settings, {})
     assert (line(report, "processor"), line(report, "may use")) == ("A Chip: no known features", "3 cores")
 

@@ -120,7 +120,7 @@ def most_common_hull(
 def main_instance(seen: InstanceMap, *, keep: Keep = "1", instance: Instance = None, contact: Contact = 0.2) -> Mask:
     """Foreground is the object that looks most like the subject, and what belongs to it; nobody in the background is.
 
-    Objects are ranked by instance_ranking.py: large, central, sharp, surely seen, near, alive; of equal ones the lower number goes
+    Objects are ranked by `prominence`: large, central, sharp, surely seen, near, alive; of equal ones the lower number goes
     first. Stuff is never the subject: where there is no thing, nothing is foreground. A thing that is not larger and shares
     at least `contact` of its outline with the subject belongs to it (the dog in the arms, the bag on the shoulder), one of the
     subject's own class only from half of its outline on. With `keep` above 1, the next ones are those that do not belong to
