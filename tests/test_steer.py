@@ -229,16 +229,18 @@ def test_clicks_mend_the_embedded_network_on_photographs(monkeypatch):
 
 
 def test_a_real_click_on_the_drawn_colours():
-    """The embedded network over drawn rectangles: a click on each colour gives that rectangle, more or less."""
+    """The embedded network over drawn rectangles: a click adds to a rectangle that was missed, and spoils none."""
     model = load("small", Settings(threads=1))
-    gains = []
-    for seed in range(6):
+    before, after = [], []
+    for seed in range(24):
         rgb, labels = drawn(seed)
         values = model(rgb).values
-        kind = labels[32, 32]
-        truth = labels == kind
-        gains.append(iou(steer(rgb, values, Places(points=((32.0, 32.0),))), truth) - iou(values, truth))
-    assert np.mean(gains) > 0
+        truth = labels == labels[32, 32]
+        before.append(iou(values, truth))
+        after.append(iou(steer(rgb, values, Places(points=((32.0, 32.0),))), truth))
+    gains, missed = np.subtract(after, before), np.array(before) < 0.5
+    assert missed.sum() > 3 and gains[missed].mean() > 0
+    assert gains.mean() > -0.02
 
 
 def test_a_photograph_is_cut_at_its_edges():
