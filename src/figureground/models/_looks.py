@@ -45,7 +45,7 @@ def once(run: Run, sides: Sides, rgb: Rgb) -> Mask:
 def crossed(run: Run, sides: Sides, rgb: Rgb) -> Mask:
     """The picture in the smaller size and its mirror image in the larger, joined by the mean of their logits.
 
-    Two different views of one cost: more is gained by it than by the mirror image in the same size.
+    Two different views for the time of two passes: seen small a large subject is whole, seen large a thin part is there.
     """
     small, large = sides[1 % len(sides)], sides[-1]
     mirror = logit(_mirror(run, fitted(rgb, large)), SURE)  # (L, L)
