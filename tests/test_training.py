@@ -75,7 +75,8 @@ def test_the_same_seed_gives_the_same_weights(trained, data, val, tmp_path):
     assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
 
 
-def test_a_stopped_run_goes_on_as_if_unbroken(trained, data, val, tmp_path, monkeypatch):
+def stop_after_an_epoch(data, val, folder, recipe, monkeypatch):
+    """Train until the first checkpoint is written, and stop there as Ctrl-C does."""
     save = trainer._Run.save
 
     def stop(run):
@@ -85,7 +86,11 @@ def test_a_stopped_run_goes_on_as_if_unbroken(trained, data, val, tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(trainer._Run, "save", stop)
         with pytest.raises(KeyboardInterrupt):
-            trainer.train(pairs([data]), pairs([val]), tmp_path, TINY, quiet=True)
+            trainer.train(pairs([data]), pairs([val]), folder, recipe, quiet=True)
+
+
+def test_a_stopped_run_goes_on_as_if_unbroken(trained, data, val, tmp_path, monkeypatch):
+    stop_after_an_epoch(data, val, tmp_path, TINY, monkeypatch)
     assert len(losses(tmp_path)) == 1
     trainer.train(pairs([data]), pairs([val]), tmp_path, TINY, quiet=True)
     assert losses(tmp_path) == losses(trained)
@@ -95,16 +100,7 @@ def test_a_stopped_run_over_an_encoder_goes_on_as_if_unbroken(data, val, tmp_pat
     """The frozen blocks are freed at the same step, and each block keeps its own learning rate."""
     recipe = replace(TINY, network="lite0", freeze=3, unfreeze_at=0.7, layer_decay=0.9, last_size=96, boundary=0.2)
     trainer.train(pairs([data]), pairs([val]), tmp_path / "whole", recipe, quiet=True)
-    save = trainer._Run.save
-
-    def stop(run):
-        save(run)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer._Run, "save", stop)
-        with pytest.raises(KeyboardInterrupt):
-            trainer.train(pairs([data]), pairs([val]), tmp_path / "stopped", recipe, quiet=True)
+    stop_after_an_epoch(data, val, tmp_path / "stopped", recipe, monkeypatch)
     trainer.train(pairs([data]), pairs([val]), tmp_path / "stopped", recipe, quiet=True)
     assert losses(tmp_path / "stopped") == losses(tmp_path / "whole")
 
