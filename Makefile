@@ -1,11 +1,11 @@
-# make run [PICTURE=photo.jpg] [METHOD=small]   separate a picture into out/
+# make run [PICTURE=photo.jpg] [METHOD=subject]   separate a picture into out/
 # make test                                      the tests
 # Both make .venv first. A fresh machine needs Python 3.11 to 3.13 and make, nothing else; with Chromium too, the tests look at reports.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do command -v $$p >/dev/null && \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 PICTURE ?= tests/pictures/astronaut.jpg
-METHOD ?= small
+METHOD ?= subject
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --constraint constraints.txt
 

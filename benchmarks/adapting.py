@@ -22,31 +22,31 @@ from PIL import Image, ImageDraw
 
 from common import report
 from figureground import Method, Separator
-from figureground.evaluation.dataset import Pair, pairs
+from figureground.evaluation.dataset import LabeledImage, labeled_images
 from figureground.evaluation.evaluate import evaluate
 from figureground.settings import Settings
-from figureground.training.adapt.adapt import adapt, chosen, held_back, ious, taught
+from figureground.training.adapt.adapt import adapt, chosen, held_back, ious, refit
 from figureground.training.adapt.bases import Own
 from figureground.training.adapt.head import LinearLearner, Views
-from figureground.training.adapt.views import look, read
+from figureground.training.adapt.views import collect_views, read
 
-Labelled = tuple[np.ndarray, np.ndarray]
+Labeled = tuple[np.ndarray, np.ndarray]
 
 
-def dim(rgb: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> Labelled:
+def dim(rgb: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> Labeled:
     light = rgb / 255 * np.array([0.10, 0.16, 0.22]) + 0.02 + random.normal(0, 0.02, rgb.shape)
     return np.clip(light * 255, 0, 255).astype(np.uint8), mask
 
 
-def lying(rgb: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> Labelled:
+def lying(rgb: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> Labeled:
     return np.rot90(rgb).copy(), np.rot90(mask).copy()
 
 
-def same(rgb: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> Labelled:
+def same(rgb: np.ndarray, mask: np.ndarray, random: np.random.Generator) -> Labeled:
     return rgb, mask
 
 
-def shapes(rgb: np.ndarray, mask: np.ndarray, random: np.random.Generator, side: int = 256) -> Labelled:
+def shapes(rgb: np.ndarray, mask: np.ndarray, random: np.random.Generator, side: int = 256) -> Labeled:
     picture = np.full((side, side, 3), random.uniform(80, 170, 3), np.float32)
     for cells in (4, 8, 16, 32, 64):
         mottled = random.normal(0, 20, (cells, cells, 3)).astype(np.float32)
@@ -55,19 +55,19 @@ def shapes(rgb: np.ndarray, mask: np.ndarray, random: np.random.Generator, side:
     for number in range(random.integers(4, 9)):
         blue = number == 0 or random.random() < 0.3
         high, low = random.uniform(150, 255), random.uniform(0, 80)
-        colour = (low, random.uniform(0, 100), high) if blue else (high, random.uniform(0, 255), low)
+        color = (low, random.uniform(0, 100), high) if blue else (high, random.uniform(0, 255), low)
         shape = np.zeros((side, side), np.uint8)
-        centre = random.integers(30, side - 30, 2)
+        center = random.integers(30, side - 30, 2)
         if random.random() < 0.5:
             axes = tuple(random.integers(12, 40, 2).tolist())
-            cv2.ellipse(shape, centre.tolist(), axes, random.uniform(0, 180), 0, 360, 255, -1)
+            cv2.ellipse(shape, center.tolist(), axes, random.uniform(0, 180), 0, 360, 255, -1)
         else:
-            cv2.fillPoly(shape, [(centre + random.integers(-40, 40, (4, 2))).astype(np.int32)], 255)
-        picture[shape > 0], truth[shape > 0] = colour, 255 * blue
+            cv2.fillPoly(shape, [(center + random.integers(-40, 40, (4, 2))).astype(np.int32)], 255)
+        picture[shape > 0], truth[shape > 0] = color, 255 * blue
     return np.clip(picture + random.normal(0, 6, picture.shape), 0, 255).astype(np.uint8), truth
 
 
-DOMAINS: dict[str, Callable[[np.ndarray, np.ndarray, np.random.Generator], Labelled]] = {
+DOMAINS: dict[str, Callable[[np.ndarray, np.ndarray, np.random.Generator], Labeled]] = {
     "dim": dim,
     "lying": lying,
     "shapes": shapes,
@@ -75,7 +75,7 @@ DOMAINS: dict[str, Callable[[np.ndarray, np.ndarray, np.random.Generator], Label
 }
 
 
-def altered(pair: Pair, number: int, domain: str) -> Pair:
+def altered(pair: LabeledImage, number: int, domain: str) -> LabeledImage:
     """The pair as the domain has it, made when it is read; the same each time."""
 
     def load(which: int) -> bytes:
@@ -84,22 +84,22 @@ def altered(pair: Pair, number: int, domain: str) -> Pair:
         Image.fromarray(made[which]).save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
 
-    return Pair(f"{domain}/{pair.key}", partial(load, 0), partial(load, 1))
+    return LabeledImage(f"{domain}/{pair.key}", partial(load, 0), partial(load, 1))
 
 
-def iou(method: Method | str, unseen: list[Pair]) -> float:
+def iou(method: Method | str, unseen: list[LabeledImage]) -> float:
     separate = Separator(method, Settings.from_environment())
     return float(evaluate(lambda rgb: separate(rgb).mask, unseen).mean["iou"])
 
 
 def series(domain: str, args: argparse.Namespace) -> list[dict[str, object]]:
     """The IoU of the method, and of what was adapted with more and more pictures."""
-    known = pairs(args.data)
+    known = labeled_images(args.data)
     order = np.random.default_rng(args.seed).permutation(len(known))
     learnt = [known[i] for i in order[: max(args.counts) + args.unseen]]
     data = [altered(pair, number, domain) for number, pair in enumerate(learnt)]
     unseen = data[max(args.counts) :]
-    rows: list[dict[str, object]] = [{"domain": domain, "pictures": 0, "IoU": f"{iou('small', unseen):.3f}"}]
+    rows: list[dict[str, object]] = [{"domain": domain, "pictures": 0, "IoU": f"{iou('subject', unseen):.3f}"}]
     for count in args.counts:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder, "own.onnx")
@@ -114,11 +114,11 @@ def series(domain: str, args: argparse.Namespace) -> list[dict[str, object]]:
 
 def spread(domain: str, args: argparse.Namespace) -> list[dict[str, object]]:
     """How adapting changes the IoU when other pictures are learnt from each time; as adapt does it, without writing a file."""
-    known, most = pairs(args.data), max(args.counts)
+    known, most = labeled_images(args.data), max(args.counts)
     order = np.random.default_rng(args.seed).permutation(len(known))[: most * args.draws + args.unseen]
     base = Own()
     samples = read([altered(known[i], number, domain) for number, i in enumerate(order)], base.size, True)
-    unseen = look(samples[-args.unseen :], base.seen, 0, 0, True)
+    unseen = collect_views(samples[-args.unseen :], base.features, 0, 0, True)
     rows = []
     for count in args.counts:
         draws = (samples[most * draw :][:count] for draw in range(args.draws))
@@ -131,15 +131,15 @@ def spread(domain: str, args: argparse.Namespace) -> list[dict[str, object]]:
     return rows
 
 
-def change(base: Own, some: list[Labelled], unseen: Views, seconds: float) -> float:
+def change(base: Own, some: list[Labeled], unseen: Views, seconds: float) -> float:
     """Mean IoU on the unseen pictures after learning from some, less that before; at the size of the network's logits."""
     until = time.monotonic() + seconds
-    views = look(some, base.seen, 0, seconds, True)
+    views = collect_views(some, base.features, 0, seconds, True)
     learner = LinearLearner(views, 0)
     step, _ = chosen(*held_back(learner, views, 0, False, until, True))
     if step is None:
         return 0.0
-    head = taught(learner, views, step, until)
+    head = refit(learner, views, step, until)
     said = torch.cat([head(levels, own) for levels, own, _ in map(unseen.batch, torch.arange(len(unseen.own)).split(16))])
     return float((ious(said, unseen.truth) - ious(unseen.own.float(), unseen.truth)).mean())
 
@@ -157,14 +157,14 @@ def drawn(rows: list[dict[str, object]], target: Path) -> None:
         draw.text((54, 370 - 330 * level), f"{level:g}", fill="black", anchor="rm")
     draw.text((310, 396), "labelled pictures (0: as it comes)", fill="black", anchor="ma")
     draw.text((60, 18), "IoU on pictures that were not learnt from", fill="black")
-    colours = [(20, 110, 180), (200, 80, 30), (40, 140, 70), (90, 90, 90)]
-    for colour, domain in zip(colours, dict.fromkeys(str(row["domain"]) for row in rows), strict=False):
+    colors = [(20, 110, 180), (200, 80, 30), (40, 140, 70), (90, 90, 90)]
+    for color, domain in zip(colors, dict.fromkeys(str(row["domain"]) for row in rows), strict=False):
         values = {int(str(row["pictures"])): float(str(row["IoU"])) for row in rows if row["domain"] == domain}
         points = [(across[count], 370 - 330 * value) for count, value in values.items()]
-        draw.line(points, fill=colour, width=2)
+        draw.line(points, fill=color, width=2)
         for point in points:
-            draw.circle(point, 4, fill=colour)
-        draw.text((points[-1][0] + 10, points[-1][1]), f"{domain} {list(values.values())[-1]:.2f}", fill=colour, anchor="lm")
+            draw.circle(point, 4, fill=color)
+        draw.text((points[-1][0] + 10, points[-1][1]), f"{domain} {list(values.values())[-1]:.2f}", fill=color, anchor="lm")
     image.save(target)
 
 

@@ -21,8 +21,8 @@ import numpy as np
 
 from batched import COMMAND, FINISHED, asked, begun, count, drawn, resident, workers_of
 from common import Row, arguments, process, report, spread
-from figureground.batch.inputs import Reading, items
-from figureground.batch.ledger import NAME, Ledger, Order, Outcome
+from figureground.batch.inputs import InputOptions, items
+from figureground.batch.ledger import NAME, Ledger, Outcome, ResumePolicy
 from figureground.io.storage import place
 from kills import kills
 
@@ -78,7 +78,7 @@ def startup(given: Options, folder: Path) -> Result:
     inputs, out = folder / "in", folder / "out"
     drawn(1, 0, given.side, inputs)
     process([*COMMAND, inputs, out])  # so that the rows below are of the same order
-    order = Order(str(asked(out, "SELECT fingerprint FROM pictures")[0]), (".cutout.png",), overwrite=True)
+    order = ResumePolicy(str(asked(out, "SELECT fingerprint FROM pictures")[0]), (".cutout.png",), overwrite=True)
     for number in range(1, given.pictures):
         for path in (inputs / f"{number // 1000:03}/{number:06}.jpg", out / f"{number // 1000:03}/{number:06}.cutout.png"):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def startup(given: Options, folder: Path) -> Result:
     with closing(Ledger(out / f"{NAME}.sqlite")) as base:
         base.begin([str(inputs)], "", "local", 1)
         began = time.perf_counter()
-        base.register(items(str(inputs), Reading()), order, place(str(out)))
+        base.register(items(str(inputs), InputOptions()), order, place(str(out)))
         registered = time.perf_counter()
         for task in base.waiting():
             base.record(

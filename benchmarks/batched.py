@@ -22,8 +22,8 @@ def drawn(count: int, bad: float, side: int, folder: Path) -> int:
     for number in range(count):
         noise = np.random.default_rng(number)
         image = noise.integers(0, 60, (side, side, 3), np.uint8)
-        centre, axes = noise.integers(side // 3, 2 * side // 3, 2), noise.integers(side // 8, side // 3, 2)
-        cv2.ellipse(image, centre.tolist(), axes.tolist(), 30, 0, 360, noise.integers(120, 256, 3).tolist(), -1)
+        center, axes = noise.integers(side // 3, 2 * side // 3, 2), noise.integers(side // 8, side // 3, 2)
+        cv2.ellipse(image, center.tolist(), axes.tolist(), 30, 0, 360, noise.integers(120, 256, 3).tolist(), -1)
         data = cv2.imencode(".jpg", image)[1].tobytes()
         if (number + 1) % every == 0:
             data = (data[: len(data) // 2], b"", noise.bytes(900))[broken % 3]

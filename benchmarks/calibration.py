@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from common import Row, report
-from figureground.evaluation.dataset import pairs
+from figureground.evaluation.dataset import labeled_images
 from figureground.evaluation.metrics import Counts, Reliability
 from figureground.inference.session import session
-from figureground.models import _looks
+from figureground.models.saliency import tta
 from figureground.settings import Settings
 from figureground.training.calibration import fit
 
@@ -35,12 +35,12 @@ WAYS: dict[str, Callable[[float, float], tuple[float, float]]] = {
 
 def seen(data: list[str], every: int, threads: int) -> dict[str, Floats]:
     """Logits of one look and of both, and the truth in [0, 1]; (pictures, h, w) each."""
-    run = session(files("figureground").joinpath("assets/small.onnx").read_bytes(), Settings(threads=threads))
-    side = _looks.sides(run.shape)[0]
+    run = session(files("figureground").joinpath("assets/saliency.onnx").read_bytes(), Settings(threads=threads))
+    side = tta.sides(run.shape)[0]
     kept: dict[str, list[NDArray[np.generic]]] = {"once": [], "mirror image": [], "truth": []}
-    for pair in tqdm(pairs(data)[::every], disable=None):
+    for pair in tqdm(labeled_images(data)[::every], disable=None):
         rgb, mask = pair.read()
-        for name, look in (("once", _looks.alone), ("mirror image", _looks.both)):
+        for name, look in (("once", tta.whole), ("mirror image", tta.flip_tta)):
             sure = np.clip(look(run, side, rgb).astype(np.float64), 1e-6, 1 - 1e-6)
             kept[name].append(np.log(sure / (1 - sure))[::THIN, ::THIN])
         kept["truth"].append(cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA)[::THIN, ::THIN] / 255)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from common import ROOT
-from figureground.models._labels import ade20k
+from figureground.inference.label_sets import ade20k
 
 LARGE = {"hidden_sizes": [64, 128, 320, 512], "decoder_hidden_size": 768}
 SHAPES: dict[str, tuple[dict[str, Any], int]] = {

@@ -27,12 +27,12 @@ MANY = (1000, 10**6, 10**9)
 
 def methods() -> Mapping[str, tuple[Method, Settings]]:
     """What is measured, by the words that ask for it."""
-    plain, small = Settings(threads=1, cache=CONVERTED), find("small")
+    plain, small = Settings(threads=1, cache=CONVERTED), find("subject")
     stuff = find("stuff")
     stuff = replace(stuff, options={**stuff.options, "weights": str(kept("b5"))})
     chosen = {
-        "small --quality fast": (replace(small, options={**small.options, "quality": "fast"}), plain),
-        "small": (small, plain),
+        "subject --quality fast": (replace(small, options={**small.options, "quality": "fast"}), plain),
+        "subject": (small, plain),
         "stuff (B5)": (stuff, plain),
     }
     if "avx512_bf16" in processor()[1]:

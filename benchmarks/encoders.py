@@ -23,7 +23,7 @@ from PIL import Image
 from common import Row, arguments, interleaved, photograph, process, report, spread
 from figureground import Separator
 from figureground.io.color_modes import Pixels
-from figureground.io.encode import Look, encode
+from figureground.io.encode import EncodeOptions, encode
 from figureground.settings import Settings
 
 TWELVE, LARGE = (4000, 3000), (11314, 8486)
@@ -73,7 +73,7 @@ def encoders(what: str, image: Pixels, rounds: int) -> list[Row]:
 
     seconds = interleaved(rounds, {name: partial(one, name) for name in ENCODERS}, warm=0)
     began = time.perf_counter()
-    files[SMALL] = encode(image, ".png", Look(png_effort="small"))
+    files[SMALL] = encode(image, ".png", EncodeOptions(png_effort="best"))
     seconds[SMALL] = [time.perf_counter() - began]
     for name, data in files.items():
         with Image.open(io.BytesIO(data)) as back:

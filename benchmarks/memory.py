@@ -42,7 +42,7 @@ class Run:
 
 
 RUNS: dict[str, Run] = {
-    "small": Run("small", ""),
+    "subject": Run("subject", ""),
     "segformer b0": Run("stuff", "b0"),
     "segformer b5": Run("most-common-hull", "b5"),
     "EoMT base": Run("instance", "eomt"),
@@ -51,7 +51,7 @@ RUNS: dict[str, Run] = {
     "Grounding DINO tiny, SAM 2.1 tiny": Run("text", "dino", PHRASES, "grounded", {"box_threshold": 0.01}),
     "SAM 2.1 tiny": Run("points", "sam", CLICK),
     "Depth Anything V2 small": Run("depth", "depth"),
-    "small + segformer b0": Run("small+stuff", "b0"),
+    "small + segformer b0": Run("subject+stuff", "b0"),
 }
 
 
@@ -69,8 +69,8 @@ def prepared(run: Run, folder: Path) -> Method:
     if run.model == "grounded":
         masks = folder / "sam"
         options["mask_weights"] = str(masks if masks.exists() else published.save("sam", masks))
-    if method.beside is not None:
-        return replace(method, beside=method.beside.with_options(**options))
+    if method.second is not None:
+        return replace(method, second=method.second.with_options(**options))
     return method.with_options(**options)
 
 

@@ -22,7 +22,7 @@ from fleet import LEDGERS, Fleet, Floats, Pictures, closed, from_ledger, simulat
 
 MB = 1e6
 PANEL, HEIGHT, MARGIN = 430, 400, 64
-COLOURS = [(20, 110, 180), (200, 80, 30), (40, 140, 70), (120, 60, 160)]
+COLORS = [(20, 110, 180), (200, 80, 30), (40, 140, 70), (120, 60, 160)]
 Cell = tuple[int, int, Floats, Floats, str]
 
 
@@ -206,25 +206,25 @@ def panel(draw: ImageDraw.ImageDraw, left: int, title: str, points: Sequence[tup
         draw.line((x, MARGIN, x, y), fill=(225, 225, 225))
         draw.text((x, y + 8), f"{nodes:,}", fill="black", anchor="ma", font_size=13)
     draw.text((left, MARGIN - 34), f"{title} over nodes; shaded: nine of ten simulated runs", fill="black", font_size=15)
-    for colour, count in zip(COLOURS, sorted({p[0] for p in points}), strict=False):
-        curve(draw, place, colour, sorted(p for p in points if p[0] == count))
+    for color, count in zip(COLORS, sorted({p[0] for p in points}), strict=False):
+        curve(draw, place, color, sorted(p for p in points if p[0] == count))
 
 
-def curve(draw, place, colour, points) -> None:  # type: ignore[no-untyped-def]  # of `panel` alone
+def curve(draw, place, color, points) -> None:  # type: ignore[no-untyped-def]  # of `panel` alone
     """The line of one number of pictures."""
     low, middle, high = ([place(n, np.quantile(v, q)) for _, n, v, _ in points] for q in (0.05, 0.5, 0.95))
     if len(points) > 1:
-        draw.polygon([*low, *reversed(high)], fill=(*colour, 60))
-        draw.line(middle, fill=colour, width=2)
+        draw.polygon([*low, *reversed(high)], fill=(*color, 60))
+        draw.line(middle, fill=color, width=2)
     said = ""
     for (x, y), (_, _, _, bound) in zip(middle, points, strict=True):
-        draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=colour)
+        draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=color)
         if bound != said:
-            draw.text((x + 8, y - 6), bound, fill=colour, anchor="lb", font_size=13)
+            draw.text((x + 8, y - 6), bound, fill=color, anchor="lb", font_size=13)
         said = bound
     x, y = middle[-1]
     beside, anchor = (10, "rt") if y > middle[0][1] else (-10, "rb")  # where the line has not been
-    draw.text((x + 4, y + beside), f"{points[0][0]:,} pictures", fill=colour, anchor=anchor, font_size=13)
+    draw.text((x + 4, y + beside), f"{points[0][0]:,} pictures", fill=color, anchor=anchor, font_size=13)
 
 
 def main() -> int:

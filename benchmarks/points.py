@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from common import report
-from figureground.evaluation.dataset import pairs
+from figureground.evaluation.dataset import labeled_images
 from figureground.evaluation.metrics import Counts
 from figureground.masks.interactive import steer
 from figureground.models import load
@@ -63,11 +63,11 @@ def places(kind, truth, said):
 
 def measure(data: Path, every: int = 1, looks: bool = True, start: int = 0) -> list[Row]:
     """All kinds of click on every so-many-th picture."""
-    model = load("small", Settings(threads=2))
+    model = load("saliency", Settings(threads=2))
     rows = [Row(kind) for kind in CLICKS]
-    for pair in pairs([data])[start::every]:
-        rgb, grey = pair.read()
-        truth, values = grey >= 128, model(rgb).values
+    for pair in labeled_images([data])[start::every]:
+        rgb, gray = pair.read()
+        truth, values = gray >= 128, model(rgb).values
         before = Counts.of(values, truth).iou
         for row in rows:
             prompt = places(row.kind, truth, values >= 0.5)

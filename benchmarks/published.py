@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from figureground.models._labels import coco
+from figureground.inference.label_sets import coco
 
 Made = tuple[Any, dict[str, Any]]
 """A network of transformers, and its preprocessor_config.json."""

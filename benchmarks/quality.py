@@ -1,7 +1,7 @@
 """What each way of looking gives and costs: python benchmarks/quality.py DATA... [--every N] [--threads 2]
 
-The rows are those of `LOOKS` in models/_looks.py, which `--quality` chooses from, and what was tried beside them and is not
-offered: `TRIED`. Figures are means over the pictures of DATA (max F and calibration error over the set), without a refiner;
+The rows are those of `TTA` in models/saliency/tta.py, which `--quality` chooses from; `TRIED` holds what was tried and is not
+offered. Figures are means over the pictures of DATA (max F and calibration error over the set), without a refiner;
 the time is the median of a picture at its own size, all rows in turn. To measure another way of looking, add it to `TRIED`.
 """
 
@@ -21,31 +21,31 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from common import Row, report
-from figureground.evaluation.dataset import pairs
+from figureground.evaluation.dataset import labeled_images
 from figureground.evaluation.metrics import Counts, Reliability, boundary_iou, max_f, mean_absolute_error, precision_recall
 from figureground.inference.session import session
-from figureground.models import _looks
-from figureground.models._looks import LOOKS, Run, Sides
+from figureground.models.saliency import tta
+from figureground.models.saliency.tta import TTA, Run, Sides
 from figureground.settings import Settings
 from figureground.types import Mask, Rgb
 
 
 def mirrored(run: Run, sides: Sides, rgb: Rgb) -> Mask:
     """The mirror image too, in the same size."""
-    return _looks.enlarged(_looks.both(run, sides[0], rgb), rgb.shape)
+    return tta.upsample(tta.flip_tta(run, sides[0], rgb), rgb.shape)
 
 
 def closer(run: Run, sides: Sides, rgb: Rgb) -> Mask:
     """The mirror image in another size; then, where the subject is small, a window around it at both."""
-    first = _looks.crossed(run, sides, rgb)
+    first = tta.two_scale_tta(run, sides, rgb)
     small = np.asarray(cv2.resize(first, (sides[-1], sides[-1]), interpolation=cv2.INTER_AREA), np.float32)
-    window = _looks.subject(small, rgb.shape)
-    return first if window is None else _looks.at_window(run, sides[-1], rgb, small, window)
+    window = tta.subject(small, rgb.shape)
+    return first if window is None else tta.zoom_tta(run, sides[-1], rgb, small, window)
 
 
 def sizes(run: Run, sides: Sides, rgb: Rgb) -> Mask:
     """The mirror image too, and both in every size, whatever the subject's."""
-    return _looks.enlarged(_looks.in_sizes(run, sides[1:], rgb, _looks.both(run, sides[0], rgb)), rgb.shape)
+    return tta.upsample(tta.multiscale_tta(run, sides[1:], rgb, tta.flip_tta(run, sides[0], rgb)), rgb.shape)
 
 
 TRIED: dict[str, Callable[[Run, Sides, Rgb], Mask]] = {
@@ -69,7 +69,7 @@ def figures(
 def row(name: str, seen: list[dict[str, Any]], base: float) -> Row:
     """The table's row of one way of looking; `base` : ms of a single look."""
     means = {key: f"{np.mean([each[key] for each in seen]):.4f}" for key in ("MAE", "IoU", "edge IoU")}
-    best = {"quality": f"`{name}`" if name in LOOKS else name, "max F": f"{max_f([each['curve'] for each in seen]):.4f}"}
+    best = {"quality": f"`{name}`" if name in TTA else name, "max F": f"{max_f([each['curve'] for each in seen]):.4f}"}
     error = reduce(add, (each["reliable"] for each in seen)).error
     took = statistics.median(each["ms"] for each in seen)
     return {**best, **means, "calibration error": f"{error:.4f}", "ms": f"{took:.1f}", "of one look": f"{took / base:.1f}"}
@@ -84,13 +84,13 @@ def main() -> None:
     parser.add_argument("--network", type=Path, help="another exported network (ONNX) than the package's")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
     given = parser.parse_args()
-    ours = files("figureground").joinpath("assets/small.onnx").read_bytes()
+    ours = files("figureground").joinpath("assets/saliency.onnx").read_bytes()
     run = session(given.network or ours, Settings(threads=given.threads))
-    seen: dict[str, list[dict[str, Any]]] = {name: [] for name in {**LOOKS, **TRIED}}
-    for pair in tqdm(pairs(given.data)[:: given.every], disable=None):
+    seen: dict[str, list[dict[str, Any]]] = {name: [] for name in {**TTA, **TRIED}}
+    for pair in tqdm(labeled_images(given.data)[:: given.every], disable=None):
         rgb, mask = pair.read()
-        for name, look in {**LOOKS, **TRIED}.items():
-            seen[name].append(figures(look, run, _looks.sides(run.shape), rgb, mask > 127))
+        for name, look in {**TTA, **TRIED}.items():
+            seen[name].append(figures(look, run, tta.sides(run.shape), rgb, mask > 127))
     base = statistics.median(each["ms"] for each in seen["fast"])
     title = f"Ways of looking, {len(seen['fast'])} pictures, onnxruntime, {given.threads} threads"
     report(title, [row(name, each, base) for name, each in seen.items()], given.json)

@@ -1,4 +1,4 @@
-"""What each refiner gives and costs: python benchmarks/refiners.py DATA... [--method small | --coarse 64].
+"""What each refiner gives and costs: python benchmarks/refiners.py DATA... [--method subject | --coarse 64].
 
 Figures are means over the pictures of DATA (max F over the set), from the masks of a method without its refiner, or with
 --coarse N from the true masks brought to N × N and back. Times are medians of interleaved runs on one enlarged picture.
@@ -14,7 +14,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from figureground.evaluation.dataset import Pair, pairs
+from figureground.evaluation.dataset import LabeledImage, labeled_images
 from figureground.evaluation.metrics import Counts, boundary_iou, max_f, mean_absolute_error, precision_recall
 from figureground.masks.refine import REFINERS
 from figureground.methods import find
@@ -63,7 +63,7 @@ def seconds(rgb: Rgb, rough: Mask, size: tuple[int, int]) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
-def sample(pair: Pair, make: Callable[[Rgb, Mask], Mask]) -> tuple[Rgb, Mask, Mask]:
+def sample(pair: LabeledImage, make: Callable[[Rgb, Mask], Mask]) -> tuple[Rgb, Mask, Mask]:
     rgb, mask = pair.read()
     truth = mask.astype(np.float32) / 255
     return rgb, make(rgb, truth), truth
@@ -72,12 +72,12 @@ def sample(pair: Pair, make: Callable[[Rgb, Mask], Mask]) -> tuple[Rgb, Mask, Ma
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+")
-    parser.add_argument("--method", default="small")
+    parser.add_argument("--method", default="subject")
     parser.add_argument("--coarse", type=int, help="pixels of a side to which the true masks are brought instead")
     parser.add_argument("--every", type=int, default=1, help="take each Nth picture only")
     args = parser.parse_args()
     make = rough_by_shrinking(args.coarse) if args.coarse else rough_by_method(args.method)
-    samples = [sample(pair, make) for pair in pairs(args.data)[:: args.every]]
+    samples = [sample(pair, make) for pair in labeled_images(args.data)[:: args.every]]
     times = [seconds(*samples[0][:2], size) for size in SIZES.values()]
     print(f"{len(samples)} pictures, rough masks: {f'truth at {args.coarse}²' if args.coarse else args.method}")
     print(f"{'refiner':14}{'IoU':>8}{'MAE':>8}{'max F':>8}{'edge':>8}" + "".join(f"{size:>10}" for size in SIZES))

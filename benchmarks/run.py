@@ -24,7 +24,7 @@ from figureground._machine import cores, processor
 
 PAGE = ROOT / "docs" / "speed.md"
 BENCHMARKS: dict[str, list[str]] = {
-    "NETWORK": ["small.py"],
+    "NETWORK": ["network.py"],
     "WHOLE": ["whole.py", "--rounds", "5"],
     "THROUGHPUT": ["throughput.py", "--pictures", "12"],
     "SCALING": ["scaling.py", "--plot", "docs/pictures/scaling.png"],

@@ -31,7 +31,7 @@ def point(path: Path) -> Point:
     from figureground.io.encode import encode, write
     from figureground.pipeline import Clock
 
-    separate = Separator("small", Settings(max_pixels=200_000_000))
+    separate = Separator("subject", Settings(max_pixels=200_000_000))
     encode(separate(PHOTOGRAPHS[1]).cutout(), ".png")
     before = resident("VmHWM")
     done, clock = separate(path), Clock()

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.random import Generator
 
 from common import Row, report
-from figureground.evaluation.dataset import pairs
+from figureground.evaluation.dataset import labeled_images
 from figureground.masks.instance_ranking import FACTORS, prominence
-from figureground.models._panoptic import sharpness
+from figureground.models.panoptic.postprocess import sharpness
 from figureground.types import Instance, InstanceMap
 
 Cut = tuple[np.ndarray, np.ndarray]
@@ -43,15 +43,15 @@ class Composed:
 
     def paste(self, cut: Cut, y: int, x: int, sigma: float = 0.0) -> None:
         """Set something behind the subject and before all else, its middle at (y, x), blurred by so many pixels."""
-        colours, shape = cut
+        colors, shape = cut
         height, width = self.shape
         move = np.float64([[1, 0, x - shape.shape[1] / 2], [0, 1, y - shape.shape[0] / 2]])
         weight = cv2.warpAffine(shape.astype(np.float32), move, (width, height))
-        colours = cv2.warpAffine(colours, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        colors = cv2.warpAffine(colors, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
         if sigma:
-            weight, colours = (cv2.GaussianBlur(array, (0, 0), sigma) for array in (weight, colours))
+            weight, colors = (cv2.GaussianBlur(array, (0, 0), sigma) for array in (weight, colors))
         behind = (weight > 0) & ~self.subject
-        mixed = self.rgb * (1 - weight[..., None]) + colours * weight[..., None]
+        mixed = self.rgb * (1 - weight[..., None]) + colors * weight[..., None]
         self.rgb[behind] = mixed[behind].round().astype(np.uint8)
         self.numbers[behind & (weight >= 0.5)] = self.numbers.max() + 1
 
@@ -67,13 +67,13 @@ class Composed:
 
 def scaled(cut: Cut, area: float) -> Cut:
     """Something cut to its box, and enlarged or shrunk to so many pixels."""
-    colours, shape = cut
+    colors, shape = cut
     x, y, width, height = cv2.boundingRect(shape.astype(np.uint8))
     window = np.s_[y : y + height, x : x + width]
     factor = (area / np.count_nonzero(shape)) ** 0.5
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = cv2.resize(shape[window].astype(np.float32), size, interpolation=cv2.INTER_AREA) >= 0.5
-    return cv2.resize(colours[window], size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC), small
+    return cv2.resize(colors[window], size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC), small
 
 
 def small(made: Composed, cuts: list[Cut], random: Generator) -> None:
@@ -128,7 +128,7 @@ KINDS: dict[str, Callable[[Composed, list[Cut], Generator], None]] = {
 
 def read(data: Path, every: int, start: int) -> list[Cut]:
     """The pictures with their subjects, of at least a hundredth of the picture."""
-    found = [(rgb, grey >= 128) for rgb, grey in (pair.read() for pair in pairs([data])[start::every])]
+    found = [(rgb, gray >= 128) for rgb, gray in (pair.read() for pair in labeled_images([data])[start::every])]
     return [(rgb, shape) for rgb, shape in found if shape.mean() >= 0.01]
 
 

@@ -3,7 +3,7 @@
 python benchmarks/whole.py [--rounds 5] [--pictures 40] [--environments build]
 
 Both are installed with pip as a user would, into folders that are kept for the next time. rembg gets the random weights of
-benchmarks/small.py as its `u2netp`: time does not depend on what the weights are, and nothing is downloaded. JPEGs of two
+benchmarks/network.py as its `u2netp`: time does not depend on what the weights are, and nothing is downloaded. JPEGs of two
 megapixels to PNG cut-outs, of half a megapixel in the folder; "cold" is a fresh process, "warm" a loaded network in Python,
 bytes to bytes. Ratios are rembg's to ours.
 Skipped where rembg cannot be installed.
@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from common import HALF_A_MEGAPIXEL, ROOT, Ended, arguments, folder_of, process, report, spread
-from small import U2NetpShaped, graph
+from network import U2NetpShaped, graph
 
 BASE = ("pip", "setuptools", "wheel", "pkg_resources", "_distutils_hack")  # what each environment has anyway
 WARM_OURS = """
@@ -44,7 +44,7 @@ for path in sys.argv[1:]:
     remove(data, session=session)
     print(time.perf_counter() - began)
 """
-Pair = dict[str, list[float]]
+LabeledImage = dict[str, list[float]]
 
 
 def environment(folder: Path, *wanted: str) -> Path:

@@ -14,10 +14,10 @@ from PIL import Image
 
 from figureground import Method, Picture, Separation, Separator
 from figureground.cli.main import main as command_line
-from figureground.compositing.visualization import class_colour
+from figureground.compositing.visualization import class_color
 from figureground.evaluation.metrics import Counts
+from figureground.inference.label_sets import ade20k
 from figureground.masks.rules import RULES
-from figureground.models._labels import ade20k
 from figureground.types import LabelMap
 
 HERE = Path(__file__).parent
@@ -94,11 +94,11 @@ def cells() -> Image.Image:
     fine = drawn("astronaut").labels
     step = len(fine) // COARSE
     coarse = fine[step // 2 :: step, step // 2 :: step][:COARSE, :COARSE]
-    colours = np.array([class_colour(index) for index in range(150)], np.uint8)[coarse]
+    colors = np.array([class_color(index) for index in range(150)], np.uint8)[coarse]
     corners = np.stack([coarse[:-1, :-1], coarse[:-1, 1:], coarse[1:, :-1], coarse[1:, 1:]])
     mixed = np.ptp(corners.astype(int), 0) > 0
-    left = colours.repeat(CELL, 0).repeat(CELL, 1)
-    right = np.where(mixed[..., None], 255, colours[:-1, :-1]).astype(np.uint8).repeat(CELL, 0).repeat(CELL, 1)
+    left = colors.repeat(CELL, 0).repeat(CELL, 1)
+    right = np.where(mixed[..., None], 255, colors[:-1, :-1]).astype(np.uint8).repeat(CELL, 0).repeat(CELL, 1)
     for image in (left, right):
         image[::CELL], image[:, ::CELL] = 90, 90
     gap = np.full((len(left), CELL, 3), 255, np.uint8)
@@ -115,7 +115,7 @@ def results() -> str:
         masks = [separate(PHOTOGRAPHS / f"{name}.jpg").mask, *(RULES[rule](drawn(name)) for rule in LABEL_RULES)]
         figures = " | ".join(f"{Counts.of(mask, truth).iou:.3f}" for mask in masks)
         rows.append(f"| {name} | {figures} |\n")
-    head = f"| photograph | small | {' | '.join(LABEL_RULES)} |\n|---|---|---|---|---|\n"
+    head = f"| photograph | subject | {' | '.join(LABEL_RULES)} |\n|---|---|---|---|---|\n"
     return RESULTS.replace("TABLE\n", head + "".join(rows))
 
 
@@ -125,18 +125,18 @@ LABEL_RULES = ("stuff", "most-common", "most-common-hull")
 RESULTS = """# Results
 
 Written by `make docs`. IoU against masks drawn by hand (`tests/pictures/draw.py`) on the four photographs that the project carries:
-`small` on the photograph itself, the rules on label maps drawn by hand, since no SegFormer weights are part of the project. So a
+`subject` on the photograph itself, the rules on label maps drawn by hand, since no SegFormer weights are part of the project. So a
 column of a rule shows what the rule can do with perfect labels, and nothing of the network. Four pictures show behaviour, not
-quality; [docs/training.md](training.md) has the figures of `small` on 500.
+quality; [docs/training.md](training.md) has the figures of `subject` on 500.
 
 TABLE
 
-* **chelsea** (easy): one thing before stuff; every rule is right; `small` takes a part of the blanket at the right with the cat.
+* **chelsea** (easy): one thing before stuff; every rule is right; `subject` takes a part of the blanket at the right with the cat.
 * **astronaut** (ordinary): several classes make the subject. `stuff` takes flag, table and shuttle too, `most-common` loses the helmet;
-  `small` finds her with suit and helmet, and a corner of the flag.
+  `subject` finds her with suit and helmet, and a corner of the flag.
 * **coffee** (hard): the commonest thing is the table. With `--background-classes table`, `stuff` is right, and `most-common` finds the cup
-  without its saucer. `small` finds both.
-* **rocket** (hard): a slim subject. The class list happens to make the towers stuff; `small` takes two lamps and a part of a tower with the rocket, and its certainty is .39.
+  without its saucer. `subject` finds both.
+* **rocket** (hard): a slim subject. The class list happens to make the towers stuff; `subject` takes two lamps and a part of a tower with the rocket, and its certainty is .39.
 
 ![chelsea](pictures/rules-chelsea.jpg)
 ![astronaut](pictures/rules-astronaut.jpg)

@@ -5,8 +5,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from commandline import command
 from figureground import diagnostics
 from figureground._machine import cores
@@ -14,11 +12,6 @@ from figureground.diagnostics import examine, text
 from figureground.inference import openvino, session
 from figureground.methods import METHODS
 from figureground.settings import Settings
-
-
-@pytest.fixture
-def settings(tmp_path):
-    return Settings(cache=tmp_path / "cache")
 
 
 def line(report, start):
@@ -29,15 +22,15 @@ def line(report, start):
 def test_every_method_and_what_it_runs_with(settings):
     report = examine(settings, {})
     assert list(report["methods"]) == list(METHODS)
-    assert line(report, "method small ").startswith(f"onnxruntime, CPUExecutionProvider, fp32, {cores()} threads (default)")
+    assert line(report, "method subject ").startswith(f"onnxruntime, CPUExecutionProvider, fp32, {cores()} threads (default)")
     assert line(report, "method stuff") == f"openvino, CPU, fp32, {cores()} threads"
 
 
 def test_settings_that_cannot_work_are_told_method_by_method(tmp_path):
     report = examine(Settings(cache=tmp_path, device="cuda"), {})
-    assert line(report, "method small ").startswith("CANNOT RUN: device 'cuda' is not here")
+    assert line(report, "method subject ").startswith("CANNOT RUN: device 'cuda' is not here")
     report = examine(Settings(cache=tmp_path, precision="int8"), {})
-    assert line(report, "method small ").startswith("CANNOT RUN: int8 gains nothing")
+    assert line(report, "method subject ").startswith("CANNOT RUN: int8 gains nothing")
     assert line(report, "method stuff").startswith("onnxruntime, CPUExecutionProvider, int8")
 
 
@@ -60,7 +53,7 @@ def test_a_runtime_that_cannot_be_loaded(settings, monkeypatch):
     report, why = examine(settings, {}), "openvino cannot be loaded (libtbb.so.12: no such file)"
     assert why in line(report, "openvino ")
     assert line(report, "method stuff").startswith(f"CANNOT RUN: {why}")
-    assert line(report, "method small ").startswith("onnxruntime")
+    assert line(report, "method subject ").startswith("onnxruntime")
 
 
 def test_extras_that_are_missing_and_how_to_get_them(settings, monkeypatch):
@@ -78,13 +71,13 @@ def test_extras_that_are_missing_and_how_to_get_them(settings, monkeypatch):
 
 def test_a_model_that_needs_an_extra(settings, monkeypatch):
     class Card:
-        extra = "train"
+        requires_extra = "train"
 
     monkeypatch.setattr(diagnostics.models, "card", lambda _: Card)
     monkeypatch.setattr(diagnostics, "requires", lambda _: ["nonesuch; extra == 'train'"])
-    assert line(examine(settings, {}), "method small ") == "CANNOT RUN: needs: pip install 'figureground[train]'"
+    assert line(examine(settings, {}), "method subject ") == "CANNOT RUN: needs: pip install 'figureground[train]'"
     monkeypatch.setattr(diagnostics, "requires", lambda _: ["numpy; extra == 'train'"])
-    assert line(examine(settings, {}), "method small ") == "train (default)"
+    assert line(examine(settings, {}), "method subject ") == "train (default)"
 
 
 def test_a_checkout_that_was_never_installed(settings, monkeypatch):
@@ -145,10 +138,10 @@ def test_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("FIGUREGROUND_CACHE", str(tmp_path))
     ended = command("doctor", "--threads", 5, "--runtime", "openvino")
     assert (ended.code, ended.err) == (0, "")
-    assert "method small             openvino, CPU, fp32, 5 threads (default)" in ended.out
+    assert "method subject             openvino, CPU, fp32, 5 threads (default)" in ended.out
     report = json.loads(command("doctor", "--json").out)
     assert report["settings"] == {"FIGUREGROUND_CACHE": str(tmp_path)}
-    assert report["methods"]["small"]["runtime"] == "onnxruntime"
+    assert report["methods"]["subject"]["runtime"] == "onnxruntime"
     command("doctor", "--precision", "fp16").refused(2, "fp16", "bf16")
     monkeypatch.setenv("FIGUREGROUND_RUNTIME", "none")
     command("doctor").refused(2, "FIGUREGROUND_RUNTIME wants one of auto, onnxruntime, openvino")

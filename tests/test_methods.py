@@ -7,17 +7,17 @@ import pytest
 
 from figureground import models
 from figureground.cli.options import flag, given
-from figureground.errors import Mismatch, UnknownName, UnknownOption, WeightsError
+from figureground.errors import IncompatibleParts, UnknownName, UnknownOption, WeightsError
 from figureground.masks.refine import REFINERS
 from figureground.masks.rules import RULES
-from figureground.methods import DEFAULT, METHODS, Method, check, find, options_of, reads
+from figureground.methods import DEFAULT, METHODS, Method, find, input_type, options_of, split_options
 from figureground.settings import Settings
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_row_is_whole(name):
     method = find(name)
-    check(method)
+    split_options(method)
     assert method.about
     assert pickle.loads(pickle.dumps(method)) == method
 
@@ -31,7 +31,7 @@ def test_the_default_works_offline_and_is_permissive():
 @pytest.mark.parametrize("name", models.names())
 def test_every_model_has_a_full_card(name):
     card = models.card(name)
-    assert all((card.about, card.weights, card.licence, card.data, card.source))
+    assert all((card.about, card.weights, card.license, card.data, card.source))
 
 
 @pytest.mark.parametrize("part", [*RULES.values(), *REFINERS.values(), *(models.module(n).load for n in models.names())])
@@ -41,40 +41,42 @@ def test_every_option_says_what_it_does(part):
 
 
 def test_unknown_names():
-    with pytest.raises(UnknownName, match="did you mean 'small'"):
-        find("smal")
+    with pytest.raises(UnknownName, match="did you mean 'subject'"):
+        find("subjct")
     with pytest.raises(UnknownName, match="model"):
-        check(Method("huge", "salient"))
+        split_options(Method("huge", "salient"))
     with pytest.raises(UnknownName, match="rule"):
-        check(Method("small", "salience"))
+        split_options(Method("saliency", "salience"))
     with pytest.raises(UnknownName, match="refiner"):
-        check(Method("small", "salient", "polish"))
+        split_options(Method("saliency", "salient", "polish"))
 
 
 def test_options_reach_the_part_that_takes_them():
     [some] = [name for name in REFINERS if name == "guided"]
     option = next(options_of(REFINERS[some]))
-    parts = check(Method("small", "salient", some).with_options(**{option.name: option.default}))
+    parts = split_options(Method("saliency", "salient", some).with_options(**{option.name: option.default}))
     assert parts.refiner == {option.name: option.default}
     assert parts.rule == parts.model == {}
 
 
 def test_unknown_options_are_named_with_the_known_ones():
     with pytest.raises(UnknownOption, match="'sharpness' is no option"):
-        check(find("small").with_options(sharpness=3))
+        split_options(find("subject").with_options(sharpness=3))
 
 
 def test_a_rule_for_another_map_is_a_mismatch():
-    label_rule = next(name for name in RULES if reads(name).__name__ == "LabelMap")
-    with pytest.raises(Mismatch, match=r"reads a LabelMap, but model 'small' gives a SaliencyMap; rules for it: .*salient"):
-        check(replace(find("small"), rule=label_rule))
+    label_rule = next(name for name in RULES if input_type(name).__name__ == "LabelMap")
+    with pytest.raises(
+        IncompatibleParts, match=r"reads a LabelMap, but model 'saliency' gives a SaliencyMap; rules for it: .*salient"
+    ):
+        split_options(replace(find("subject"), rule=label_rule))
 
 
-def test_licences_are_checked_before_weights_are_fetched(monkeypatch):
-    card = replace(models.card("small"), permissive=False, licence="not for sale")
+def test_licenses_are_checked_before_weights_are_fetched(monkeypatch):
+    card = replace(models.card("saliency"), permissive=False, license="not for sale")
     monkeypatch.setattr(models, "card", lambda name: card)
     with pytest.raises(WeightsError, match="not for sale") as error:
-        models.load("small", Settings(licences="permissive"))
+        models.load("saliency", Settings(licenses="permissive"))
     assert error.value.code == "licence_refused"
 
 

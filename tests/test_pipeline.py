@@ -14,11 +14,10 @@ from figureground import Separator, Settings, separate
 from figureground.errors import UnreadablePicture, WeightsError
 from figureground.evaluation.metrics import Counts, mean_absolute_error
 from figureground.inference import session as session_module
-from figureground.models import small
+from figureground.models import saliency
 from figureground.prompts import Prompt, box, point
+from photographs import FOLDER
 from pictures.draw import SCENES, draw
-
-PICTURES = Path(__file__).parent / "pictures"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ MOST_ERROR = {"astronaut": 0.12, "chelsea": 0.15, "coffee": 0.08}
 @pytest.mark.parametrize("name", LEAST_IOU)
 def test_photographs_are_separated(separator, name):
     truth = draw(name)[0] > 0
-    done = separator(PICTURES / f"{name}.jpg")
+    done = separator(FOLDER / f"{name}.jpg")
     assert done.mask.shape == truth.shape
     assert done.mask.dtype == np.float32
     assert Counts.of(done.mask, truth).iou >= LEAST_IOU[name]
@@ -50,7 +49,7 @@ def test_a_box_or_a_click_hardly_spoils_a_photograph_and_mends_a_bad_one(separat
     deepest = cv2.distanceTransform(np.pad(truth, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1].argmax()
     y, x = np.unravel_index(deepest, truth.shape)
     prompts = (None, Prompt(box=box(",".join(map(str, corners)))), Prompt(points=(point(f"{x},{y}"),)))
-    plain, boxed, clicked = (Counts.of(separator(PICTURES / f"{name}.jpg", p).mask, truth).iou for p in prompts)
+    plain, boxed, clicked = (Counts.of(separator(FOLDER / f"{name}.jpg", p).mask, truth).iou for p in prompts)
     assert boxed >= plain - 0.1
     assert clicked >= plain - (0.12 if name == "rocket" else 0.05)  # a click on the rocket takes more of the lamps' glow too
     assert max(boxed, clicked) >= min(0.6, plain + 0.03)
@@ -60,12 +59,12 @@ def test_a_box_or_a_click_hardly_spoils_a_photograph_and_mends_a_bad_one(separat
 def test_the_drawn_masks_are_the_scripts(name):
     mask, labels = draw(name)
     for folder, drawn in (("masks", mask), ("labels", labels)):
-        with Image.open(PICTURES / folder / f"{name}.png") as image:
+        with Image.open(FOLDER / folder / f"{name}.png") as image:
             assert np.array_equal(np.asarray(image), drawn)
 
 
 def test_the_same_picture_however_it_comes(separator):
-    path = PICTURES / "coffee.jpg"
+    path = FOLDER / "coffee.jpg"
     mask = separator(path).mask
     with Image.open(path) as image:
         image.load()
@@ -75,7 +74,7 @@ def test_the_same_picture_however_it_comes(separator):
 
 
 def test_a_mirrored_picture_has_nearly_the_mirrored_mask(separator):
-    with Image.open(PICTURES / "chelsea.jpg") as image:
+    with Image.open(FOLDER / "chelsea.jpg") as image:
         rgb = np.asarray(image)
     apart = np.abs(separator(rgb).mask - separator(rgb[:, ::-1]).mask[:, ::-1])
     assert apart.mean() < 0.12
@@ -91,11 +90,11 @@ def test_tiny_thin_and_plain_pictures(separator, shape, value):
 
 
 def test_one_separator_serves_many_threads(separator):
-    wanted = separator(PICTURES / "astronaut.jpg").mask
+    wanted = separator(FOLDER / "astronaut.jpg").mask
     masks = [None] * 6
 
     def work(place):
-        masks[place] = separator(PICTURES / "astronaut.jpg").mask
+        masks[place] = separator(FOLDER / "astronaut.jpg").mask
 
     threads = [threading.Thread(target=work, args=(place,)) for place in range(6)]
     for thread in threads:
@@ -106,8 +105,8 @@ def test_one_separator_serves_many_threads(separator):
 
 
 def test_the_function_and_the_class_agree(separator):
-    once = separate(PICTURES / "rocket.jpg")
-    assert np.array_equal(once.mask, separator(PICTURES / "rocket.jpg").mask)
+    once = separate(FOLDER / "rocket.jpg")
+    assert np.array_equal(once.mask, separator(FOLDER / "rocket.jpg").mask)
     assert set(once.seconds) == {"decode", "network", "rule", "refine"}
 
 
@@ -125,14 +124,14 @@ def test_a_damaged_graph_is_named(tmp_path):
 
 
 def test_the_network_keeps_its_contract():
-    run = session_module.session(Path(figureground.__file__).parent / "assets" / "small.onnx")
+    run = session_module.session(Path(figureground.__file__).parent / "assets" / "saliency.onnx")
     assert run.shape == (1, 3, -1, -1)  # any multiples of 32
     for height, width in ((256, 256), (64, 320), (352, 96)):
         answer = run(np.random.default_rng(0).random((1, 3, height, width), np.float32))
         assert answer.shape == (1, 1, height, width)
         assert answer.dtype == np.float32
         assert 0 <= answer.min() and answer.max() <= 1
-    assert small.load(Settings(threads=1))(np.zeros((20, 30, 3), np.uint8)).values.shape == (20, 30)
+    assert saliency.load(Settings(threads=1))(np.zeros((20, 30, 3), np.uint8)).values.shape == (20, 30)
 
 
 QUIET = """
@@ -151,7 +150,7 @@ assert not events, events
 
 
 def test_import_is_light_and_the_default_needs_neither_torch_nor_network():
-    end = subprocess.run([sys.executable, "-c", QUIET, PICTURES / "rocket.jpg"], capture_output=True, text=True, check=False)
+    end = subprocess.run([sys.executable, "-c", QUIET, FOLDER / "rocket.jpg"], capture_output=True, text=True, check=False)
     assert (end.returncode, end.stderr) == (0, "")
 
 

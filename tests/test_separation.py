@@ -3,15 +3,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from figureground.compositing.visualization import class_colour
-from figureground.errors import Mismatch, UnknownName
+from figureground.compositing.visualization import class_color
+from figureground.errors import IncompatibleParts, UnknownName
 from figureground.io import color_modes
 from figureground.io.picture import Picture
 from figureground.methods import Method
 from figureground.separation import VIEWS, Separation, check_views
 from figureground.types import LabelMap, SaliencyMap
 
-METHOD = Method("small", "salient")
+METHOD = Method("saliency", "salient")
 
 
 def separation(pixels, mask, seen=None):
@@ -28,7 +28,7 @@ def square():
 
 
 def test_found_box_and_area(square):
-    assert square.found()
+    assert square.has_foreground()
     assert square.box() == (3, 2, 7, 5)
     info = square.info()
     assert (info["area"], info["coverage"], info["box"]) == (12, 0.15, [3, 2, 7, 5])
@@ -37,7 +37,7 @@ def test_found_box_and_area(square):
 
 def test_nothing_found_stays_nothing():
     faint = separation(np.zeros((5, 5, 3)), np.full((5, 5), 0.3))
-    assert not faint.found()
+    assert not faint.has_foreground()
     assert faint.box() is None
     assert faint.info()["coverage"] == 0
 
@@ -75,7 +75,7 @@ def deep(pixels, mask):
     return Separation(Picture.read(np.asarray(pixels, np.uint16)), mask, SaliencyMap(mask), METHOD)
 
 
-def test_sixteen_bits_stay_sixteen_bits_where_the_colours_are_the_pictures():
+def test_sixteen_bits_stay_sixteen_bits_where_the_colors_are_the_pictures():
     done = deep(np.full((1, 3, 3), 40001), [[0, 0.25, 1]])
     cutout = done.cutout()
     assert cutout.dtype == np.uint16
@@ -107,32 +107,32 @@ def test_overlay_dims_only_the_background():
 
 
 @pytest.fixture
-def labelled():
+def labeled():
     labels = np.zeros((40, 200), np.uint8)
     labels[:, 120:] = 2
     seen = LabelMap(labels, ("sky", "tree", "cat"), (True, False, False))
     return separation(np.zeros((40, 200, 3)), labels == 2, seen)
 
 
-def test_labels_shows_each_class_and_a_legend(labelled):
-    view = labelled.labels()
+def test_labels_shows_each_class_and_a_legend(labeled):
+    view = labeled.labels()
     assert view.shape[0] > 40 and view.shape[1:] == (200, 3)
-    assert tuple(view[10, 10]) == class_colour(0)
-    assert tuple(view[10, 150]) == class_colour(2)
+    assert tuple(view[10, 10]) == class_color(0)
+    assert tuple(view[10, 150]) == class_color(2)
     assert (view[40:] < 100).any()  # text
 
 
-def test_json_lists_the_classes_found(labelled):
-    assert labelled.info()["labels"] == [
+def test_json_lists_the_classes_found(labeled):
+    assert labeled.info()["labels"] == [
         {"name": "sky", "share": 0.6, "stuff": True, "foreground": 0.0},
         {"name": "cat", "share": 0.4, "stuff": False, "foreground": 1.0},
     ]
 
 
 def test_labels_need_a_label_map(square):
-    with pytest.raises(Mismatch, match="SaliencyMap"):
+    with pytest.raises(IncompatibleParts, match="SaliencyMap"):
         square.labels()
-    with pytest.raises(Mismatch, match="view 'labels'"):
+    with pytest.raises(IncompatibleParts, match="view 'labels'"):
         check_views(("labels",), METHOD)
 
 
@@ -161,8 +161,8 @@ def test_views_do_not_depend_on_the_strips(name, monkeypatch):
     assert np.array_equal(done.view(name), whole)
 
 
-def test_class_colours_differ():
-    assert len({class_colour(index) for index in range(150)}) == 150
+def test_class_colors_differ():
+    assert len({class_color(index) for index in range(150)}) == 150
 
 
 def disc(side=120, radius=40, hole=0):

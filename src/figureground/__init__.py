@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from figureground import _deprecated as _deprecated  # old names of modules
+
 __version__ = "0.3.0"
 
 if TYPE_CHECKING:

@@ -50,11 +50,11 @@ def small_image(image: Image8) -> str:
     """A picture, (H, W, 3) or (H, W), made small and put into the page."""
     import cv2
 
-    from figureground.io.encode import Look, encode
+    from figureground.io.encode import EncodeOptions, encode
 
     height, width = image.shape[:2]
     scale = SIDE / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    data = base64.b64encode(encode(small.astype(np.uint8, copy=False), ".webp", Look(quality=80))).decode()
+    data = base64.b64encode(encode(small.astype(np.uint8, copy=False), ".webp", EncodeOptions(quality=80))).decode()
     return f'<img width="{size[0]}" height="{size[1]}" loading="lazy" alt="" src="data:image/webp;base64,{data}">'

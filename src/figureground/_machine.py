@@ -65,8 +65,8 @@ def _text(path: Path) -> str:
 def processor(root: Path = Path("/")) -> tuple[str, tuple[str, ...]]:
     """The processor's name, and which of `FEATURES` it has; what cannot be found out is left out."""
     if sys.platform == "darwin":
-        said = dict(line.split(":", 1) for line in _sysctl().splitlines() if ":" in line)
-        known = {key.rsplit(".", 1)[-1].lower().removeprefix("feat_"): value.strip() for key, value in said.items()}
+        settings = dict(line.split(":", 1) for line in _sysctl().splitlines() if ":" in line)
+        known = {key.rsplit(".", 1)[-1].lower().removeprefix("feat_"): value.strip() for key, value in settings.items()}
         return known.get("brand_string", platform.machine()), tuple(f for f in FEATURES if known.get(_APPLES.get(f, f)) == "1")
     lines = [line.split(":", 1) for line in _text(root / "proc/cpuinfo").splitlines() if ":" in line]
     first = {key.strip().lower(): value.strip() for key, value in reversed(lines)}

@@ -39,7 +39,7 @@ def examine(settings: Settings, environment: Mapping[str, str] = os.environ) -> 
             "quota": _machine.quota(),
             "memory": _machine.memory(),
         },
-        "packages": {package: _version(package) for package, extra in _requirements() if not extra},
+        "packages": {package: _version(package) for package, requires_extra in _requirements() if not requires_extra},
         "runtimes": {runtime: _runtime(runtime) for runtime in RUNTIMES},
         "extras": _extras(),
         "cache": _cache(settings.cache),
@@ -68,18 +68,18 @@ def _requirements() -> Iterator[tuple[str, str]]:
     except PackageNotFoundError:  # run from a checkout that was never installed
         lines = []
     for line in lines:
-        extra = re.search(r"extra == ['\"]([\w-]+)['\"]", line)
-        yield re.split(r"[^\w.-]", line, maxsplit=1)[0], extra[1] if extra else ""
+        requires_extra = re.search(r"extra == ['\"]([\w-]+)['\"]", line)
+        yield re.split(r"[^\w.-]", line, maxsplit=1)[0], requires_extra[1] if requires_extra else ""
 
 
 def _extras() -> dict[str, Report]:
     """Each extra by name: which of its packages are missing, and how to install them."""
-    found: dict[str, Report] = {}
-    for package, extra in _requirements():
-        if extra not in ("", "all"):
-            row = found.setdefault(extra, {"missing": [], "install": f"pip install '{NAME}[{extra}]'"})
+    extras: dict[str, Report] = {}
+    for package, requires_extra in _requirements():
+        if requires_extra not in ("", "all"):
+            row = extras.setdefault(requires_extra, {"missing": [], "install": f"pip install '{NAME}[{requires_extra}]'"})
             row["missing"] += [package] if _version(package) is None else []
-    return dict(sorted(found.items()))
+    return dict(sorted(extras.items()))
 
 
 def _runtime(name: str) -> Report:
@@ -95,19 +95,19 @@ def _runtime(name: str) -> Report:
 def _cache(folder: Path) -> Report:
     """The cache folder: whether it can be written or made, and the bytes of what is kept in each folder within."""
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
-    kept: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for path in folder.rglob("*") if folder.is_dir() else ():
         if path.is_file():
             part = path.relative_to(folder).parts[0]
-            kept[part] = kept.get(part, 0) + path.stat().st_size
-    return {"folder": str(folder), "writable": nearest.is_dir() and os.access(nearest, os.W_OK), "kept": kept}
+            sizes[part] = sizes.get(part, 0) + path.stat().st_size
+    return {"folder": str(folder), "writable": nearest.is_dir() and os.access(nearest, os.W_OK), "kept": sizes}
 
 
 def _plan(model: str, settings: Settings) -> Report:
     """What a model would run with under these settings, or why it would not run."""
-    if extra := models.card(model).extra:
-        row = _extras().get(extra, {"missing": []})
-        return {"error": f"needs: {row['install']}" if row["missing"] else None, "runtime": extra}
+    if requires_extra := models.card(model).requires_extra:
+        row = _extras().get(requires_extra, {"missing": []})
+        return {"error": f"needs: {row['install']}" if row["missing"] else None, "runtime": requires_extra}
     try:
         choice = choose(settings, getattr(models.module(model), "RUNTIMES", QUICK))
     except FigureGroundError as error:
@@ -120,37 +120,41 @@ def text(report: Report) -> str:
     processor, cache = report["processor"], report["cache"]
     limit = "" if processor["quota"] is None else f", the cgroup allows {processor['quota']:g}"
     memory = "" if processor["memory"] is None else f", {processor['memory'] / 2**30:.1f} GiB of memory free"
-    kept = ", ".join(f"{name} {size / 2**20:.0f} MiB" for name, size in sorted(cache["kept"].items())) or "nothing kept yet"
+    sizes = ", ".join(f"{name} {size / 2**20:.0f} MiB" for name, size in sorted(cache["kept"].items())) or "nothing kept yet"
     lines = [
         ("figureground", f"{report['version']}, Python {report['python']}, {report['system']}"),
         ("processor", f"{processor['name']}: {', '.join(processor['features']) or 'no known features'}"),
         ("may use", f"{processor['cores']} cores{limit}{memory}"),
         ("packages", ", ".join(f"{name} {at or 'MISSING'}" for name, at in report["packages"].items())),
-        *((f"{name}", _said(row)) for name, row in report["runtimes"].items()),
+        *((f"{name}", _runtime_line(row)) for name, row in report["runtimes"].items()),
         *((f"extra {name}", _missing(row)) for name, row in report["extras"].items()),
-        ("cache", f"{cache['folder']} ({'writable' if cache['writable'] else 'NOT writable'}): {kept}"),
+        ("cache", f"{cache['folder']} ({'writable' if cache['writable'] else 'NOT writable'}): {sizes}"),
         ("reads", ", ".join(report["formats"])),
         *((key, value) for key, value in report["settings"].items()),
         *((key, "there is NO such setting") for key in report["unknown"]),
         *((f"method {name}", _used(row, name)) for name, row in report["methods"].items()),
     ]
     width = max(len(name) for name, _ in lines)
-    return "\n".join(f"{name:{width}}  {said}" for name, said in lines)
+    return "\n".join(f"{name:{width}}  {description}" for name, description in lines)
 
 
-def _said(runtime: Report) -> str:
+def _runtime_line(runtime: Report) -> str:
     if runtime["version"] is None:
         return str(runtime["error"])
     return f"{runtime['version']}: " + (runtime["error"] or f"devices {', '.join(runtime['devices'])}")
 
 
-def _missing(extra: Report) -> str:
-    return f"{', '.join(extra['missing'])} not installed: {extra['install']}" if extra["missing"] else "installed"
+def _missing(requires_extra: Report) -> str:
+    return (
+        f"{', '.join(requires_extra['missing'])} not installed: {requires_extra['install']}"
+        if requires_extra["missing"]
+        else "installed"
+    )
 
 
 def _used(plan: Report, name: str) -> str:
     if plan["error"]:
         return f"CANNOT RUN: {plan['error']}"
     parts = [plan["runtime"], plan.get("device"), plan.get("precision"), f"{plan.get('threads')} threads"]
-    said = ", ".join(parts if "device" in plan else parts[:1])
-    return f"{said} (default)" if name == DEFAULT else said
+    description = ", ".join(parts if "device" in plan else parts[:1])
+    return f"{description} (default)" if name == DEFAULT else description

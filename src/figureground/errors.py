@@ -6,15 +6,16 @@ FigureGroundError          what the user should be told
 │   │                          not_a_regular_file, permission_denied
 │   ├── PictureTooLarge        too_large, resource_limit
 │   ├── RefusedAddress         url_not_allowed
-│   ├── DownloadFailed         upstream_error, upstream_timeout
+│   └── DownloadFailed         upstream_error, upstream_timeout
+├── OutputError            a result cannot be written; exit 1
 │   ├── OutputExists           output_exists
 │   └── WriteFailed            write_error
 ├── UsageError             the call is at fault; exit 2
 │   ├── UnknownName            unknown_name; names the known ones and the nearest
 │   ├── UnknownOption          unknown_option
 │   ├── NameCollision          name_collision; two pictures would be written to one file
-│   └── Mismatch               mismatch; a rule reads another kind of map than the model gives
-├── CannotGoOn             a whole run is at an end: write_error (disk full, permission lost), busy; exit 3
+│   └── IncompatibleParts      mismatch; a rule reads another kind of map than the model gives
+├── BatchAborted           a whole run is at an end: write_error (disk full, permission lost), busy; exit 3
 ├── BadData                a data set cannot be used: bad_data; exit 3
 ├── MissingExtra           a part is not installed: missing_extra; exit 3
 ├── NoForeground           only where asked for (--require-subject): no_foreground; exit 1
@@ -25,6 +26,9 @@ To add an error: a class here, its code and exit status in it, and a test that r
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
+
+from figureground._deprecated import module_attribute
 
 SHOWN = 20  # names that an error lists at most
 
@@ -75,13 +79,19 @@ class DownloadFailed(InputError):
     code = "upstream_error"
 
 
-class OutputExists(InputError):
+class OutputError(FigureGroundError):
+    """A result cannot be written; the next one may be."""
+
+    exit_code = 1
+
+
+class OutputExists(OutputError):
     """A file would be replaced without having been named or `--overwrite`."""
 
     code = "output_exists"
 
 
-class WriteFailed(InputError):
+class WriteFailed(OutputError):
     """The result could not be written."""
 
     code = "write_error"
@@ -119,13 +129,13 @@ class NameCollision(UsageError):
     code = "name_collision"
 
 
-class Mismatch(UsageError):
+class IncompatibleParts(UsageError):
     """A rule reads another kind of map than the model gives."""
 
     code = "mismatch"
 
 
-class CannotGoOn(FigureGroundError):
+class BatchAborted(FigureGroundError):
     """A run over many pictures cannot go on, or not begin; what was done stands."""
 
     code = "write_error"
@@ -157,3 +167,8 @@ class WeightsError(FigureGroundError):
     """Weights cannot be had or used."""
 
     code = "model_missing"
+
+
+def __getattr__(name: str) -> Any:
+    """Return what has an old name."""
+    return module_attribute(__name__, name)

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
-from figureground.errors import FigureGroundError, InputError, UsageError
+from figureground.errors import FigureGroundError, InputError, OutputError, UsageError
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -40,7 +40,7 @@ def in_order(
     call: Callable[[S], T],
     sources: Iterable[S],
     workers: int,
-    faults: tuple[type[FigureGroundError], ...] = (InputError,),
+    faults: tuple[type[FigureGroundError], ...] = (InputError, OutputError),
 ) -> Generator[Result[S, T], None, None]:
     """`call(source)` for each source, in `workers` threads, results in the order of the sources.
 

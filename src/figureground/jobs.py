@@ -2,41 +2,44 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+from figureground._deprecated import module_attribute, old_names
 from figureground.errors import NoForeground, UsageError
 from figureground.io.color_modes import Pixels
-from figureground.io.encode import ARRAYS, Look, colour, encode
+from figureground.io.encode import ARRAYS, EncodeOptions, encode, parse_color
 from figureground.io.picture import Source
-from figureground.methods import Method, check, check_prompt
-from figureground.pipeline import Clock, Separator, within_memory
+from figureground.methods import Method, check_prompt, split_options
+from figureground.pipeline import Clock, Separator, memory_errors
 from figureground.prompts import Prompt
 from figureground.separation import VIEWS, Separation, check_views
 from figureground.settings import Settings
 from figureground.types import Mask
 
 
+@old_names
 @dataclass(frozen=True, slots=True)
-class Product:
+class JobSpec:
     """A method, its settings, and what is wanted of each picture."""
 
     method: Method
     settings: Settings
     views: tuple[str, ...] = ("cutout",)
-    look: Look = field(default_factory=Look)
-    """Background colour, quality and PNG effort; profile and resolution are each picture's own."""
+    encode_options: EncodeOptions = field(default_factory=EncodeOptions)
+    """Background color, quality and PNG effort; profile and resolution are each picture's own."""
     prompt: Prompt | None = None
     require_subject: bool = False
     """Whether a picture without foreground is an error."""
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """Refuse what cannot be made, before anything is read: UsageError and its kin."""
-        check(self.method)
+        split_options(self.method)
         check_prompt(self.method, self.prompt)
         check_views(self.views, self.method, self.settings.draft)
         if not self.views:
             raise UsageError(f"--view wants at least one of {', '.join(VIEWS)}")
-        if self.look.background is not None:
-            colour(self.look.background)
+        if self.encode_options.background is not None:
+            parse_color(self.encode_options.background)
 
     def check_format(self, suffix: str) -> None:
         """Raise UsageError where files of this suffix cannot hold the views."""
@@ -47,41 +50,48 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class JobResult:
     """What was found in a picture, as plain data (`Separation.info`), and the files made of it, by view."""
 
     facts: dict[str, object]
     files: dict[str, bytes]
 
 
-def make(product: Product, separate: Separator, source: Source, suffixes: Mapping[str, str], label: str, clock: Clock) -> Made:
+def run_job(
+    spec: JobSpec, separate: Separator, source: Source, suffixes: Mapping[str, str], label: str, clock: Clock
+) -> JobResult:
     """Separate one picture and encode its views, each for the suffix given.
 
     label : what messages call the picture. clock : gets the seconds of every stage. Raises InputError and NoForeground.
     """
-    with within_memory(label):
-        held = [separate(source, product.prompt)]
+    with memory_errors(label):
+        held = [separate(source, spec.prompt)]
         facts = held[0].info()
-        if product.require_subject and not facts["found"]:
+        if spec.require_subject and not facts["found"]:
             wanted = "try another --method, or leave out --require-subject"
             raise NoForeground(f"'{label}': no foreground was found; {wanted}", picture=label)
         clock.seconds.update(held[0].seconds)
-        return Made(facts, _encoded(product, held, suffixes, clock))
+        return JobResult(facts, _encoded(spec, held, suffixes, clock))
 
 
-def _encoded(product: Product, held: list[Separation], suffixes: Mapping[str, str], clock: Clock) -> dict[str, bytes]:
+def _encoded(spec: JobSpec, held: list[Separation], suffixes: Mapping[str, str], clock: Clock) -> dict[str, bytes]:
     """Every file's bytes; takes the separation out of `held`, so that picture, map and mask make room for the last encoder."""
-    made, last = {}, list(suffixes)[-1]
+    files, last = {}, list(suffixes)[-1]
     for view, suffix in suffixes.items():
-        look = _look(product, held[0], view)
+        options = _options_for(spec, held[0], view)
         image = clock("view", _image, held.pop() if view == last else held[0], view, suffix)
-        made[view] = clock("encode", encode, image, suffix, look)
-    return made
+        files[view] = clock("encode", encode, image, suffix, options)
+    return files
 
 
 def _image(done: Separation, view: str, suffix: str) -> Pixels | Mask:
     return done.mask if suffix in ARRAYS else done.view(view)
 
 
-def _look(product: Product, done: Separation, view: str) -> Look:
-    return replace(product.look, icc=done.picture.icc if VIEWS[view].own_colours else None, dpi=done.picture.dpi)
+def _options_for(spec: JobSpec, done: Separation, view: str) -> EncodeOptions:
+    return replace(spec.encode_options, icc=done.picture.icc if VIEWS[view].own_colors else None, dpi=done.picture.dpi)
+
+
+def __getattr__(name: str) -> Any:
+    """Return what has an old name."""
+    return module_attribute(__name__, name)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from figureground import models
-from figureground.errors import Mismatch, UnknownName, UnknownOption, UsageError
+from figureground._deprecated import current, current_names, module_attribute, old_names
+from figureground.errors import IncompatibleParts, UnknownName, UnknownOption, UsageError
 from figureground.masks.refine import REFINERS
 from figureground.masks.rules import RULES
 from figureground.prompts import Prompt
@@ -17,6 +18,7 @@ Plain = str | int | float | bool | tuple[str, ...] | None
 Combine = Literal["mean", "max", "min", "product"]
 
 
+@old_names
 @dataclass(frozen=True, slots=True)
 class Method:
     """Three names and their options: all that travels. Compare it, print it, pickle it."""
@@ -27,23 +29,28 @@ class Method:
     options: Mapping[str, Plain] = field(default_factory=dict)
     """Keyword-only parameters of model, rule and refiner, by name."""
     about: str = ""
-    beside: "Method | None" = None
+    second: "Method | None" = None
     """A second method, whose mask is joined with this one's before the refiner; its own refiner is left out."""
     combine: Combine = "mean"
     """How the two masks are joined."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", current("model", self.model))
+        object.__setattr__(self, "options", current_names("option", self.options))
+
     def with_options(self, **options: Plain) -> "Method":
         """The same method with these options set beside its own; of two methods, each takes those that it knows."""
-        if self.beside is None:
+        if self.second is None:
             return replace(self, options={**self.options, **options})
-        own, others = set().union(*_known(self)), set().union(*_known(self.beside)[:2])
+        options = current_names("option", options)
+        own, others = set().union(*_known(self)), set().union(*_known(self.second)[:2])
         theirs = {name: value for name, value in options.items() if name in others}
         mine = {name: value for name, value in options.items() if name in own or name not in others}
-        return replace(self, options={**self.options, **mine}, beside=self.beside.with_options(**theirs))
+        return replace(self, options={**self.options, **mine}, second=self.second.with_options(**theirs))
 
 
 METHODS: dict[str, Method] = {
-    "small": Method("small", "salient", "clean", about="the subject that catches the eye; in the package, offline"),
+    "subject": Method("saliency", "salient", "clean", about="the subject that catches the eye; in the package, offline"),
     "stuff": Method("segformer", "stuff", "clean", about="everything but sky, wall, floor, grass and their like"),
     "most-common": Method("segformer", "most-common", "clean", about="the commonest thing: all the people, say"),
     "most-common-hull": Method(
@@ -54,7 +61,7 @@ METHODS: dict[str, Method] = {
     "points": Method("points", "salient", "clean", about="what lies under your points or in your box"),
     "depth": Method("depth", "nearest", "clean", about="what stands nearest, without the floor that it stands on"),
 }
-DEFAULT = "small"
+DEFAULT = "subject"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,7 @@ class Option:
 
 
 def find(name: str) -> Method:
-    """The method of that name, of a file that `figureground adapt` wrote (my.onnx), or of two joined: small+stuff.
+    """The method of that name, of a file that `figureground adapt` wrote (my.onnx), or of two joined: subject+stuff.
 
     Raises UnknownName, UsageError.
     """
@@ -78,8 +85,9 @@ def find(name: str) -> Method:
     if "+" in name:
         first, _, second = name.partition("+")
         if "+" in second:
-            raise UsageError(f"two methods can be joined, such as small+stuff, but '{name}' came")
-        return replace(find(first), beside=find(second))
+            raise UsageError(f"two methods can be joined, such as subject+stuff, but '{name}' came")
+        return replace(find(first), second=find(second))
+    name = current("method", name)
     if name not in METHODS:
         raise UnknownName("method", name, METHODS)
     return METHODS[name]
@@ -99,15 +107,15 @@ def options_of(part: Callable[..., Any]) -> Iterator[Option]:
 def all_options() -> dict[str, Option]:
     """Every option of every model, rule and refiner, by name; one that several have with other defaults shows none."""
     parts = [*(models.module(name).load for name in models.names()), *RULES.values(), *REFINERS.values()]
-    found: dict[str, Option] = {}
+    options: dict[str, Option] = {}
     for option in (option for part in parts for option in options_of(part)):
-        known = found.setdefault(option.name, option)
+        known = options.setdefault(option.name, option)
         if known.default != option.default:
-            found[option.name] = replace(known, default=None)
-    return found
+            options[option.name] = replace(known, default=None)
+    return options
 
 
-def reads(rule: str) -> type[Map]:
+def input_type(rule: str) -> type[Map]:
     """The kind of map that a rule reads: the annotation of its first argument."""
     function = RULES[rule]
     kind: type[Map] = get_type_hints(function)[next(iter(inspect.signature(function).parameters))]
@@ -117,18 +125,18 @@ def reads(rule: str) -> type[Map]:
 def check_prompt(method: Method, prompt: Prompt | None) -> None:
     """Raise UsageError where no model of the method takes what the prompt holds, or one needs a prompt and none is there."""
     ways = {"text": "phrases (--prompt, --not)", "places": "points or a box (--point, --not-point, --box)"}
-    names = [method.model] + ([method.beside.model] if method.beside else [])
+    names = [method.model] + ([method.second.model] if method.second else [])
     cards, kinds = [models.card(name) for name in names], prompt.kinds if prompt else frozenset()
-    for kind in sorted(kinds.difference(*(card.takes for card in cards))):
-        able = [name for name, row in METHODS.items() if kind in models.card(row.model).takes]
+    for kind in sorted(kinds.difference(*(card.prompt_kinds for card in cards))):
+        able = [name for name, row in METHODS.items() if kind in models.card(row.model).prompt_kinds]
         raise UsageError(f"model '{method.model}' takes no {ways[kind]}; methods that do: {', '.join(able)}")
     for name, card in zip(names, cards, strict=True):
-        if card.needs_prompt and not kinds & card.takes:
-            raise UsageError(f"model '{name}' needs {' or '.join(ways[kind] for kind in sorted(card.takes))}")
+        if card.needs_prompt and not kinds & card.prompt_kinds:
+            raise UsageError(f"model '{name}' needs {' or '.join(ways[kind] for kind in sorted(card.prompt_kinds))}")
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class SplitOptions:
     """A checked method, taken apart: each part's options beside it. Nothing is loaded yet."""
 
     model: Mapping[str, Plain]
@@ -136,28 +144,28 @@ class Parts:
     refiner: Mapping[str, Plain]
 
 
-def check(method: Method) -> Parts:
+def split_options(method: Method) -> SplitOptions:
     """Sort a method's options to its three parts, before anything is loaded.
 
     Raises UnknownName, UnknownOption, and Mismatch where the rule cannot read what the model gives.
     """
     known = _known(method)
-    gives, wants = models.card(method.model).gives, reads(method.rule)
-    if gives is not wants:
-        raise Mismatch(
-            f"rule '{method.rule}' reads a {wants.__name__}, but model '{method.model}' gives a {gives.__name__};"
-            f" rules for it: {', '.join(name for name in RULES if reads(name) is gives)}"
+    output_type, wants = models.card(method.model).output_type, input_type(method.rule)
+    if output_type is not wants:
+        raise IncompatibleParts(
+            f"rule '{method.rule}' reads a {wants.__name__}, but model '{method.model}' gives a {output_type.__name__};"
+            f" rules for it: {', '.join(name for name in RULES if input_type(name) is output_type)}"
         )
     for name in method.options:
         if not any(name in names for names in known):
-            takes = ", ".join(sorted(set().union(*known))) or "none"
+            prompt_kinds = ", ".join(sorted(set().union(*known))) or "none"
             raise UnknownOption(
                 f"'{name}' is no option of model '{method.model}', rule '{method.rule}' and refiner '{method.refiner}';"
-                f" their options: {takes}"
+                f" their options: {prompt_kinds}"
             )
-    if method.beside is not None:
-        check(method.beside)
-    return Parts(*({k: v for k, v in method.options.items() if k in names} for names in known))
+    if method.second is not None:
+        split_options(method.second)
+    return SplitOptions(*({k: v for k, v in method.options.items() if k in names} for names in known))
 
 
 def _known(method: Method) -> list[set[str]]:
@@ -167,3 +175,8 @@ def _known(method: Method) -> list[set[str]]:
             raise UnknownName(kind, name, table)
     functions = (models.module(method.model).load, RULES[method.rule], REFINERS[method.refiner])
     return [{option.name for option in options_of(function)} for function in functions]
+
+
+def __getattr__(name: str) -> Any:
+    """Return what has an old name."""
+    return module_attribute(__name__, name)

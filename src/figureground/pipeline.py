@@ -16,11 +16,11 @@ from figureground.executor import Result, in_order
 from figureground.io.picture import Picture, Source
 from figureground.masks.refine import REFINERS
 from figureground.masks.rules import RULES
-from figureground.methods import DEFAULT, Combine, Method, check, check_prompt, find
+from figureground.methods import DEFAULT, Combine, Method, check_prompt, find, split_options
 from figureground.prompts import Prompt
 from figureground.separation import Separation
 from figureground.settings import Settings
-from figureground.types import FOUND, Map, Mask
+from figureground.types import THRESHOLD, Map, Mask
 
 P = ParamSpec("P")
 S = TypeVar("S", bound=Source | Picture)
@@ -41,9 +41,9 @@ JOINS: Mapping[Combine, Callable[[Mask, Mask], Mask]] = {
 class Separator:
     """A method made ready: load once, call often, from many threads.
 
-    Raises UnknownName, UnknownOption, Mismatch, MissingExtra or WeightsError when it is made, InputError when called.
+    Raises UnknownName, UnknownOption, IncompatibleParts, MissingExtra or WeightsError when it is made, InputError when called.
 
-    >>> separate = Separator("small")
+    >>> separate = Separator("subject")
     >>> separate("photo.jpg").cutout().shape  # doctest: +SKIP
     (480, 640, 4)
     """
@@ -51,13 +51,13 @@ class Separator:
     def __init__(self, method: Method | str = DEFAULT, settings: Settings | None = None) -> None:
         self.settings = settings or Settings.from_environment()
         self.method = find(method) if isinstance(method, str) else method
-        options = check(self.method)
+        options = split_options(self.method)
         self._model = models.load(self.method.model, self.settings, **options.model)
-        self._licence = getattr(self._model, "licence", "")
+        self._license = getattr(self._model, "license", "")
         self._rule, self._rule_options = RULES[self.method.rule], options.rule
         self._refiner, self._refiner_options = REFINERS[self.method.refiner], options.refiner
-        self._takes = models.card(self.method.model).takes
-        self._beside = Separator(self.method.beside, self.settings) if self.method.beside else None
+        self._prompt_kinds = models.card(self.method.model).prompt_kinds
+        self._second = Separator(self.method.second, self.settings) if self.method.second else None
         self._sharing: dict[int, Separator] = {}
 
     def __call__(self, source: Source | Picture, prompt: Prompt | None = None) -> Separation:
@@ -72,22 +72,22 @@ class Separator:
         if picture.own_shape is not None and prompt is not None and "places" in prompt.kinds:
             raise UsageError("points and boxes are in the whole picture's pixels, but this is a draft of it; leave out --draft")
         agreement = None
-        with within_memory(picture.source):
-            seen, rough = self._look(picture, prompt, clock)
-            if self._beside is not None:
-                _, other = self._beside._look(picture, prompt, clock)
-                agreement = _agreement(rough, other)
-                rough = JOINS[self.method.combine](rough, other)
-            mask = clock("refine", self._refiner, picture.rgb, rough, **self._refiner_options)
+        with memory_errors(picture.source):
+            map_found, coarse = self._analyze(picture, prompt, clock)
+            if self._second is not None:
+                _, other = self._second._analyze(picture, prompt, clock)
+                agreement = _agreement(coarse, other)
+                coarse = JOINS[self.method.combine](coarse, other)
+            mask = clock("refine", self._refiner, picture.rgb, coarse, **self._refiner_options)
             if picture.own_shape is not None:
-                seen, mask = clock("refine", _as_large, seen, mask, picture.own_shape)
-        return Separation(picture, mask, seen, self.method, clock.seconds, self._licence, agreement)
+                map_found, mask = clock("refine", _as_large, map_found, mask, picture.own_shape)
+        return Separation(picture, mask, map_found, self.method, clock.seconds, self._license, agreement)
 
-    def _look(self, picture: Picture, prompt: Prompt | None, clock: "Clock") -> tuple[Map, Mask]:
+    def _analyze(self, picture: Picture, prompt: Prompt | None, clock: "Clock") -> tuple[Map, Mask]:
         """What the model sees, and what of it the rule takes for foreground."""
-        asked = (picture.rgb, prompt) if prompt and self._takes & prompt.kinds else (picture.rgb,)
-        seen = clock("network", self._model, *asked)
-        return seen, clock("rule", self._rule, seen, **self._rule_options)
+        arguments = (picture.rgb, prompt) if prompt and self._prompt_kinds & prompt.kinds else (picture.rgb,)
+        map_found = clock("network", self._model, *arguments)
+        return map_found, clock("rule", self._rule, map_found, **self._rule_options)
 
     @overload
     def map(
@@ -122,10 +122,11 @@ class Separator:
         value in place of the Separation, which is then let go.
         prompt : the same for every picture; see `Separator`.
 
-        A picture that cannot be read (InputError), also from `finish`, is a result with an `error`, and the next goes on;
-        any other exception ends the run. Leaving the loop ends the threads. Raises UsageError for `workers` below 1.
+        A picture that cannot be read (InputError), or a file that `finish` cannot write (OutputError), gives a result with an
+        `error`, and the next picture follows; any other exception ends the run. Leaving the loop ends the threads.
+        Raises UsageError for `workers` below 1.
 
-        >>> separate = Separator("small")
+        >>> separate = Separator("subject")
         >>> for result in separate.map(["a.jpg", "b.jpg"]):  # doctest: +SKIP
         ...     print(result.source, result.error or result.value.box())
         """
@@ -134,11 +135,11 @@ class Separator:
         check_prompt(self.method, prompt)
 
         def one(source: S) -> Separation | Any:
-            done = separate(source, prompt)
+            separation = separate(source, prompt)
             if finish is None:
-                return done
-            with within_memory(done.picture.source):
-                return finish(done)
+                return separation
+            with memory_errors(separation.picture.source):
+                return finish(separation)
 
         return in_order(one, sources, workers)
 
@@ -158,7 +159,7 @@ def share(settings: Settings, workers: int) -> int:
 
 
 @contextmanager
-def within_memory(source: str) -> Iterator[None]:
+def memory_errors(source: str) -> Iterator[None]:
     """Makes running out of memory a fault of this picture (PictureTooLarge), so that the next one gets its turn."""
     try:
         yield
@@ -171,12 +172,12 @@ def within_memory(source: str) -> Iterator[None]:
 
 def _agreement(one: Mask, other: Mask) -> float:
     """Intersection over union of the two foregrounds, in [0, 1]; 1 where neither finds any."""
-    ours, theirs = one >= FOUND, other >= FOUND
+    ours, theirs = one >= THRESHOLD, other >= THRESHOLD
     either = int(np.count_nonzero(ours | theirs))
     return int(np.count_nonzero(ours & theirs)) / either if either else 1.0
 
 
-def _as_large(seen: Map, mask: Mask, shape: tuple[int, int]) -> tuple[Map, Mask]:
+def _as_large(map_found: Map, mask: Mask, shape: tuple[int, int]) -> tuple[Map, Mask]:
     """What was found in a draft, at the picture's own height and width: floats bilinearly, numbers by the nearest."""
     import cv2
 
@@ -184,9 +185,9 @@ def _as_large(seen: Map, mask: Mask, shape: tuple[int, int]) -> tuple[Map, Mask]
         how = cv2.INTER_LINEAR if values.dtype.kind == "f" else cv2.INTER_NEAREST
         return np.asarray(cv2.resize(values, shape[::-1], interpolation=how), values.dtype)
 
-    values = {each.name: getattr(seen, each.name) for each in fields(seen)}
+    values = {each.name: getattr(map_found, each.name) for each in fields(map_found)}
     large: dict[str, Any] = {name: enlarged(value) for name, value in values.items() if isinstance(value, np.ndarray)}
-    return replace(seen, **large), enlarged(mask)
+    return replace(map_found, **large), enlarged(mask)
 
 
 class Clock:

@@ -46,10 +46,10 @@ def box(text: str) -> Box:
 
 
 def _numbers(text: str, count: int, wanted: str) -> tuple[Coordinate, ...]:
-    found = [_COORDINATE.fullmatch(part) for part in text.split(",")]
-    if len(found) != count or not all(found):
+    matches = [_COORDINATE.fullmatch(part) for part in text.split(",")]
+    if len(matches) != count or not all(matches):
         raise UsageError(f"{wanted}, but '{text[:60]}' came")
-    return tuple(Coordinate(float(one[1]), bool(one[2])) for one in found if one)
+    return tuple(Coordinate(float(one[1]), bool(one[2])) for one in matches if one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Points and box of a prompt in pixels of one picture: x from the left, y from the top; a pixel's centre is at + 0.5."""
+    """Points and box of a prompt in pixels of one picture: x from the left, y from the top; a pixel's center is at + 0.5."""
 
     points: tuple[tuple[float, float], ...] = field(default=())
     not_points: tuple[tuple[float, float], ...] = field(default=())

@@ -7,16 +7,18 @@ from typing import Any, get_args
 import numpy as np
 
 from figureground import models
-from figureground.errors import Mismatch, UnknownName, UsageError
+from figureground._deprecated import old_names, with_old_keys
+from figureground.errors import IncompatibleParts, UnknownName, UsageError
 from figureground.io.color_modes import Pixels, by_strips
 from figureground.io.picture import Picture
-from figureground.masks.components import Parts
+from figureground.masks.components import ConnectedComponents
 from figureground.methods import Method
-from figureground.types import FOUND, DepthMap, Image8, InstanceMap, LabelMap, Map, Mask, SaliencyMap
+from figureground.types import THRESHOLD, DepthMap, Image8, InstanceMap, LabelMap, Map, Mask, SaliencyMap
 
 CERTAINTY_SIDE = 512  # rows and columns of the mask that certainty is taken from, at most
 
 
+@old_names
 @dataclass(frozen=True, slots=True, eq=False)
 class Separation:
     """A picture, its mask, and what the model said; `seconds` holds what each stage took."""
@@ -26,13 +28,13 @@ class Separation:
     map: Map
     method: Method
     seconds: Mapping[str, float] = field(default_factory=dict)
-    licence: str = ""
+    license: str = ""
     """Of the weights that looked."""
     agreement: float | None = None
     """Of two methods joined: the intersection over union of what each of them found, in [0, 1]."""
 
     def cutout(self) -> Pixels:
-        """The subject alone, (H, W, 4) in the picture's depth, straight alpha; its colours are free of the old background."""
+        """The subject alone, (H, W, 4) in the picture's depth, straight alpha; its colors are free of the old background."""
         from figureground.compositing.foreground_colors import cut_out
 
         return cut_out(self._whole().original, self.mask, self.picture.alpha)
@@ -57,21 +59,21 @@ class Separation:
 
         rgb = self._whole().rgb
         image = by_strips(rgb.shape, rgb.dtype, lambda rows: _weighed(rgb[rows], 0.35 + 0.65 * self.mask[rows]))
-        outlines, _ = cv2.findContours((self.mask >= FOUND).view(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        outlines, _ = cv2.findContours((self.mask >= THRESHOLD).view(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         thick = max(1, round(max(image.shape) / 500))
         cv2.drawContours(image, outlines, -1, (255, 64, 129), thick, cv2.LINE_AA)
         return image
 
     def labels(self) -> Image8:
-        """The classes or objects found, each in its colour, over a legend with names and shares, (H + legend, W, 3) uint8.
+        """The classes or objects found, each in its color, over a legend with names and shares, (H + legend, W, 3) uint8.
 
         Raises Mismatch where the method names neither.
         """
-        from figureground.compositing.visualization import drawn
+        from figureground.compositing.visualization import render
 
         if not isinstance(self.map, LabelMap | InstanceMap):
             raise _mismatch("labels", type(self.map), self.method)
-        return drawn(self.map, self.mask)
+        return render(self.map, self.mask)
 
     def depth(self) -> Image8:
         """How near each pixel is, (H, W, 3) uint8: from blue, far, to yellow, near.
@@ -94,13 +96,13 @@ class Separation:
         """The view of that name; raises UnknownName, or Mismatch where the method does not have it."""
         return view_function(name)(self)
 
-    def found(self) -> bool:
+    def has_foreground(self) -> bool:
         """Whether there is any foreground at all."""
-        return bool(self.mask.max() >= FOUND)
+        return bool(self.mask.max() >= THRESHOLD)
 
     def box(self) -> tuple[int, int, int, int] | None:
         """The smallest box that holds the foreground: left, top, right, bottom in pixels, the last two exclusive."""
-        inside = self.mask >= FOUND
+        inside = self.mask >= THRESHOLD
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
         if not rows.size:
             return None
@@ -114,19 +116,19 @@ class Separation:
         in the foreground with its holes filled). 1 for a solid subject of which every pixel is certain. Taken from every
         n-th row and column, at most 512 of each.
         """
-        if not self.found():
+        if not self.has_foreground():
             return None
         step = -(-max(self.mask.shape) // CERTAINTY_SIDE)
         probability = self.map.values if isinstance(self.map, SaliencyMap) else self.mask
         thinned = probability[::step, ::step]
-        foreground = self.mask[::step, ::step] >= FOUND
+        foreground = self.mask[::step, ::step] >= THRESHOLD
         count = np.count_nonzero(foreground)
         if not count:  # it lies between the rows and columns that are looked at
             return 0.0
         inside = float(thinned.sum(where=foreground, dtype=np.float64))
         overlap = inside / (count + float(thinned.sum(dtype=np.float64)) - inside)
-        largest = Parts(foreground, 8).areas.max()
-        gaps = Parts(~foreground, 4)
+        largest = ConnectedComponents(foreground, 8).areas.max()
+        gaps = ConnectedComponents(~foreground, 4)
         (height, width), (left, top, right, bottom) = foreground.shape, gaps.boxes.T
         holes = gaps.areas[(left > 0) & (top > 0) & (right < width) & (bottom < height)].sum()
         return float(overlap * np.sqrt(largest / count) * count / (count + holes))
@@ -135,12 +137,12 @@ class Separation:
         """What was found, as plain data: the line that `--json` prints."""
         height, width = self.mask.shape
         box = self.box()
-        area = int(np.count_nonzero(self.mask >= FOUND))
+        area = int(np.count_nonzero(self.mask >= THRESHOLD))
         facts: dict[str, Any] = {
             "picture": self.picture.source,
             "width": width,
             "height": height,
-            "found": self.found(),
+            "found": self.has_foreground(),
             "box": list(box) if box else None,
             "area": area,
             "coverage": round(area / (height * width), 6),
@@ -149,14 +151,14 @@ class Separation:
                 "model": self.method.model,
                 "rule": self.method.rule,
                 "refiner": self.method.refiner,
-                "options": dict(self.method.options),
+                "options": with_old_keys(self.method.options),
             },
-            "licence": self.licence or models.card(self.method.model).licence,
+            "license": self.license or models.card(self.method.model).license,
             "seconds": {stage: round(value, 4) for stage, value in self.seconds.items()},
             "warnings": list(self.picture.warnings),
         }
-        if self.method.beside is not None:
-            facts["method"] |= {"beside": self.method.beside.model, "combine": self.method.combine}
+        if self.method.second is not None:
+            facts["method"] |= {"second": self.method.second.model, "combine": self.method.combine}
             facts["agreement"] = round(self.agreement or 0.0, 4)
         if isinstance(self.map, LabelMap | InstanceMap):
             from figureground.compositing.visualization import classes_found, objects_found
@@ -165,28 +167,29 @@ class Separation:
                 facts["labels"] = classes_found(self.map, self.mask)
             else:
                 facts["instances"] = objects_found(self.map, self.mask)
-        return facts
+        facts["method"] = with_old_keys(facts["method"])
+        return with_old_keys(facts)
 
     def _times(self, weight: Callable[[Mask], Mask]) -> Pixels:
         own = self._whole().original
         most = np.float32(np.iinfo(own.dtype).max)
 
         def strip(rows: slice) -> Pixels:
-            colours: Pixels = own[rows, :, :3]
-            if own.shape[2] == 4:  # over white: what is transparent has no colour to show
+            colors: Pixels = own[rows, :, :3]
+            if own.shape[2] == 4:  # over white: what is transparent has no color to show
                 opaque = own[rows, :, 3:] / most
-                colours = np.rint(colours * opaque + most * (1 - opaque)).astype(own.dtype)  # type: ignore[assignment]
-            return _weighed(colours, weight(self.mask[rows]))
+                colors = np.rint(colors * opaque + most * (1 - opaque)).astype(own.dtype)  # type: ignore[assignment]
+            return _weighed(colors, weight(self.mask[rows]))
 
         return by_strips((*self.mask.shape, 3), own.dtype, strip)
 
 
-def _weighed(colours: Pixels, weight: Mask) -> Pixels:
+def _weighed(colors: Pixels, weight: Mask) -> Pixels:
     """(h, w, 3) × (h, w), rounded."""
     import cv2
 
-    kind = cv2.CV_8U if colours.dtype == np.uint8 else cv2.CV_16U
-    weighed: Pixels = cv2.multiply(colours, cv2.merge((weight, weight, weight)), dtype=kind)  # type: ignore[assignment]
+    kind = cv2.CV_8U if colors.dtype == np.uint8 else cv2.CV_16U
+    weighed: Pixels = cv2.multiply(colors, cv2.merge((weight, weight, weight)), dtype=kind)  # type: ignore[assignment]
     return weighed
 
 
@@ -194,18 +197,18 @@ def _weighed(colours: Pixels, weight: Mask) -> Pixels:
 class View:
     """A way to look at a separation, and the kinds of map that it can show."""
 
-    make: Callable[[Separation], Pixels]
+    render: Callable[[Separation], Pixels]
     needs: tuple[type[Map], ...] = get_args(Map)
     pixels: bool = False
     """Whether it shows the picture's own pixels, which a draft (`Settings.draft`) does not have."""
-    own_colours: bool = False
-    """Whether its colours are the picture's own, so that the picture's ICC profile belongs to them."""
+    own_colors: bool = False
+    """Whether its colors are the picture's own, so that the picture's ICC profile belongs to them."""
 
 
 VIEWS: dict[str, View] = {
-    "cutout": View(Separation.cutout, pixels=True, own_colours=True),
-    "foreground": View(Separation.foreground, pixels=True, own_colours=True),
-    "background": View(Separation.background, pixels=True, own_colours=True),
+    "cutout": View(Separation.cutout, pixels=True, own_colors=True),
+    "foreground": View(Separation.foreground, pixels=True, own_colors=True),
+    "background": View(Separation.background, pixels=True, own_colors=True),
     "mask": View(Separation.mask8),
     "overlay": View(Separation.overlay, pixels=True),
     "labels": View(Separation.labels, needs=(LabelMap, InstanceMap)),
@@ -217,16 +220,16 @@ def view_function(name: str) -> Callable[[Separation], Pixels]:
     """The function that makes a view; raises UnknownName."""
     if name not in VIEWS:
         raise UnknownName("view", name, VIEWS)
-    return VIEWS[name].make
+    return VIEWS[name].render
 
 
 def check_views(names: tuple[str, ...], method: Method, draft: bool = False) -> None:
     """Raise UnknownName, Mismatch or UsageError for a view that this method, or a draft, cannot give, before all loading."""
-    gives = models.card(method.model).gives
+    output_type = models.card(method.model).output_type
     for name in names:
         view_function(name)
-        if gives not in VIEWS[name].needs:
-            raise _mismatch(name, gives, method)
+        if output_type not in VIEWS[name].needs:
+            raise _mismatch(name, output_type, method)
         if draft and VIEWS[name].pixels:
             raise _no_pixels(f"the view '{name}'")
 
@@ -236,6 +239,6 @@ def _no_pixels(what: str) -> UsageError:
     return UsageError(f"{what} shows the picture's own pixels, which a draft lacks; leave out --draft, or take --view {able}")
 
 
-def _mismatch(view: str, gives: type[Map], method: Method) -> Mismatch:
+def _mismatch(view: str, output_type: type[Map], method: Method) -> IncompatibleParts:
     needs = " or ".join(kind.__name__ for kind in VIEWS[view].needs)
-    return Mismatch(f"the view '{view}' shows a {needs}, but model '{method.model}' gives a {gives.__name__}")
+    return IncompatibleParts(f"the view '{view}' shows a {needs}, but model '{method.model}' gives a {output_type.__name__}")

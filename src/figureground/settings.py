@@ -9,9 +9,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
+from figureground._deprecated import RENAMED, old_names, warn
 from figureground.errors import UsageError
 
-Licences = Literal["any", "permissive"]
+Licenses = Literal["any", "permissive"]
 Runtime = Literal["auto", "onnxruntime", "openvino"]
 Precision = Literal["fp32", "bf16", "int8"]
 
@@ -21,6 +22,7 @@ def _cache() -> Path:
     return Path(home) / "figureground" if home else Path.home() / ".cache" / "figureground"
 
 
+@old_names
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Limits and places; every field can be set by an environment variable, e.g. FIGUREGROUND_MAX_PIXELS."""
@@ -45,8 +47,8 @@ class Settings:
     """Numbers the network computes with: `fp32` is exact, `bf16` and `int8` are quicker and coarser."""
     device: str = "cpu"
     """Where the network runs: the name of a runtime's device, `cpu`, `cuda`, `gpu` …; one that is absent is an error."""
-    licences: Licences = "any"
-    """`permissive` refuses weights whose licence does not allow commercial use."""
+    licenses: Licenses = "any"
+    """`permissive` refuses weights whose license does not allow commercial use."""
     cache: Path = Path()
     """Folder for converted networks; empty: figureground in the user's cache folder."""
 
@@ -58,11 +60,22 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Settings from FIGUREGROUND_* variables; raises UsageError where one has a value of the wrong form."""
         given = {}
+        environment = _current_variables(environment)
         for field in fields(cls):
             key = f"FIGUREGROUND_{field.name.upper()}"
             if text := environment.get(key, "").strip():
                 given[field.name] = _parse(key, text, field.type)
         return cls(**given)  # type: ignore[arg-type]
+
+
+def _current_variables(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment with the values of old names under the names now, where these are not set."""
+    variables = dict(environment)
+    for old, new in RENAMED["environment variable"].items():
+        if old in environment:
+            warn(f"environment variable {old}", new)
+            variables.setdefault(new, environment[old])
+    return variables
 
 
 def _parse(key: str, text: str, kind: object) -> object:

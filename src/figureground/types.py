@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from figureground._deprecated import module_attribute
+
 Rgb = NDArray[np.uint8]
 """(H, W, 3) uint8, sRGB, upright, read-only: what models see."""
 Mask = NDArray[np.float32]
@@ -18,7 +20,7 @@ Image8 = NDArray[np.uint8]
 """(H, W), (H, W, 3) or (H, W, 4) uint8; alpha is straight, not premultiplied."""
 Json = Mapping[str, Any]
 """A JSON object."""
-FOUND = 0.5
+THRESHOLD = 0.5
 """A pixel of a mask is foreground from here on."""
 
 
@@ -60,8 +62,8 @@ class Instance:
     score: float
     """How sure the model is of it, in [0, 1]."""
     sharpness: float = 0.0
-    """Mean squared gradient of the picture's luma inside it, ≥ 0, in (grey levels / pixel)²: low where it is out of focus.
-    Of a copy at most 1024 pixels long, between neighbours of one object."""
+    """Mean squared gradient of the picture's luma inside it, ≥ 0, in (gray levels / pixel)²: low where it is out of focus.
+    Of a copy at most 1024 pixels long, between neighbors of one object."""
     nearness: float | None = None
     """Median nearness of its pixels, as in `DepthMap`; None where no depth is known."""
 
@@ -103,3 +105,8 @@ def _counted(indices: NDArray[np.unsignedinteger], kinds: int) -> NDArray[np.int
     for start in range(0, len(indices), rows):
         total += np.bincount(indices[start : start + rows].ravel(), minlength=kinds)
     return total
+
+
+def __getattr__(name: str) -> Any:
+    """Return what has an old name."""
+    return module_attribute(__name__, name)

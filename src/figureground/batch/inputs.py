@@ -44,7 +44,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class InputOptions:
     """How inputs are found.
 
     column : of a CSV table; empty: `path`, `picture`, `file`, `image` or `url`, or the only one.
@@ -54,27 +54,27 @@ class Reading:
 
     column: str = ""
     follow_links: bool = False
-    leave_out: str = ""
+    exclude: str = ""
 
 
-def items(spec: str, reading: Reading) -> Iterator[Item]:
+def items(source: str, options: InputOptions) -> Iterator[Item]:
     """The items that one word of the command line names, in the order of their names.
 
     A folder (with its sub-folders), a glob, `@list.txt`, a CSV table, a zip or tar archive, an http(s) address, an fsspec
     address (`s3://bucket/folder` or with a glob), or a single file. Raises UsageError, InputError.
     """
-    path, low = Path(spec), spec.lower()
-    if scheme(spec):
-        return _stored(spec) if is_remote(spec) else iter([_named(spec, stem_of(spec))])
+    path, low = Path(source), source.lower()
+    if scheme(source):
+        return _stored(source) if is_remote(source) else iter([_named(source, stem_of(source))])
     if path.is_dir():
-        return _folder(path, reading)
-    if not path.exists() and glob.has_magic(spec):
-        return _globbed(spec, reading)
-    if spec.startswith("@") or low.endswith(".csv"):
-        return _listed(_lines(spec[1:]) if spec.startswith("@") else _column(spec, reading.column), reading)
+        return _folder(path, options)
+    if not path.exists() and glob.has_magic(source):
+        return _globbed(source, options)
+    if source.startswith("@") or low.endswith(".csv"):
+        return _listed(_lines(source[1:]) if source.startswith("@") else _column(source, options.column), options)
     if low.endswith(ARCHIVES):
-        return _members(spec, _in_zip(spec) if low.endswith(".zip") else _in_tar(spec))
-    return _listed([spec], reading)
+        return _members(source, _in_zip(source) if low.endswith(".zip") else _in_tar(source))
+    return _listed([source], options)
 
 
 def _named(source: str, name: str) -> Item:
@@ -87,16 +87,16 @@ def _safe(name: str) -> str:
     return "/".join(part for part in parts if part not in ("", ".", "..") and not part.endswith(":"))
 
 
-def _folder(root: Path, reading: Reading) -> Iterator[Item]:
+def _folder(root: Path, options: InputOptions) -> Iterator[Item]:
     """Every entry below a folder but the folders, sub-folders after files."""
     home, above = os.path.realpath(root), os.fspath(root / "_")[:-1]
-    left_out = os.path.realpath(reading.leave_out) if reading.leave_out else ""
+    excluded = os.path.realpath(options.exclude) if options.exclude else ""
     waiting = [""]
     while waiting:
         folder = waiting.pop()
         try:
-            with os.scandir(root / folder) as found:
-                entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
+            with os.scandir(root / folder) as listing:
+                entries = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in listing)
         except OSError as error:
             code = "permission_denied" if isinstance(error, PermissionError) else "not_found"
             message = f"the folder cannot be read ({error.strerror})"
@@ -106,23 +106,23 @@ def _folder(root: Path, reading: Reading) -> Iterator[Item]:
         for entry, is_folder in entries:
             name = f"{folder}/{entry}" if folder else entry
             if not is_folder:
-                yield _file(above + name, name, home, reading)
-            elif not left_out or os.path.realpath(root / name) != left_out:
+                yield _file(above + name, name, home, options)
+            elif not excluded or os.path.realpath(root / name) != excluded:
                 below.append(name)
         waiting += reversed(below)
 
 
-def _file(source: str, name: str, home: str, reading: Reading) -> Item:
+def _file(source: str, name: str, home: str, options: InputOptions) -> Item:
     """One entry of a folder, or with `home` empty a file that was named by itself; a `Path` for each would double the time."""
     try:
-        if home and not reading.follow_links and os.path.islink(source) and not _within(source, home):  # noqa: PTH114
+        if home and not options.follow_links and os.path.islink(source) and not _within(source, home):  # noqa: PTH114
             return Item(source, name, "", "skipped", "link_outside", "it links out of the folder; --follow-links reads it")
         facts = os.stat(source)  # noqa: PTH116
     except OSError as error:
         code = "permission_denied" if isinstance(error, PermissionError) else "not_found"
         return Item(source, name, "", "failed", code, f"it cannot be looked at ({error.strerror})")
     stamp = f"{facts.st_size}:{facts.st_mtime_ns}"
-    if not home and reading.leave_out and _within(source, reading.leave_out):
+    if not home and options.exclude and _within(source, options.exclude):
         return Item(source, name, stamp, "skipped", "inside_output", "it lies in the folder of the outputs")
     if not stat.S_ISREG(facts.st_mode):
         what = "a link to a folder" if stat.S_ISDIR(facts.st_mode) else "no regular file (a pipe, a socket or a device)"
@@ -140,16 +140,16 @@ def _within(path: str, folder: str) -> bool:
     return os.path.commonpath([os.path.realpath(path), home]) == home
 
 
-def _globbed(pattern: str, reading: Reading) -> Iterator[Item]:
+def _globbed(pattern: str, options: InputOptions) -> Iterator[Item]:
     """Files that match; their names start below the part of the pattern that is plain."""
     parts = Path(pattern).parts
     plain = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     root = Path(*parts[:plain]) if plain else Path()
-    found = sorted(path for path in glob.iglob(pattern, recursive=True) if not Path(path).is_dir())  # noqa: PTH207
-    if not found:
+    paths = sorted(path for path in glob.iglob(pattern, recursive=True) if not Path(path).is_dir())  # noqa: PTH207
+    if not paths:
         raise UnreadablePicture(f"no file matches '{pattern}'; ** stands for any folders", code="not_found")
-    for path in found:
-        yield _file(path, _safe(Path(os.path.relpath(path, root)).as_posix()), "", reading)
+    for path in paths:
+        yield _file(path, _safe(Path(os.path.relpath(path, root)).as_posix()), "", options)
 
 
 def _lines(path: str) -> list[str]:
@@ -168,16 +168,16 @@ def _column(path: str, column: str) -> list[str]:
     reader = csv.DictReader(_text(path).splitlines())
     names = list(reader.fieldnames or [])
     wanted = [column] if column else ["path", "picture", "file", "image", "url"]
-    found = next((name for name in names if name.lower() in wanted or name in wanted), None)
-    if found is None and not column and len(names) == 1:
-        found = names[0]
-    if found is None:
+    chosen = next((name for name in names if name.lower() in wanted or name in wanted), None)
+    if chosen is None and not column and len(names) == 1:
+        chosen = names[0]
+    if chosen is None:
         what = f"no column '{column}'" if column else "several columns, none of them called path, picture, file, image or url"
         raise UsageError(f"the table '{path}' has {what}; name one with --column: {', '.join(names) or 'it is empty'}")
-    return [row[found].strip() for row in reader if (row[found] or "").strip()]
+    return [row[chosen].strip() for row in reader if (row[chosen] or "").strip()]
 
 
-def _listed(sources: list[str], reading: Reading) -> Iterator[Item]:
+def _listed(sources: list[str], options: InputOptions) -> Iterator[Item]:
     """Sources named one by one; paths are mirrored below the deepest folder that holds them all."""
     paths = [source for source in sources if not scheme(source)]
     root = os.path.commonpath([Path(path).absolute().parent for path in paths]) if paths else ""
@@ -185,7 +185,7 @@ def _listed(sources: list[str], reading: Reading) -> Iterator[Item]:
         if scheme(source):
             yield _named(source, stem_of(source))
         else:
-            yield _file(source, _safe(Path(os.path.relpath(source, root)).as_posix()), "", reading)
+            yield _file(source, _safe(Path(os.path.relpath(source, root)).as_posix()), "", options)
 
 
 def _in_zip(path: str) -> list[tuple[str, str]]:
@@ -207,8 +207,8 @@ def _in_tar(path: str) -> list[tuple[str, str]]:
         raise UnreadablePicture(f"the archive '{path}' cannot be read ({error})") from error
 
 
-def _members(path: str, found: Iterable[tuple[str, str]]) -> Iterator[Item]:
-    for member, stamp in found:
+def _members(path: str, members: Iterable[tuple[str, str]]) -> Iterator[Item]:
+    for member, stamp in members:
         name = _safe(member)
         if not name:
             continue
@@ -220,15 +220,15 @@ def _stored(address: str) -> Iterator[Item]:
     """Objects under a prefix, or that match a glob; stamped by their checksum, or by size and time."""
     fs, root = filesystem(address)
     try:
-        found = fs.glob(root, detail=True) if glob.has_magic(root) else fs.find(root, detail=True)
+        objects = fs.glob(root, detail=True) if glob.has_magic(root) else fs.find(root, detail=True)
     except Exception as error:  # each storage has errors of its own
         raise UnreadablePicture(f"'{address}' cannot be listed ({error})", code="upstream_error") from error
-    if not found:
+    if not objects:
         raise UnreadablePicture(f"there is nothing at '{address}'", code="not_found")
     parts = PurePosixPath(root).parts
-    plain = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - (root in found))
+    plain = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - (root in objects))
     base = str(PurePosixPath(*parts[:plain]))
-    for path, facts in sorted(found.items()):
+    for path, facts in sorted(objects.items()):
         if facts["type"] == "file":
             stamp = (
                 facts.get("ETag") or facts.get("md5Hash") or f"{facts['size']}:{facts.get('mtime', facts.get('LastModified'))}"

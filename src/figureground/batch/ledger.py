@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from figureground.batch.inputs import Item
-from figureground.errors import CannotGoOn
+from figureground.errors import BatchAborted
 from figureground.io.picture import Encoded
 from figureground.io.storage import Place, key
 
@@ -91,7 +91,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ResumePolicy:
     """What a run wants of each row.
 
     fingerprint : of all that decides the files' bytes. endings : what each picture's files end in, `.cutout.png` say.
@@ -112,12 +112,12 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with told(path):
+        with sqlite_errors(path):
             self._base = sqlite3.connect(path, isolation_level=None, timeout=30)
             self._base.text_factory = os.fsdecode  # names of files need not be UTF-8
             layout = self._base.execute("PRAGMA user_version").fetchone()[0]
             if layout not in (0, LAYOUT):
-                raise CannotGoOn(
+                raise BatchAborted(
                     f"'{path}' is a ledger of layout {layout}, but this version reads {LAYOUT}; use another folder"
                 )
             self._base.execute("PRAGMA journal_mode = WAL")
@@ -132,29 +132,29 @@ class Ledger:
     def begin(self, inputs: Iterable[str], settings: str, engine: str, workers: int) -> None:
         """Note that a run begins."""
         row = (time.time(), json.dumps(list(inputs)), settings, engine, workers)
-        with told(self.path):
-            found = self._base.execute(
+        with sqlite_errors(self.path):
+            inserted = self._base.execute(
                 "INSERT INTO runs (began, inputs, settings, engine, workers) VALUES (?, ?, ?, ?, ?)", row
             )
-            self.run = int(found.lastrowid or 0)
+            self.run = int(inserted.lastrowid or 0)
 
     def end(self) -> None:
         """Note that it has ended by itself."""
-        with told(self.path):
+        with sqlite_errors(self.path):
             self._base.execute("UPDATE runs SET ended = ? WHERE run = ?", (time.time(), self.run))
 
-    def register(self, found: Iterable[Item], order: Order, place: Place) -> None:
+    def register(self, items: Iterable[Item], policy: ResumePolicy, place: Place) -> None:
         """A row for every input, all or none: which wait to be done, which stand, and what their files are called."""
-        with told(self.path), self._transaction():
-            for item in found:
-                self._take(item, order)
+        with sqlite_errors(self.path), self._transaction():
+            for item in items:
+                self._take(item, policy)
             self._name()
-            if order.shard:
+            if policy.shard:
                 self._base.execute(
                     "DELETE FROM pictures WHERE run = ? AND shard(source, ?) != ?",
-                    (self.run, order.shard[1], order.shard[0] - 1),
+                    (self.run, policy.shard[1], policy.shard[0] - 1),
                 )
-            self._claim(order, place)
+            self._claim(policy, place)
             self._verify(place)
 
     @contextmanager
@@ -168,14 +168,14 @@ class Ledger:
             raise
         self._base.execute("COMMIT")
 
-    def _take(self, item: Item, order: Order) -> None:
+    def _take(self, item: Item, policy: ResumePolicy) -> None:
         """The row of one input: new, or its old one, which waits again where the input or the order has changed."""
         again = ["stamp IS NOT excluded.stamp", "state = 'skipped'"]
-        if not order.resume:
+        if not policy.resume:
             again.append("1")
-        if order.retry_failed:
+        if policy.retry_failed:
             again.append("state = 'failed'")
-        if order.overwrite:
+        if policy.overwrite:
             again.append("code = 'output_exists'")
         redo = f"fingerprint IS NOT excluded.fingerprint OR {' OR '.join(again)}"
         state = item.state or "waiting", item.code or None, item.message or None
@@ -187,7 +187,7 @@ class Ledger:
             code = CASE WHEN excluded.state != 'waiting' OR {redo} THEN excluded.code ELSE code END,
             message = CASE WHEN excluded.state != 'waiting' OR {redo} THEN excluded.message ELSE message END,
             stamp = excluded.stamp, fingerprint = excluded.fingerprint""",  # noqa: S608  # parts of our own
-            (os.fsencode(item.source), os.fsencode(item.name), item.stamp, order.fingerprint, self.run, *state),
+            (os.fsencode(item.source), os.fsencode(item.name), item.stamp, policy.fingerprint, self.run, *state),
         )
 
     def _name(self) -> None:
@@ -215,15 +215,15 @@ class Ledger:
             yield rows
             last = rows[-1][0]
 
-    def _claim(self, order: Order, place: Place) -> None:
+    def _claim(self, policy: ResumePolicy, place: Place) -> None:
         """Take the targets of waiting rows; a row of which one is there already, and not from us, fails."""
-        claim, size = ",".join(order.endings), place.sizes()
+        claim, size = ",".join(policy.endings), place.sizes()
         for rows in self._pages("stem, files", "run = ? AND state = 'waiting' AND claim IS NOT ?", self.run, claim):
             taken, there = [], []
             for number, stem, files in rows:
                 known = json.loads(files or "{}")
-                foreign = [stem + end for end in order.endings if stem + end not in known and size(stem + end) is not None]
-                if foreign and not order.overwrite:
+                foreign = [stem + end for end in policy.endings if stem + end not in known and size(stem + end) is not None]
+                if foreign and not policy.overwrite:
                     there.append((f"'{foreign[0]}' is there already; replace it with --overwrite", number))
                 else:
                     taken.append((claim, number))
@@ -253,7 +253,7 @@ class Ledger:
         facts = outcome.width, outcome.height, outcome.coverage, outcome.certainty
         box, files = json.dumps(outcome.box) if outcome.box else None, os.fsencode(json.dumps(dict(outcome.files)))
         row = *what, round(outcome.seconds, 4), *facts, box, files, time.time()
-        with told(self.path):
+        with sqlite_errors(self.path):
             self._base.execute(
                 """UPDATE pictures SET state = ?, code = ?, message = CAST(? AS TEXT), seconds = ?, width = ?, height = ?,
                 coverage = ?, certainty = ?, box = ?, files = CAST(? AS TEXT), finished = ? WHERE number = ?""",
@@ -272,13 +272,13 @@ class Ledger:
 
     def counts(self) -> dict[str, int]:
         """How many of the run's inputs are in each state."""
-        found = self._base.execute("SELECT state, count(*) FROM pictures WHERE run = ? GROUP BY state", (self.run,))
-        return {"waiting": 0, "done": 0, "failed": 0, "skipped": 0} | dict(found.fetchall())
+        counted = self._base.execute("SELECT state, count(*) FROM pictures WHERE run = ? GROUP BY state", (self.run,))
+        return {"waiting": 0, "done": 0, "failed": 0, "skipped": 0} | dict(counted.fetchall())
 
-    def stale(self, item: Item) -> bool:
+    def has_changed(self, item: Item) -> bool:
         """Whether an input is new, or not what it was when its row was written."""
-        found = self._base.execute("SELECT stamp FROM pictures WHERE source = CAST(? AS TEXT)", (os.fsencode(item.source),))
-        return found.fetchone() not in ((item.stamp,),)
+        row = self._base.execute("SELECT stamp FROM pictures WHERE source = CAST(? AS TEXT)", (os.fsencode(item.source),))
+        return row.fetchone() not in ((item.stamp,),)
 
 
 def _hash(text: str) -> int:
@@ -287,7 +287,7 @@ def _hash(text: str) -> int:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def sqlite_errors(path: Path) -> Iterator[None]:
     """SQLite's errors as one clear line (CannotGoOn)."""
     try:
         yield
@@ -295,4 +295,4 @@ def told(path: Path) -> Iterator[None]:
         wanted = "make room, or the folder writable, and give the same command again"
         if isinstance(error, sqlite3.DatabaseError) and ("not a database" in str(error) or "malformed" in str(error)):
             wanted = "move it away to begin anew; pictures that are there already are then refused without --overwrite"
-        raise CannotGoOn(f"the ledger '{path}' cannot be used ({error}); {wanted}") from error
+        raise BatchAborted(f"the ledger '{path}' cannot be used ({error}); {wanted}") from error

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from figureground._html import framed, small_image
-from figureground.batch.status import Row, rows, summary
+from figureground.batch.status import LedgerRow, rows, summary
 from figureground.errors import FigureGroundError
 from figureground.io.picture import Picture
 from figureground.io.storage import open_source, place
 from figureground.settings import Settings
 from figureground.types import Image8
 
-Caption = Callable[[Row], str]
+Caption = Callable[[LedgerRow], str]
 
 SHEETS: Sequence[tuple[str, str, str, int, Caption]] = (
     ("No foreground was found", "state = 'done' AND certainty IS NULL", "number", 24, lambda row: "nothing found"),
@@ -62,18 +62,18 @@ def page(ledger: Path, out: Path | str) -> str:
 
 def _sheet(ledger: Path, out: Path | str, title: str, where: str, order: str, most: int, caption: Caption) -> str:
     """Pictures that fulfil a condition, each beside what was made of it."""
-    found = rows(ledger, where, order, most)
-    if not found:
+    chosen = rows(ledger, where, order, most)
+    if not chosen:
         return ""
     figures = []
-    for row in found:
+    for row in chosen:
         images = [small_image(image) for image in (_input(row), _output(row, out)) if image is not None]
         what = f"{escape(row.source)}<br>{escape(caption(row))}"
         figures.append(f'<figure class="card"><div class="row">{"".join(images)}</div><figcaption>{what}</figcaption></figure>')
     return f'<h2>{escape(title)}</h2><div class="sheet">{"".join(figures)}</div>'
 
 
-def _input(row: Row) -> Image8 | None:
+def _input(row: LedgerRow) -> Image8 | None:
     """The picture itself, or None where it is there no more."""
     try:
         settings = Settings.from_environment()
@@ -82,8 +82,8 @@ def _input(row: Row) -> Image8 | None:
         return None
 
 
-def _output(row: Row, out: Path | str) -> Image8 | None:
-    """The first of its files that is a picture, on grey squares where it is transparent; None where there is none."""
+def _output(row: LedgerRow, out: Path | str) -> Image8 | None:
+    """The first of its files that is a picture, on gray squares where it is transparent; None where there is none."""
     from PIL import Image
 
     for name in row.files:

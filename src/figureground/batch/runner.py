@@ -17,37 +17,39 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from figureground._deprecated import old_names
 from figureground._machine import cores
 from figureground.batch import engines
-from figureground.batch.engines import Rows, Stop, Work
-from figureground.batch.inputs import Item, Reading, items
-from figureground.batch.ledger import NAME, Ledger, Order, Outcome, Task
+from figureground.batch.engines import Rows, Stop, WorkerConfig
+from figureground.batch.inputs import InputOptions, Item, items
+from figureground.batch.ledger import NAME, Ledger, Outcome, ResumePolicy, Task
 from figureground.batch.status import rows
-from figureground.batch.watch import After, Settled
-from figureground.errors import CannotGoOn, InputError, UsageError, WriteFailed
+from figureground.batch.watch import InputDisposal, StableFileFilter
+from figureground.errors import BatchAborted, InputError, UsageError, WriteFailed
 from figureground.io.encode import make_folder
 from figureground.io.storage import Folder, is_remote, place
-from figureground.jobs import Product
+from figureground.jobs import JobSpec
 from figureground.pipeline import share
 
-Say = Callable[..., None]
-TOLD = 10  # failures that are told one by one; the ledger has them all
+Print = Callable[..., None]
+MAX_NOTES = 10  # failures that are told one by one; the ledger has them all
 DAY = 86_400.0
 
 
+@old_names
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What the command line asked for."""
 
     inputs: tuple[str, ...]
     out: str
-    product: Product
+    spec: JobSpec
     suffix: str = ".png"
-    reading: Reading = field(default_factory=Reading)
+    input_options: InputOptions = field(default_factory=InputOptions)
     engine: str = "local"
     address: str = "auto"
     workers: int | None = None
-    fewest: int = 0
+    min_workers: int = 0
     rows: Rows = "paths"
     resume: bool = True
     retry_failed: bool = False
@@ -58,7 +60,7 @@ class Batch:
     ledger: Path | None = None
     watch: bool = False
     settle: float = 2.0
-    after: After = field(default_factory=After)
+    input_disposal: InputDisposal = field(default_factory=InputDisposal)
     as_json: bool = False
 
     @property
@@ -67,13 +69,13 @@ class Batch:
         return self.ledger or Path(self.out)
 
 
-def run(batch: Batch, echo: Say, note: Say, stop: Stop | None = None) -> int:
+def run(batch: Batch, echo: Print, note: Print, stop: Stop | None = None) -> int:
     """Do the batch; returns the exit code: 0 all done, 1 some pictures failed, 130 stopped by a signal.
 
     echo : prints a line of results. note : prints a remark. Raises UsageError before anything is read, CannotGoOn and
     other FigureGroundErrors of exit code 3 where the run cannot begin or go on; what was done stands.
     """
-    work = _checked(batch)
+    config = _checked(batch)
     ledger_file = batch.folder / f"{NAME}{_shard_name(batch.shard)}.sqlite"
     with _stopping(stop or Stop(), note) as stopping, _alone(ledger_file):
         target = place(batch.out)
@@ -81,16 +83,16 @@ def run(batch: Batch, echo: Say, note: Say, stop: Stop | None = None) -> int:
             target.clear(time.time() - DAY if batch.shard else 0)
         ledger = Ledger(ledger_file)
         try:
-            ledger.begin(batch.inputs, json.dumps(_plain(batch)), batch.engine, work.workers)
-            return _Run(batch, work, ledger, stopping, echo, note).finish()
+            ledger.begin(batch.inputs, json.dumps(_plain(batch)), batch.engine, config.workers)
+            return _BatchRun(batch, config, ledger, stopping, echo, note).finish()
         finally:
             ledger.close()
 
 
-def _checked(batch: Batch) -> Work:
+def _checked(batch: Batch) -> WorkerConfig:
     """Refuse what cannot be done, before anything is touched."""
-    batch.product.check()
-    batch.product.check_format(batch.suffix)
+    batch.spec.validate()
+    batch.spec.check_format(batch.suffix)
     if batch.engine not in engines.names():
         engines.load(batch.engine)
     if is_remote(batch.out) and batch.ledger is None:
@@ -99,22 +101,24 @@ def _checked(batch: Batch) -> Work:
         raise UsageError("--watch works with --engine local, which takes pictures as they come")
     if batch.shard and not 1 <= batch.shard[0] <= batch.shard[1]:
         raise UsageError(f"--shard is i/n with 1 <= i <= n, but {batch.shard[0]}/{batch.shard[1]} came")
-    if batch.engine == "local" and batch.fewest not in (0, batch.workers):
-        raise UsageError(f"--workers {batch.fewest}-{batch.workers} wants --engine ray; the local engine takes one number")
+    if batch.engine == "local" and batch.min_workers not in (0, batch.workers):
+        raise UsageError(f"--workers {batch.min_workers}-{batch.workers} wants --engine ray; the local engine takes one number")
     if batch.engine == "local" and batch.rows != "paths":
         raise UsageError(f"--rows {batch.rows} wants --engine ray; workers of the local engine read and write files themselves")
-    batch.after.check()
+    batch.input_disposal.check()
     _refuse_overlap(batch)
     for folder in (batch.folder, *([] if is_remote(batch.out) else [Path(batch.out)])):
         try:
             make_folder(folder)
         except WriteFailed as error:
-            raise CannotGoOn(str(error)) from error
+            raise BatchAborted(str(error)) from error
     workers = batch.workers or cores()
-    settings = batch.product.settings
-    product = replace(batch.product, settings=replace(settings, threads=share(settings, workers)))
-    limits, cluster = (batch.picture_seconds, batch.picture_memory), (batch.address, batch.fewest)
-    return Work(product, batch.out, batch.suffix, workers, *limits, batch.after.asked, *cluster, rows=batch.rows)
+    settings = batch.spec.settings
+    spec = replace(batch.spec, settings=replace(settings, threads=share(settings, workers)))
+    limits, cluster = (batch.picture_seconds, batch.picture_memory), (batch.address, batch.min_workers)
+    return WorkerConfig(
+        spec, batch.out, batch.suffix, workers, *limits, batch.input_disposal.requested, *cluster, rows=batch.rows
+    )
 
 
 def _refuse_overlap(batch: Batch) -> None:
@@ -122,36 +126,36 @@ def _refuse_overlap(batch: Batch) -> None:
     if is_remote(batch.out):
         return
     out = os.path.realpath(batch.out)
-    for spec in batch.inputs:
-        real = os.path.realpath(spec)
-        if Path(spec).is_dir() and os.path.commonpath([real, out]) == out:
+    for source in batch.inputs:
+        real = os.path.realpath(source)
+        if Path(source).is_dir() and os.path.commonpath([real, out]) == out:
             what = "is the folder of the outputs" if real == out else "lies in the folder of the outputs"
-            raise UsageError(f"'{spec}' {what}, '{batch.out}'; name another folder for the outputs")
+            raise UsageError(f"'{source}' {what}, '{batch.out}'; name another folder for the outputs")
 
 
 def _plain(batch: Batch) -> dict[str, Any]:
     """All that decides the files' bytes."""
-    product, deciding = batch.product, ("precision", "runtime", "device", "lenient", "draft", "max_pixels", "max_bytes")
-    prompt = asdict(product.prompt) if product.prompt else None
+    spec, deciding = batch.spec, ("precision", "runtime", "device", "lenient", "draft", "max_pixels", "max_bytes")
+    prompt = asdict(spec.prompt) if spec.prompt else None
     return {
-        "method": asdict(product.method),
-        "weights": _weights(product),
+        "method": asdict(spec.method),
+        "weights": _weights(spec),
         "prompt": prompt,
-        "require_subject": product.require_subject,
-        "views": product.views,
+        "require_subject": spec.require_subject,
+        "views": spec.views,
         "suffix": batch.suffix,
-        "look": asdict(product.look),
-        "settings": {name: getattr(product.settings, name) for name in deciding},
+        "look": asdict(spec.encode_options),
+        "settings": {name: getattr(spec.settings, name) for name in deciding},
     }
 
 
-def _weights(product: Product) -> list[str]:
+def _weights(spec: JobSpec) -> list[str]:
     """Checksums of the networks' files that are on this machine: the one in the package, and those that the user named."""
     from figureground.inference.cache import sha256
 
-    ours = Path(__file__).parent.parent / "assets/small.onnx"
-    methods = [each for each in (product.method, product.method.beside) if each]
-    named = [Path(str(each.options.get("weights") or (ours if each.model == "small" else ""))) for each in methods]
+    ours = Path(__file__).parent.parent / "assets/saliency.onnx"
+    methods = [each for each in (spec.method, spec.method.second) if each]
+    named = [Path(str(each.options.get("weights") or (ours if each.model == "saliency" else ""))) for each in methods]
     return [sha256(path) for path in named if path.is_file()]
 
 
@@ -173,9 +177,11 @@ def _alone(ledger: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise CannotGoOn(f"another run works on '{ledger.parent}'; wait for it, or name another folder", code="busy") from error
+        raise BatchAborted(
+            f"another run works on '{ledger.parent}'; wait for it, or name another folder", code="busy"
+        ) from error
     except OSError as error:
-        raise CannotGoOn(f"'{ledger.parent}' cannot be written ({error.strerror})") from error
+        raise BatchAborted(f"'{ledger.parent}' cannot be written ({error.strerror})") from error
     try:
         yield
     finally:
@@ -183,10 +189,10 @@ def _alone(ledger: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _stopping(stop: Stop, note: Say) -> Iterator[Stop]:
+def _stopping(stop: Stop, note: Print) -> Iterator[Stop]:
     """The first Ctrl-C (or SIGTERM) finishes what is in hand, the second stops at once."""
 
-    def asked(*_: object) -> None:
+    def requested(*_: object) -> None:
         stop.soft, stop.hard = True, stop.soft
         if not stop.hard:
             note("finishing the pictures in hand; once more stops at once. The same command goes on from here")
@@ -194,7 +200,7 @@ def _stopping(stop: Stop, note: Say) -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {each: signal.signal(each, asked) for each in (signal.SIGINT, signal.SIGTERM)}
+    before = {each: signal.signal(each, requested) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
@@ -202,13 +208,15 @@ def _stopping(stop: Stop, note: Say) -> Iterator[Stop]:
             signal.signal(each, handler)
 
 
-class _Run:
+class _BatchRun:
     """One run, from the first row to the summary."""
 
-    def __init__(self, batch: Batch, work: Work, ledger: Ledger, stop: Stop, echo: Say, note: Say) -> None:
-        self.batch, self.work, self.ledger, self.stop, self.echo, self.note = batch, work, ledger, stop, echo, note
-        self.reading = replace(batch.reading, leave_out="" if is_remote(batch.out) else batch.out)
-        self.order = Order(fingerprint(batch), work.endings, batch.resume, batch.retry_failed, batch.overwrite, batch.shard)
+    def __init__(self, batch: Batch, config: WorkerConfig, ledger: Ledger, stop: Stop, echo: Print, note: Print) -> None:
+        self.batch, self.config, self.ledger, self.stop, self.echo, self.note = batch, config, ledger, stop, echo, note
+        self.input_options = replace(batch.input_options, exclude="" if is_remote(batch.out) else batch.out)
+        self.policy = ResumePolicy(
+            fingerprint(batch), config.endings, batch.resume, batch.retry_failed, batch.overwrite, batch.shard
+        )
         self.in_hand: dict[int, Task] = {}
         self.failed = 0
         self.began = time.monotonic()
@@ -223,7 +231,7 @@ class _Run:
         quiet = True if self.batch.as_json else None
         done = 0
         with tqdm(total=total, desc="batch", unit="picture", disable=quiet) as bar:
-            for outcome in engine(self.work, self._noted(tasks), self.stop):
+            for outcome in engine(self.config, self._noted(tasks), self.stop):
                 self._take(outcome)
                 done += outcome.state == "done"
                 bar.set_postfix(failed=self.failed, refresh=False)
@@ -232,24 +240,24 @@ class _Run:
 
     def _registered(self) -> Iterator[Task | None]:
         self._register(lambda _: True)
-        for row in () if self.batch.as_json else rows(self.batch.folder, "state = 'failed'", "number", TOLD):
+        for row in () if self.batch.as_json else rows(self.batch.folder, "state = 'failed'", "number", MAX_NOTES):
             self.note(f"{row.code}: '{row.source}': {row.message}")  # known without reading, or from before
-        self.batch.after.catch_up(self.ledger, place(self.batch.out))
+        self.batch.input_disposal.catch_up(self.ledger, place(self.batch.out))
         return iter(self.ledger.waiting())
 
     def _register(self, wanted: Callable[[Item], bool]) -> None:
-        found = chain.from_iterable(items(spec, self.reading) for spec in self.batch.inputs)
+        found_items = chain.from_iterable(items(source, self.input_options) for source in self.batch.inputs)
         try:
-            self.ledger.register(filter(wanted, found), self.order, place(self.batch.out))
+            self.ledger.register(filter(wanted, found_items), self.policy, place(self.batch.out))
         except InputError as error:
-            raise CannotGoOn(str(error), code=error.code) from error
+            raise BatchAborted(str(error), code=error.code) from error
 
     def _watched(self) -> Iterator[Task | None]:
         """Tasks as pictures come and settle, until the run is stopped; None while there are none."""
-        settled = Settled(self.ledger, self.batch.settle)
+        is_stable = StableFileFilter(self.ledger, self.batch.settle)
         while not self.stop.soft:
             began = time.monotonic()
-            self._register(settled)
+            self._register(is_stable)
             yield from (task for task in self.ledger.waiting() if task.number not in self.in_hand)
             # a look at a great many files takes its time, and must not be all that is done
             until = time.monotonic() + max(self.batch.settle, 4 * (time.monotonic() - began))
@@ -266,19 +274,21 @@ class _Run:
         """Write an outcome down and tell of it."""
         task = self.in_hand.pop(outcome.number)
         if outcome.state == "stopped":
-            raise CannotGoOn(f"{outcome.message}; what was done stands, the same command goes on from here", code=outcome.code)
+            raise BatchAborted(
+                f"{outcome.message}; what was done stands, the same command goes on from here", code=outcome.code
+            )
         self.ledger.record(outcome)
         if outcome.state == "failed":
             self.failed += 1
-            if self.failed <= TOLD and not self.batch.as_json:
+            if self.failed <= MAX_NOTES and not self.batch.as_json:
                 where = "" if task.source in outcome.message else f"'{task.source}': "
                 self.note(f"{outcome.code}: {where}{outcome.message}")
-            elif self.failed == TOLD + 1 and not self.batch.as_json:
+            elif self.failed == MAX_NOTES + 1 and not self.batch.as_json:
                 self.note(f"more pictures fail; the ledger has them all: figureground batch --status {self.batch.folder}")
         else:
-            self.batch.after(task.source, self.ledger.name(task.number))
+            self.batch.input_disposal(task.source, self.ledger.name(task.number))
         if self.batch.as_json:
-            self.echo(json.dumps({"picture": task.source, **_told(outcome)}, ensure_ascii=False))
+            self.echo(json.dumps({"picture": task.source, **_outcome_facts(outcome)}, ensure_ascii=False))
 
     def _summed_up(self, done: int) -> int:
         counts = self.ledger.counts()
@@ -294,6 +304,6 @@ class _Run:
         return 1 if counts["failed"] else 0
 
 
-def _told(outcome: Outcome) -> dict[str, Any]:
+def _outcome_facts(outcome: Outcome) -> dict[str, Any]:
     facts = asdict(outcome) | {"seconds": round(outcome.seconds, 4)}
     return {name: value for name, value in facts.items() if name != "number" and value not in (None, "", {})}

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from figureground.batch.ledger import NAME, told
-from figureground.errors import CannotGoOn
+from figureground.batch.ledger import NAME, sqlite_errors
+from figureground.errors import BatchAborted
 
 COLUMNS = "source, stem, state, code, message, seconds, width, height, coverage, certainty, box, files"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LedgerRow:
     """One input, as its row has it; what is not known is None."""
 
     source: str
@@ -36,16 +36,16 @@ class Row:
 
 def ledgers(folder: Path) -> list[Path]:
     """The ledgers in a folder: one, or one for each shard. Raises CannotGoOn where there is none."""
-    found = sorted(folder.glob(f"{NAME}*.sqlite"))
-    if not found:
-        raise CannotGoOn(f"'{folder}' holds no ledger of a batch; name the folder of its outputs", code="not_found")
-    return found
+    paths = sorted(folder.glob(f"{NAME}*.sqlite"))
+    if not paths:
+        raise BatchAborted(f"'{folder}' holds no ledger of a batch; name the folder of its outputs", code="not_found")
+    return paths
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
     """A ledger, to be read while it may be written, and the number of its last run."""
-    with told(path), closing(sqlite3.connect(f"file:{quote(os.fspath(path))}?mode=ro", uri=True, timeout=30)) as base:
+    with sqlite_errors(path), closing(sqlite3.connect(f"file:{quote(os.fspath(path))}?mode=ro", uri=True, timeout=30)) as base:
         base.text_factory = os.fsdecode
         yield base, base.execute("SELECT coalesce(max(run), 0) FROM runs").fetchone()[0]
 
@@ -69,19 +69,19 @@ def summary(folder: Path) -> dict[str, Any]:
     return {**facts, "last_finished": last or None, "ended": not open_runs}
 
 
-def rows(folder: Path, where: str, order: str, most: int) -> list[Row]:
+def rows(folder: Path, where: str, order: str, most: int) -> list[LedgerRow]:
     """At most so many rows of the last runs that fulfil a condition, in an order, both in SQL."""
-    found: list[Any] = []
+    records: list[Any] = []
     query = f"SELECT {COLUMNS} FROM pictures WHERE run = ? AND {where} ORDER BY {order} LIMIT ?"  # noqa: S608  # our own words
     for path in ledgers(folder):
         with _opened(path) as (base, run):
-            found += base.execute(query, (run, most)).fetchall()
-    return [_row(*each) for each in found[:most]]
+            records += base.execute(query, (run, most)).fetchall()
+    return [_row(*each) for each in records[:most]]
 
 
-def _row(*columns: Any) -> Row:
+def _row(*columns: Any) -> LedgerRow:
     facts = dict(zip(COLUMNS.split(", "), columns, strict=True))
-    return Row(**facts | {"box": json.loads(facts["box"] or "null"), "files": json.loads(facts["files"] or "{}")})
+    return LedgerRow(**facts | {"box": json.loads(facts["box"] or "null"), "files": json.loads(facts["files"] or "{}")})
 
 
 def text(facts: dict[str, Any]) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 from figureground.batch.inputs import Item
 from figureground.batch.ledger import Ledger
-from figureground.errors import CannotGoOn, UsageError
+from figureground.errors import BatchAborted, UsageError
 from figureground.io.storage import MEMBER, Place, scheme
 
 
-class Settled:
+class StableFileFilter:
     """Whether a file has rested: the same size and time of change in two looks that are at least so many seconds apart.
 
     An input that the ledger has, and that has not changed, is no news: only the first look takes it.
@@ -21,32 +21,32 @@ class Settled:
 
     def __init__(self, ledger: Ledger, seconds: float) -> None:
         self.ledger, self.seconds = ledger, seconds
-        self.seen: dict[str, tuple[str, float]] = {}
+        self.sizes: dict[str, tuple[str, float]] = {}
 
     def __call__(self, item: Item) -> bool:
         """Whether to take it now."""
-        if not self.ledger.stale(item):
+        if not self.ledger.has_changed(item):
             return False
         now = time.monotonic()
-        stamp, since = self.seen.get(item.source, ("", now))
+        stamp, since = self.sizes.get(item.source, ("", now))
         if stamp != item.stamp:
-            self.seen[item.source] = (item.stamp, now)
+            self.sizes[item.source] = (item.stamp, now)
             return False
         if now - since < self.seconds:
             return False
-        del self.seen[item.source]
+        del self.sizes[item.source]
         return True
 
 
 @dataclass(frozen=True, slots=True)
-class After:
+class InputDisposal:
     """What becomes of an input whose files were written and read back: nothing, deleted, or moved below a folder."""
 
     delete: bool = False
     move: Path | None = None
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """Whether anything is to be done."""
         return self.delete or self.move is not None
 
@@ -57,7 +57,7 @@ class After:
 
     def __call__(self, source: str, name: str) -> None:
         """Do it; only files of this machine are touched. Raises CannotGoOn where it cannot be done."""
-        if not self.asked or scheme(source) or MEMBER in source:
+        if not self.requested or scheme(source) or MEMBER in source:
             return
         try:
             if self.delete:
@@ -68,13 +68,13 @@ class After:
                 shutil.move(source, target)
         except OSError as error:
             done = "deleted" if self.delete else "moved"
-            raise CannotGoOn(
+            raise BatchAborted(
                 f"'{source}' is done, but cannot be {done} ({error.strerror})", code="permission_denied"
             ) from error
 
     def catch_up(self, ledger: Ledger, place: Place) -> None:
         """Do it for inputs that were done before, by a run that was not asked to or did not come so far."""
-        if self.asked:
+        if self.requested:
             for source, name, files in ledger.finished():
                 if all(_opens(place, each) for each in files):
                     self(source, name)

@@ -25,9 +25,9 @@ def adapt(data: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> No
     Its encoder stays as it is and a linear head is trained on 5 pictures or more. Pictures held back decide whether the
     result is any better; where it is not, the network is written as it was.
     """
-    from figureground.evaluation.dataset import labelled
+    from figureground.evaluation.dataset import labeled_images_or_folders
 
     adapting = import_part("figureground.training.adapt.adapt", "adapting", "train")
     settings = settings_from(options)
-    result = adapting.adapt(labelled(data), out, settings=settings, quiet=as_json, **options)
+    result = adapting.adapt(labeled_images_or_folders(data), out, settings=settings, quiet=as_json, **options)
     click.echo(json.dumps(result.as_dict(), ensure_ascii=False) if as_json else result.text())

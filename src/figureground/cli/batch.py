@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from figureground.cli.console import note
-from figureground.cli.options import product_from, product_options
+from figureground.cli.options import job_options, spec_from
 from figureground.errors import UsageError
 from figureground.io.encode import ENCODERS
 
@@ -38,7 +38,7 @@ FOLDER = click.Path(path_type=Path)
 @click.command()
 @click.argument("inputs", nargs=-1, metavar="[IN]...")
 @click.argument("out")
-@product_options
+@job_options
 @click.option(
     "--format", "suffix", type=click.Choice([s[1:] for s in ENCODERS]), default="png", show_default=True, help="Of the files."
 )
@@ -89,23 +89,34 @@ def batch(inputs: tuple[str, ...], out: str, status: bool, report: Path | None, 
     A run that was stopped goes on when the same command is given again: OUT holds a ledger of what became of each picture.
     """
     if status or report:
-        return _told(inputs, options["ledger"] or Path(out), Path(out), status, report, as_json)
+        return _print_status(inputs, options["ledger"] or Path(out), Path(out), status, report, as_json)
     if not inputs:
         raise UsageError("batch wants what to work on and a folder for the outputs: figureground batch IN OUT")
-    from figureground.batch.inputs import Reading
+    from figureground.batch.inputs import InputOptions
     from figureground.batch.runner import Batch, run
-    from figureground.batch.watch import After
+    from figureground.batch.watch import InputDisposal
 
-    product = product_from(options)
-    reading = Reading(options.pop("column"), options.pop("follow_links"))
-    after = After(options.pop("delete_inputs"), options.pop("move_inputs"))
-    fewest, most = options.pop("workers") or (0, None)
+    spec = spec_from(options)
+    input_options = InputOptions(options.pop("column"), options.pop("follow_links"))
+    input_disposal = InputDisposal(options.pop("delete_inputs"), options.pop("move_inputs"))
+    min_workers, max_workers = options.pop("workers") or (0, None)
     suffix = f".{options.pop('suffix')}"
-    asked = Batch(inputs, out, product, suffix, reading, workers=most, fewest=fewest, after=after, as_json=as_json, **options)
+    asked = Batch(
+        inputs,
+        out,
+        spec,
+        suffix,
+        input_options,
+        workers=max_workers,
+        min_workers=min_workers,
+        input_disposal=input_disposal,
+        as_json=as_json,
+        **options,
+    )
     return run(asked, echo=click.echo, note=note)
 
 
-def _told(inputs: tuple[str, ...], ledger: Path, out: Path, status: bool, report: Path | None, as_json: bool) -> int:
+def _print_status(inputs: tuple[str, ...], ledger: Path, out: Path, status: bool, report: Path | None, as_json: bool) -> int:
     """How the batch stands, and the page."""
     from figureground.batch.status import summary, text
 

@@ -43,7 +43,7 @@ def evaluate(
     Figures are given of all pictures and by size and thinness of the subject. --csv and --plot are of the method itself; the
     options of models, rules and refiners too.
     """
-    from figureground.evaluation.dataset import pairs, tell_one_class
+    from figureground.evaluation.dataset import labeled_images, warn_single_class
     from figureground.evaluation.evaluate import evaluate as measure
     from figureground.evaluation.groups import read_categories
     from figureground.evaluation.plots import plot_result
@@ -53,23 +53,26 @@ def evaluate(
 
     if plot is not None:
         encoder(plot.suffix)  # an unknown format is told before the work, not after it
-    labelled, settings = pairs(data), settings_from(options)
-    categories = read_categories(groups, [pair.name for pair in labelled]) if groups is not None else None
+    labeled_images_or_folders, settings = labeled_images(data), settings_from(options)
+    categories = read_categories(groups, [pair.name for pair in labeled_images_or_folders]) if groups is not None else None
     asked = {name: find(name) for name in (method, *against)} | {method: chosen(method, options)}
     evaluated = []
     for name, each in asked.items():
         separate = Separator(each, settings)
         answer = partial(_mask, separate)
-        evaluated.append(Evaluated(name, measure(answer, labelled, not as_json, categories), answer))
+        evaluated.append(Evaluated(name, measure(answer, labeled_images_or_folders, not as_json, categories), answer))
     result = evaluated[0].result
-    tell_one_class([row.name for row in result.rows], [row.truth for row in result.rows], to_learn=False)
+    warn_single_class([row.name for row in result.rows], [row.truth for row in result.rows], to_learn=False)
     if table is not None:
         write(result.csv().encode(), table)
     if plot is not None:
         plot_result(result, plot)
     if report is not None:
         write(
-            page(evaluated, labelled, f"{', '.join(asked)} on {', '.join(Path(each).name for each in data)}").encode(), report
+            page(
+                evaluated, labeled_images_or_folders, f"{', '.join(asked)} on {', '.join(Path(each).name for each in data)}"
+            ).encode(),
+            report,
         )
     for one in evaluated:
         figures = {"method": one.name, **one.result.as_dict()} if as_json else {}

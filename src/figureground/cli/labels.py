@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from figureground.cli.options import chosen, draft_option, runtime_options, settings_from
-from figureground.errors import Mismatch
+from figureground.errors import IncompatibleParts
+from figureground.inference.label_sets import ade20k
 from figureground.methods import Method
 from figureground.models import card
-from figureground.models._labels import ade20k
 from figureground.pipeline import Separator
 from figureground.settings import Settings
 from figureground.types import InstanceMap, LabelMap, Map
@@ -28,7 +28,7 @@ def labels(picture: str | None, method: str, weights: str | None, as_json: bool,
     With --method instance: its objects, by the numbers that --instance takes.
     """
     chosen_method = chosen(method, {"weights": weights})
-    rows = known() if picture is None else found(picture, chosen_method, settings_from(options))
+    rows = known() if picture is None else foreground_share(picture, chosen_method, settings_from(options))
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
@@ -44,11 +44,11 @@ def known() -> list[dict[str, Any]]:
     return [{"index": index, "name": name.strip(), "stuff": stuff} for index, (name, stuff) in enumerate(ade20k())]
 
 
-def found(picture: str, method: Method, settings: Settings) -> list[dict[str, Any]]:
+def foreground_share(picture: str, method: Method, settings: Settings) -> list[dict[str, Any]]:
     """The classes that a picture shows, the largest first, or its objects by number; raises Mismatch where there are none."""
     kinds: dict[type[Map], str] = {LabelMap: "labels", InstanceMap: "instances"}
-    gives = card(method.model).gives
-    if gives not in kinds:
-        raise Mismatch(f"model '{method.model}' names no classes; take a method such as stuff or instance")
-    rows: list[dict[str, Any]] = Separator(method, settings)(picture).info()[kinds[gives]]
+    output_type = card(method.model).output_type
+    if output_type not in kinds:
+        raise IncompatibleParts(f"model '{method.model}' names no classes; take a method such as stuff or instance")
+    rows: list[dict[str, Any]] = Separator(method, settings)(picture).info()[kinds[output_type]]
     return rows

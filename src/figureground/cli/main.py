@@ -7,12 +7,14 @@ import logging
 import signal
 import sys
 import threading
+import warnings
 from importlib import import_module
 from typing import Any, NoReturn
 
 import click
 
 import figureground
+from figureground._deprecated import RenamedWarning, current_flags
 from figureground.cli.console import note, say
 from figureground.errors import FigureGroundError, UsageError
 
@@ -41,9 +43,15 @@ class OneLine(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run a command and end the process: 0 all done, 1 some picture failed, 2 usage, 3 could not run."""
         words = list(args[0] if args else kwargs.pop("args", None) or sys.argv[1:])
+        with warnings.catch_warnings():
+            warnings.simplefilter("once", RenamedWarning)
+            warnings.showwarning = _note_renamed
+            self._run(current_flags(words), *args[1:], **kwargs)
+
+    def _run(self, words: list[str], *args: Any, **kwargs: Any) -> NoReturn:
         logging.getLogger("figureground").handlers[:] = [_Stderr()]
         try:
-            code = super().main(words, *args[1:], **{**kwargs, "standalone_mode": False})
+            code = super().main(words, *args, **{**kwargs, "standalone_mode": False})
             if code == STOPPED:
                 _stopped()
             sys.exit(code if isinstance(code, int) else 0)
@@ -71,6 +79,17 @@ def _stopped(last_words: str = "") -> NoReturn:
     if last_words:
         click.echo(last_words, err=True)
     sys.exit(STOPPED)
+
+
+def _note_renamed(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Print the warning on an old name as a note, without the place in the code; others as Python prints them."""
+    if issubclass(category, RenamedWarning):
+        note(str(message))
+    else:
+        _print_warning(message, category, *place, **more)
+
+
+_print_warning = warnings.showwarning
 
 
 class _Stderr(logging.Handler):

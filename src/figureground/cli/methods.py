@@ -1,9 +1,10 @@
-"""The command `methods`: what there is, under which licence, trained on what."""
+"""The command `methods`: what there is, under which license, trained on what."""
 
 import json
 
 import click
 
+from figureground._deprecated import with_old_keys
 from figureground.methods import DEFAULT, METHODS
 from figureground.models import card
 
@@ -11,7 +12,7 @@ from figureground.models import card
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def methods(as_json: bool) -> None:
-    """List the methods, with the licence of their weights and the terms of their training data."""
+    """List the methods, with the license of their weights and the terms of their training data."""
     rows = []
     for name, method in METHODS.items():
         label = card(method.model)
@@ -22,13 +23,13 @@ def methods(as_json: bool) -> None:
             "refiner": method.refiner,
             "about": method.about,
         }
-        terms = {"weights": label.weights, "licence": label.licence, "permissive": label.permissive, "data": label.data}
-        rows.append({**parts, **terms})
+        terms = {"weights": label.weights, "license": label.license, "permissive": label.permissive, "data": label.data}
+        rows.append(with_old_keys({**parts, **terms}))
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
         return
     for row in rows:
         click.echo(f"{row['method']}{' (default)' if row['method'] == DEFAULT else ''}: {row['about']}")
         click.echo(f"    {row['model']} → {row['rule']} → {row['refiner']}")
-        click.echo(f"    weights: {row['weights']}; {row['licence']}")
+        click.echo(f"    weights: {row['weights']}; {row['license']}")
         click.echo(f"    trained on: {row['data']}")

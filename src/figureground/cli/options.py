@@ -15,7 +15,7 @@ from figureground.separation import VIEWS
 from figureground.settings import Precision, Runtime, Settings
 
 if TYPE_CHECKING:
-    from figureground.jobs import Product
+    from figureground.jobs import JobSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,8 +86,8 @@ def prompt_from(options: dict[str, Any]) -> Prompt | None:
     """The prompt of the flags, which are taken out of `options`; None where nothing was said. Raises UsageError."""
     text, without, corners = options.pop("prompt"), options.pop("without"), options.pop("box")
     points, not_points = (tuple(map(point, options.pop(name))) for name in ("point", "not_point"))
-    made = Prompt(text, without, points, not_points, box(corners) if corners else None)
-    return made if made.kinds else None
+    prompt = Prompt(text, without, points, not_points, box(corners) if corners else None)
+    return prompt if prompt.kinds else None
 
 
 def method_options(command: F) -> F:
@@ -99,7 +99,12 @@ def method_options(command: F) -> F:
     join = "How two methods joined by + become one; product lets the second veto."
     command = click.option("--combine", type=click.Choice(get_args(Combine)), help=f"{join}  [default: mean]")(command)
     return click.option(
-        "-m", "--method", default=DEFAULT, show_default=True, metavar="NAME", help=f"{', '.join(METHODS)}, or two: small+stuff"
+        "-m",
+        "--method",
+        default=DEFAULT,
+        show_default=True,
+        metavar="NAME",
+        help=f"{', '.join(METHODS)}, or two: subject+stuff",
     )(command)
 
 
@@ -109,13 +114,13 @@ _PARTS = ("model", "rule", "refiner", "combine")
 def chosen(method: str, options: dict[str, Any]) -> Method:
     """The method that the flags describe; raises UnknownName."""
     set_here = given(options)
-    found, parts = find(method), {part: set_here.pop(part) for part in _PARTS if part in set_here}
-    if "combine" in parts and found.beside is None:
-        raise UsageError(f"--combine joins two methods, such as small+stuff, but --method {method} is one")
-    return replace(found, **parts).with_options(**set_here)
+    method_found, parts = find(method), {part: set_here.pop(part) for part in _PARTS if part in set_here}
+    if "combine" in parts and method_found.second is None:
+        raise UsageError(f"--combine joins two methods, such as subject+stuff, but --method {method} is one")
+    return replace(method_found, **parts).with_options(**set_here)
 
 
-def product_options(command: F) -> F:
+def job_options(command: F) -> F:
     """All that decides what is made of a picture: method, views, look, prompt, limits; `product_from` reads them."""
     for option in (
         runtime_options,
@@ -134,7 +139,7 @@ def product_options(command: F) -> F:
         click.option(
             "--encoder-quality", type=click.IntRange(1, 100), help="Of JPEG, WebP and AVIF; WebP is lossless without it."
         ),
-        click.option("--background", metavar="COLOUR", help="Put a colour behind the cut-out: white, #rrggbb …"),
+        click.option("--background", metavar="COLOR", help="Put a color behind the cut-out: white, #rrggbb …"),
         click.option(
             "--view", default="cutout", show_default=True, metavar="NAME,…", help=f"What to write: {', '.join(VIEWS)}."
         ),
@@ -144,17 +149,17 @@ def product_options(command: F) -> F:
     return command
 
 
-def product_from(options: dict[str, Any]) -> "Product":
-    """The product of the flags, which are taken out of `options`. Raises UsageError and its kin."""
-    from figureground.io.encode import Look
-    from figureground.jobs import Product
+def spec_from(options: dict[str, Any]) -> "JobSpec":
+    """Return the job of the flags, which are taken out of `options`. Raises UsageError and its kin."""
+    from figureground.io.encode import EncodeOptions
+    from figureground.jobs import JobSpec
 
     parts = {name: options.pop(name) for name in [*all_options(), *_PARTS]}
     method = chosen(options.pop("method"), parts)
     settings = settings_from(options)
     views = tuple(dict.fromkeys(name.strip() for name in options.pop("view").split(",") if name.strip()))
-    look = Look(options.pop("background"), options.pop("encoder_quality"), options.pop("png_effort"))
-    return Product(method, settings, views, look, prompt_from(options), options.pop("require_subject"))
+    encode_options = EncodeOptions(options.pop("background"), options.pop("encoder_quality"), options.pop("png_effort"))
+    return JobSpec(method, settings, views, encode_options, prompt_from(options), options.pop("require_subject"))
 
 
 def import_part(module: str, what: str, extra: str) -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from figureground._deprecated import current
 from figureground.cli.options import runtime_options, settings_from
 from figureground.methods import METHODS
 
@@ -16,5 +17,6 @@ def pull(name: str, weights: str | None, **options: Any) -> None:
     """Fetch and convert the weights of NAME beforehand: a method, a model, or weights such as segformer-b5."""
     from figureground.models import pull as fetch
 
-    kept = fetch(METHODS[name].model if name in METHODS else name, settings_from(options), weights)
-    click.echo(f"{name}: " + ("in the package, nothing to fetch" if kept is None else f"ready, kept as {kept}"))
+    name = current("method", name)
+    path = fetch(METHODS[name].model if name in METHODS else name, settings_from(options), weights)
+    click.echo(f"{name}: " + ("in the package, nothing to fetch" if path is None else f"ready, kept as {path}"))

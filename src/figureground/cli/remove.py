@@ -10,15 +10,15 @@ import click
 
 from figureground._machine import cores
 from figureground.cli.console import note, say
-from figureground.cli.options import product_from, product_options
-from figureground.errors import InputError, NoForeground, UsageError, WriteFailed
+from figureground.cli.options import job_options, spec_from
+from figureground.errors import InputError, NoForeground, OutputError, UsageError, WriteFailed
 from figureground.executor import in_order
 from figureground.io.encode import ENCODERS, OPAQUE, STDOUT, Plan, encoder, make_folder, plan, refuse_existing, write
 from figureground.io.picture import stem
-from figureground.jobs import Product, make
+from figureground.jobs import JobSpec, run_job
 from figureground.pipeline import Clock, Separator, share
 
-MOST = 4  # pictures at once, where nobody says: each holds some 25 bytes for every pixel
+MAX_WORKERS = 4  # pictures at once, where nobody says: each holds some 25 bytes for every pixel
 
 Say = Callable[..., None]
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class Job:
     """What the command line asked for."""
 
     pictures: Sequence[str]
-    product: Product
+    spec: JobSpec
     output: str | None = None
     out_dir: Path | None = None
     suffix: str | None = None
@@ -41,7 +41,7 @@ class Job:
 
 @click.command()
 @click.argument("pictures", nargs=-1, required=True)
-@product_options
+@job_options
 @click.option("-o", "--output", metavar="FILE", help="The file to write, for one picture and one view; - is standard output.")
 @click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for <stem>.<view>.png; else beside each picture.")
 @click.option("--format", "suffix", type=click.Choice([s[1:] for s in ENCODERS]), help="Of files named by us, and of -o -.")
@@ -51,7 +51,7 @@ class Job:
 @click.option("--timings", is_flag=True, help="Say how long each stage took, on standard error.")
 def remove(pictures: tuple[str, ...], **options: Any) -> int:
     """Separate PICTURES: paths, http(s) addresses, or - for standard input."""
-    return run(Job(pictures, product_from(options), **options), echo=click.echo, note=note, say=say)
+    return run(Job(pictures, spec_from(options), **options), echo=click.echo, note=note, say=say)
 
 
 def run(job: Job, echo: Say, note: Say, say: Say) -> int:
@@ -60,17 +60,17 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
     echo : prints a line of results. note : prints a remark. say : prints an error (error, as_json).
     Raises UsageError before anything is read, WeightsError and MissingExtra before anything is written.
     """
-    job.product.check()
+    job.spec.validate()
     plans = _plan(job)
     _remark(job, plans, note)
-    workers = min(len(plans), job.workers or min(cores(), MOST))
-    settings = job.product.settings
-    separate = Separator(job.product.method, replace(settings, threads=share(settings, workers)))
+    workers = min(len(plans), job.workers or min(cores(), MAX_WORKERS))
+    settings = job.spec.settings
+    separate = Separator(job.spec.method, replace(settings, threads=share(settings, workers)))
 
     def one(each: Plan) -> dict[str, Any]:
         return _one(job, each, separate)
 
-    failed, results = 0, in_order(one, plans, workers, (InputError, NoForeground))
+    failed, results = 0, in_order(one, plans, workers, (InputError, OutputError, NoForeground))
     for result in results if len(plans) < 2 or job.as_json else _with_progress(results, len(plans)):
         if result.error is not None:  # this picture is at fault; anything else ends the run
             failed += 1
@@ -102,16 +102,16 @@ def _plan(job: Job) -> list[Plan]:
         encoder(suffix)
         if job.suffix and encoder(f".{job.suffix}") is not encoder(suffix):
             raise UsageError(f"-o {job.output} ends in {suffix}, but --format says {job.suffix}; leave one out")
-    job.product.check_format(suffix)
+    job.spec.check_format(suffix)
     if job.pictures.count("-") > 1:
         raise UsageError("standard input (-) can be read once, but was named several times")
-    return plan(job.pictures, [stem(source) for source in job.pictures], job.product.views, job.output, job.out_dir, suffix)
+    return plan(job.pictures, [stem(source) for source in job.pictures], job.spec.views, job.output, job.out_dir, suffix)
 
 
 def _remark(job: Job, plans: Sequence[Plan], note: Say) -> None:
     suffixes = {_suffix(job, path) for each in plans for path in each.targets.values()}
-    if "cutout" in job.product.views and job.product.look.background is None and suffixes & OPAQUE:
-        note("JPEG has no transparency: white is put behind the cut-out; choose another colour with --background")
+    if "cutout" in job.spec.views and job.spec.encode_options.background is None and suffixes & OPAQUE:
+        note("JPEG has no transparency: white is put behind the cut-out; choose another color with --background")
 
 
 def _suffix(job: Job, path: Path) -> str:
@@ -127,12 +127,12 @@ def _one(job: Job, each: Plan, separate: Separator) -> dict[str, Any]:
     if not (job.overwrite or job.output is not None):
         refuse_existing(files)
     clock = Clock()
-    made = make(job.product, separate, each.source, {v: _suffix(job, p) for v, p in each.targets.items()}, each.source, clock)
+    result = run_job(job.spec, separate, each.source, {v: _suffix(job, p) for v, p in each.targets.items()}, each.source, clock)
     for view, path in each.targets.items():
         if job.out_dir is not None and path != STDOUT:
             make_folder(path.parent)
-        clock("write", write, made.files[view], path)
-    return {**made.facts, "seconds": {stage: round(seconds, 4) for stage, seconds in clock.seconds.items()}}
+        clock("write", write, result.files[view], path)
+    return {**result.facts, "seconds": {stage: round(seconds, 4) for stage, seconds in clock.seconds.items()}}
 
 
 def summary(facts: Mapping[str, Any]) -> str:
@@ -146,8 +146,8 @@ def summary(facts: Mapping[str, Any]) -> str:
 
 def _report(job: Job, each: Plan, facts: Mapping[str, Any], echo: Say, note: Say) -> None:
     if job.as_json:
-        written = {view: str(path) for view, path in each.targets.items()}
-        echo(json.dumps({**facts, "files": written}, ensure_ascii=False))
+        paths = {view: str(path) for view, path in each.targets.items()}
+        echo(json.dumps({**facts, "files": paths}, ensure_ascii=False))
     else:
         for text in facts["warnings"]:
             note(f"'{each.source}': {text}")

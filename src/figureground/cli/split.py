@@ -21,23 +21,23 @@ def split(data: tuple[str, ...], out: Path, overwrite: bool, as_json: bool, **sh
 
     The lists are data themselves: figureground train lists/train.txt --val lists/val.txt …
     """
-    from figureground.evaluation.dataset import pairs
+    from figureground.evaluation.dataset import labeled_images
     from figureground.evaluation.split import lines
     from figureground.evaluation.split import split as deal
     from figureground.io.encode import make_folder, refuse_existing, write
 
-    made = deal(pairs(data), **shares)
-    files = {part: out / f"{part}.txt" for part in made.parts}
+    lists = deal(labeled_images(data), **shares)
+    files = {part: out / f"{part}.txt" for part in lists.parts}
     if not overwrite:
         refuse_existing(files.values())
     make_folder(out)
     for part, file in files.items():
-        write(lines(made.parts[part], out).encode(), file)
+        write(lines(lists.parts[part], out).encode(), file)
     if as_json:
-        counts = {part: len(chosen_here) for part, chosen_here in made.parts.items()}
-        click.echo(json.dumps({**counts, "near_duplicates": made.groups}, ensure_ascii=False))
+        counts = {part: len(chosen_here) for part, chosen_here in lists.parts.items()}
+        click.echo(json.dumps({**counts, "near_duplicates": lists.groups}, ensure_ascii=False))
         return
     for part, file in files.items():
-        click.echo(f"{file}: {len(made.parts[part])} pictures")
-    for group in made.groups:
+        click.echo(f"{file}: {len(lists.parts[part])} pictures")
+    for group in lists.groups:
         click.echo(f"near-duplicates, kept together: {', '.join(group)}")

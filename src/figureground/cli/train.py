@@ -41,17 +41,17 @@ def train(
     DATA=SHARE gives a source its share of the samples: portraits.zip=0.15 makes them 15 % of each epoch, however many they
     are. A run that was stopped continues when the same command is given again.
     """
-    from figureground.evaluation.dataset import pairs
+    from figureground.evaluation.dataset import labeled_images
 
     training = import_part("figureground.training.trainer", "training", "train")
     feed = import_part("figureground.training.data_loader", "training", "train")
     chosen_recipe = Recipe(**given(recipe))
     sources, shares = zip(*map(_with_share, data), strict=True)
-    groups = [pairs([source]) for source in sources]
+    groups = [labeled_images([source]) for source in sources]
     weights = feed.sampling_weights([len(group) for group in groups], shares)
     best = training.train(
         [pair for group in groups for pair in group],
-        pairs(val),
+        labeled_images(val),
         out,
         chosen_recipe,
         start,

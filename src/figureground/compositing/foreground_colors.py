@@ -1,4 +1,4 @@
-"""The subject cut out, with its own colours at its edge, where camera and lens have mixed them with what lies behind.
+"""The subject cut out, with its own colors at its edge, where camera and lens have mixed them with what lies behind.
 
 Method: Forte, "Approximate Fast Foreground Colour Estimation" (ICIP 2021). Both of its passes average the colours around; that
 is done on small copies of the picture, the narrow pass only in the tiles that hold an edge, so that time and memory follow the
@@ -28,7 +28,7 @@ def cut_out(picture: Pixels, mask: Mask, opaque: Mask | None = None) -> Pixels:
 
     picture : (H, W, 3 or more) uint8 or uint16, of which the first three channels are looked at. mask : (H, W) float32 in
     [0, 1]. opaque : what the picture itself shows, (H, W) float32 in [0, 1]; None: all of it.
-    The colours are black where alpha comes out as 0; the picture's where the mask is within a fiftieth of 1, or of 0, where
+    The colors are black where alpha comes out as 0; the picture's where the mask is within a fiftieth of 1, or of 0, where
     no eye could tell the difference; and the estimate in between.
     """
     result: Pixels = np.empty((*mask.shape, 4), picture.dtype)
@@ -38,13 +38,13 @@ def cut_out(picture: Pixels, mask: Mask, opaque: Mask | None = None) -> Pixels:
     def fill(corner: tuple[int, int]) -> None:
         import cv2
 
-        part, colours = _tile(mask, *corner), np.ascontiguousarray(_tile(picture, *corner)[..., :3])
+        part, colors = _tile(mask, *corner), np.ascontiguousarray(_tile(picture, *corner)[..., :3])
         if wide is not None and _mixed(part).any():
-            colours = _estimate(picture, mask, wide, *corner)
+            colors = _estimate(picture, mask, wide, *corner)
         alpha = part if opaque is None else part * _tile(opaque, *corner)
         alpha = np.rint(alpha * _most(picture)).astype(picture.dtype)
         place = _tile(result, *corner)
-        place[:] = cv2.cvtColor(cv2.copyTo(colours, (alpha > 0).view(np.uint8)), cv2.COLOR_RGB2RGBA)
+        place[:] = cv2.cvtColor(cv2.copyTo(colors, (alpha > 0).view(np.uint8)), cv2.COLOR_RGB2RGBA)
         place[..., 3] = alpha
 
     with ThreadPoolExecutor(cores()) as pool:  # numpy and OpenCV leave the interpreter to the others while they compute
@@ -61,7 +61,7 @@ def _mixed(mask: Mask) -> NDArray[np.bool_]:
 
 
 def _wide(picture: Pixels, mask: Mask) -> tuple[Floats, Floats]:
-    """Mean colours of foreground and background within `WIDE` pixels, each (H / 8, W / 8, 3) float32."""
+    """Mean colors of foreground and background within `WIDE` pixels, each (H / 8, W / 8, 3) float32."""
     import cv2
 
     height, width = mask.shape
@@ -89,14 +89,14 @@ def _three(plane: NDArray[Any]) -> Floats:
 
 
 def _estimate(picture: Pixels, mask: Mask, wide: tuple[Floats, Floats], top: int, left: int) -> Pixels:
-    """The colours of one tile, (h, w, 3); where the mask is not mixed, the picture's."""
-    part, colours = _tile(mask, top, left), _tile(picture, top, left)[..., :3]
+    """The colors of one tile, (h, w, 3); where the mask is not mixed, the picture's."""
+    part, colors = _tile(mask, top, left), _tile(picture, top, left)[..., :3]
     rows, columns = _window(top, mask.shape[0]), _window(left, mask.shape[1])
     around = _around(picture[rows, columns, :3], mask[rows, columns], _sampled(wide, rows, columns, mask.shape))
     place = np.s_[top - rows.start :, left - columns.start :]
     fore, back = (_grown(plane)[place][: part.shape[0], : part.shape[1]] for plane in around)
     alpha = np.where(_mixed(part), part, np.float32(1))
-    image = colours.astype(np.float32)
+    image = colors.astype(np.float32)
     estimate: Pixels = np.rint(_unmix(image, _three(alpha), fore, back, _most(picture))).astype(picture.dtype)  # type: ignore[assignment]
     return estimate
 
@@ -127,8 +127,8 @@ def _sampled(wide: tuple[Floats, Floats], rows: slice, columns: slice, shape: tu
     return np.asarray(near, np.float32), np.asarray(back, np.float32)
 
 
-def _around(colours: Pixels, alpha: Mask, wide: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    """Mean colours of foreground and background within `NARROW` pixels, on a window's small copy, (h / 2, w / 2, 3) float32."""
+def _around(colors: Pixels, alpha: Mask, wide: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Mean colors of foreground and background within `NARROW` pixels, on a window's small copy, (h / 2, w / 2, 3) float32."""
     import cv2
 
     def shrunk(array: NDArray[Any]) -> Floats:
@@ -137,9 +137,9 @@ def _around(colours: Pixels, alpha: Mask, wide: tuple[Floats, Floats]) -> tuple[
         size = (even.shape[1] // SHRINK_NARROW, even.shape[0] // SHRINK_NARROW)
         return np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), np.float32)
 
-    image, weight = shrunk(np.ascontiguousarray(colours)), shrunk(alpha)
+    image, weight = shrunk(np.ascontiguousarray(colors)), shrunk(alpha)
     side = 2 * (NARROW // SHRINK_NARROW) + 1
-    fore = _unmix(image, _three(weight), *wide, _most(colours))
+    fore = _unmix(image, _three(weight), *wide, _most(colors))
     return _mean(fore, weight, side), _mean(wide[1], 1 - weight, side)
 
 

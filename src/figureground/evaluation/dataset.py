@@ -1,4 +1,4 @@
-"""Labelled pictures: folders, zip archives and lists of them; pictures and masks are matched by stem.
+"""Labeled pictures: folders, zip archives and lists of them; pictures and masks are matched by stem.
 
 To add a kind of source: a function that gives its `Files`, and a line in `pairs`; a layout: its names in `_ROLES`.
 """
@@ -15,11 +15,13 @@ from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from figureground._deprecated import module_attribute
 from figureground.errors import BadData
 
 Load = Callable[[], bytes]
@@ -39,8 +41,8 @@ FAULTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """One labelled picture; nothing is loaded or decoded before `read`, which may be called from several threads."""
+class LabeledImage:
+    """One labeled picture; nothing is loaded or decoded before `read`, which may be called from several threads."""
 
     name: str
     """SOURCE/STEM, as messages name it."""
@@ -55,11 +57,11 @@ class Pair:
         """The picture, (H, W, 3) uint8 sRGB, upright, and its mask, (H, W) uint8, 255 = foreground.
 
         Masks may have 1, 8 or 16 bits, and three equal channels. A picture's alpha is left out.
-        Raises BadData where one of the two is no picture, their sizes differ, or the mask says it otherwise than in grey from
-        0 to 255: in colours, in its transparency, or as 0 and 1.
+        Raises BadData where one of the two is no picture, their sizes differ, or the mask says it otherwise than in gray from
+        0 to 255: in colors, in its transparency, or as 0 and 1.
         """
-        rgb = self._decode("picture", self.image, _colours)
-        mask = self._decode("mask", self.mask, _grey)
+        rgb = self._decode("picture", self.image, _colors)
+        mask = self._decode("mask", self.mask, _gray)
         if rgb.shape[:2] != mask.shape:
             sizes = [f"{shape[1]} × {shape[0]}" for shape in (rgb.shape, mask.shape)]
             raise BadData(f"'{self.name}': the mask must have the picture's size, {sizes[0]}, but has {sizes[1]}")
@@ -75,10 +77,10 @@ class Pair:
             raise BadData(f"the {what} of '{self.name}' cannot be read ({error}); mend or remove it") from error
 
 
-TINT = 64  # of 255: channels of a mask that differ by more are a colour, not what a camera or JPEG made of grey
+TINT = 64  # of 255: channels of a mask that differ by more are a color, not what a camera or JPEG made of gray
 
 
-def _colours(image: Image.Image) -> NDArray[np.uint8]:
+def _colors(image: Image.Image) -> NDArray[np.uint8]:
     """(H, W, 3) uint8; alpha is left out."""
     image = _eight_bits(image)
     if image.has_transparency_data:
@@ -86,20 +88,20 @@ def _colours(image: Image.Image) -> NDArray[np.uint8]:
     return np.array(image.convert("RGB"))
 
 
-def _grey(image: Image.Image) -> NDArray[np.uint8]:
-    """(H, W) uint8; raises ValueError where another reading than grey is as likely."""
+def _gray(image: Image.Image) -> NDArray[np.uint8]:
+    """(H, W) uint8; raises ValueError where another reading than gray is as likely."""
     if image.mode.startswith("I") and 0 < np.asarray(image).max() <= 255:
         raise ValueError("it has 16 bits and no value above 255, of 65535; save it with 8 bits")
     image = _eight_bits(image)
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise ValueError("it is transparent in places; save it without transparency, white where the foreground is")
-    if image.mode not in {"1", "L", "LA"} and np.abs(np.diff(_colours(image).astype(np.int16), axis=2)).max() > TINT:
-        raise ValueError("it is coloured; save it in grey, white where the foreground is and black elsewhere")
+    if image.mode not in {"1", "L", "LA"} and np.abs(np.diff(_colors(image).astype(np.int16), axis=2)).max() > TINT:
+        raise ValueError("it is colored; save it in gray, white where the foreground is and black elsewhere")
     return np.array(image.convert("L"))
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """The same picture; 16 bits of grey are scaled to 8, where Pillow's own conversion would clip them."""
+    """The same picture; 16 bits of gray are scaled to 8, where Pillow's own conversion would clip them."""
     if image.mode == "F":
         raise ValueError("it holds floating-point numbers; save it with 8 bits")
     if not image.mode.startswith("I"):
@@ -114,11 +116,11 @@ Shows = tuple[bool, bool]
 
 def shows(mask: NDArray[np.uint8]) -> Shows:
     """What a mask, (H, W) uint8, shows: ≥ 128 is foreground."""
-    found = mask > 127
-    return bool(found.any()), not found.all()
+    foreground = mask > 127
+    return bool(foreground.any()), not foreground.all()
 
 
-def tell_one_class(names: Sequence[str], shown: Sequence[Shows], to_learn: bool) -> None:
+def warn_single_class(names: Sequence[str], shown: Sequence[Shows], to_learn: bool) -> None:
     """Warn of masks that are empty or full, counted, with the name of the first; they are taken as they are.
 
     Raises BadData where that is all of them and they are to be learnt from.
@@ -133,11 +135,11 @@ def tell_one_class(names: Sequence[str], shown: Sequence[Shows], to_learn: bool)
         )
     for kind, of_them in alone.items():
         if of_them:
-            told = "%d of %d masks are %s, the first is that of '%s'; they are taken as they are"
-            logging.getLogger("figureground").warning(told, len(of_them), len(names), kind, of_them[0])
+            message = "%d of %d masks are %s, the first is that of '%s'; they are taken as they are"
+            logging.getLogger("figureground").warning(message, len(of_them), len(names), kind, of_them[0])
 
 
-def pairs(sources: Iterable[str | Path]) -> list[Pair]:
+def labeled_images(sources: Iterable[str | Path]) -> list[LabeledImage]:
     """All pairs of the named folders, zip archives and lists, each source's in the order of their names.
 
     Pictures lie in `images/` and masks in `masks/`, or under names that data sets are published with (`_ROLES`: DUTS-TE-Image
@@ -147,36 +149,36 @@ def pairs(sources: Iterable[str | Path]) -> list[Pair]:
     Raises BadData where a source is missing, is no data set, has a mask without picture, a picture without mask, or two
     files of one stem.
     """
-    found: list[Pair] = []
+    images: list[LabeledImage] = []
     for source in map(Path, sources):
         if source.suffix == ".txt" and source.is_file():
-            found += _listed(source)
+            images += _listed(source)
         else:
-            found += _match(source, _folder(source) if source.is_dir() else _archive(source))
-    return found
+            images += _match(source, _folder(source) if source.is_dir() else _archive(source))
+    return images
 
 
-def labelled(sources: Sequence[str | Path]) -> list[Pair]:
+def labeled_images_or_folders(sources: Sequence[str | Path]) -> list[LabeledImage]:
     """As `pairs`, or the pairs of two plain folders, pictures and masks of the same stems; raises BadData as it does."""
     places = [Path(source) for source in sources]
     if len(places) == 2 and all(place.is_dir() and not _folder(place) for place in places):
-        found = {
+        files = {
             PurePosixPath(role, path.name): path.read_bytes
             for role, place in zip(_ROLES, places, strict=True)
             for path in place.iterdir()
             if path.is_file()
         }
-        return _match(places[0], found)
-    return pairs(places)
+        return _match(places[0], files)
+    return labeled_images(places)
 
 
-def _listed(source: Path) -> list[Pair]:
+def _listed(source: Path) -> list[LabeledImage]:
     try:
         lines = source.read_text("utf-8").splitlines()
     except (OSError, ValueError) as error:
         raise BadData(f"the list '{source}' cannot be read ({error})") from error
-    known: dict[str, dict[str, Pair]] = {}
-    found: list[Pair] = []
+    known: dict[str, dict[str, LabeledImage]] = {}
+    images: list[LabeledImage] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -184,11 +186,11 @@ def _listed(source: Path) -> list[Pair]:
         if not tab:
             raise BadData(f"'{source}', line {number}: wanted SOURCE, a tab and a key, but '{line[:60]}' came")
         if place not in known:
-            known[place] = {pair.key: pair for pair in pairs([source.parent / place])}
+            known[place] = {pair.key: pair for pair in labeled_images([source.parent / place])}
         if key not in known[place]:
             raise BadData(f"'{source}', line {number}: '{place}' has no picture '{key}'")
-        found.append(known[place][key])
-    return found
+        images.append(known[place][key])
+    return images
 
 
 Files = dict[PurePosixPath, Load]
@@ -233,7 +235,7 @@ def _archive(source: Path) -> Files:
     return {PurePosixPath(i.filename): partial(load, i.filename) for i in archive.infolist() if not i.is_dir()}
 
 
-def _match(source: Path, files: Files) -> list[Pair]:
+def _match(source: Path, files: Files) -> list[LabeledImage]:
     tables: dict[str, dict[str, PurePosixPath]] = {"images": {}, "masks": {}}
     for table, path in _sorted_out(source, files):
         key = str(path.parent.parent / path.stem)
@@ -248,21 +250,26 @@ def _match(source: Path, files: Files) -> list[Pair]:
         raise BadData(f"'{source}': '{path}' has no {lacks} of the same stem{more}")
     if not images:
         raise BadData(f"'{source}' holds no pictures; a data set has images/NAME.jpg and masks/NAME.png")
-    return [Pair(f"{source.name}/{key}", files[images[key]], files[masks[key]], source, key) for key in sorted(images)]
+    return [LabeledImage(f"{source.name}/{key}", files[images[key]], files[masks[key]], source, key) for key in sorted(images)]
 
 
 def _sorted_out(source: Path, files: Files) -> Iterator[tuple[str, PurePosixPath]]:
     """The files that are pictures and those that are masks, in the order of their names."""
-    found: list[tuple[str, PurePosixPath]] = []
+    files_by_role: list[tuple[str, PurePosixPath]] = []
     for path in sorted(files):
         if any(part.startswith((".", "__MACOSX")) for part in path.parts):
             continue
-        found += [(role, path) for role, names in _ROLES.items() if names.fullmatch(path.parent.name)]
-    roles = {role for role, _ in found}
-    kinds = {path.suffix.lower() for _, path in found}
+        files_by_role += [(role, path) for role, names in _ROLES.items() if names.fullmatch(path.parent.name)]
+    roles = {role for role, _ in files_by_role}
+    kinds = {path.suffix.lower() for _, path in files_by_role}
     if roles == {"images"} and kinds in ({".jpg", ".png"}, {".jpeg", ".png"}):  # both in one folder, as MSRA10K has them
-        return iter([("masks" if path.suffix.lower() == ".png" else "images", path) for _, path in found])
+        return iter([("masks" if path.suffix.lower() == ".png" else "images", path) for _, path in files_by_role])
     if source.is_dir() and len(roles) == 1:
         (lacks,) = _ROLES.keys() - roles
         raise BadData(f"'{source}' has no folder '{lacks}'; a data set has images/ and masks/")
-    return iter(found)
+    return iter(files_by_role)
+
+
+def __getattr__(name: str) -> Any:
+    """Return what has an old name."""
+    return module_attribute(__name__, name)

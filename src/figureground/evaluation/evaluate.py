@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from figureground.errors import BadData
-from figureground.evaluation.dataset import Pair, Shows, shows
+from figureground.evaluation.dataset import LabeledImage, Shows, shows
 from figureground.evaluation.groups import GROUPINGS
 from figureground.evaluation.metrics import (
     FIGURES,
@@ -32,7 +32,7 @@ from figureground.types import Mask, Rgb
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PictureScores:
     """One picture's figures, by name: those of `FIGURES`, what `_judge` adds, and the `seconds` it took without decoding."""
 
     name: str
@@ -44,7 +44,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class EvaluationResult:
     """The figures of a method on a data set.
 
     mean : each figure averaged over the pictures, so that every picture counts the same.
@@ -55,7 +55,7 @@ class Result:
     reliability : whether probabilities mean what they say, over all pixels of all pictures.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[PictureScores, ...]
     mean: Mapping[str, float]
     pooled: Mapping[str, float]
     max_f: float
@@ -77,19 +77,19 @@ class Result:
 
     def intervals(self) -> dict[str, Interval]:
         """Where max F and each mean lie with a confidence of `bootstrap.LEVEL`, were other pictures of the kind taken."""
-        found = {"max_f": interval(lambda chosen: max_f(self.curves[chosen]), len(self.rows))}
+        intervals = {"max_f": interval(lambda chosen: max_f(self.curves[chosen]), len(self.rows))}
         names = [name for name in self.mean if name != "seconds"]
-        return found | {name: mean_interval([row.figures[name] for row in self.rows]) for name in names}
+        return intervals | {name: mean_interval([row.figures[name] for row in self.rows]) for name in names}
 
     def groups(self) -> dict[str, dict[str, float]]:
         """Return for each group how many `pictures` it has, their `max_f`, and the mean of every figure; in order of names."""
         names = sorted({group for row in self.rows for group in row.groups})
-        found = {}
+        groups = {}
         for name in names:
             chosen = [number for number, row in enumerate(self.rows) if name in row.groups]
             means = {figure: float(np.mean([self.rows[i].figures[figure] for i in chosen])) for figure in self.mean}
-            found[name] = {"pictures": len(chosen), "max_f": max_f(self.curves[chosen]), **means}
-        return found
+            groups[name] = {"pictures": len(chosen), "max_f": max_f(self.curves[chosen]), **means}
+        return groups
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -131,10 +131,10 @@ class Result:
 
 def evaluate(
     separate: Callable[[Rgb], Mask],
-    data: Sequence[Pair],
+    data: Sequence[LabeledImage],
     progress: bool = False,
     categories: Mapping[str, str] | None = None,
-) -> Result:
+) -> EvaluationResult:
     """Judge the masks that `separate` gives of the pictures, each at the picture's own size.
 
     Truth is mask ≥ 128 of 255, an answer's foreground mask ≥ 0.5. `progress` shows a bar on stderr when that is a
@@ -151,14 +151,14 @@ def evaluate(
     alignment: Floats = np.mean([one.alignment for one in judged], axis=0)
     reliability = reduce(add, (one.reliability for one in judged))
     pooled = _pooled(rows, [one.counts for one in judged])
-    return Result(rows, mean, pooled, max_f(curves), curves, alignment, reliability)
+    return EvaluationResult(rows, mean, pooled, max_f(curves), curves, alignment, reliability)
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
     """What is kept of one picture."""
 
-    row: Row
+    row: PictureScores
     counts: Counts
     curves: Floats
     """Precision and recall, (2, 256)."""
@@ -166,27 +166,27 @@ class _Judged:
     reliability: Reliability
 
 
-def _judge(separate: Callable[[Rgb], Mask], pair: Pair, category: str | None) -> _Judged:
+def _judge(separate: Callable[[Rgb], Mask], pair: LabeledImage, category: str | None) -> _Judged:
     """Ask for one picture's mask and hold it against its truth."""
     rgb, mask = pair.read()
     began = time.perf_counter()
-    said = separate(rgb)
+    prediction = separate(rgb)
     seconds = time.perf_counter() - began
-    if said.shape != mask.shape:
-        raise ValueError(f"'{pair.name}': the mask must have the picture's shape, {mask.shape}, but has {said.shape}")
+    if prediction.shape != mask.shape:
+        raise ValueError(f"'{pair.name}': the mask must have the picture's shape, {mask.shape}, but has {prediction.shape}")
     truth = mask > 127
-    count = Counts.of(said, truth)
+    count = Counts.of(prediction, truth)
     figures = {name: figure(count) for name, figure in FIGURES.items()}
-    figures |= {"mae": mean_absolute_error(said, truth), "s_measure": s_measure(said, truth)}
-    figures |= {"weighted_f": weighted_f(said, truth)} if find_spec("scipy") else {}
-    figures |= {"boundary_iou": boundary_iou(said, truth), "seconds": seconds}
-    curves = np.stack(precision_recall(said, truth))
+    figures |= {"mae": mean_absolute_error(prediction, truth), "s_measure": s_measure(prediction, truth)}
+    figures |= {"weighted_f": weighted_f(prediction, truth)} if find_spec("scipy") else {}
+    figures |= {"boundary_iou": boundary_iou(prediction, truth), "seconds": seconds}
+    curves = np.stack(precision_recall(prediction, truth))
     groups = tuple(group(truth) for group in GROUPINGS.values()) + ((category,) if category else ())
-    row = Row(pair.name, figures, shows(mask), groups)
-    return _Judged(row, count, curves, e_measure(said, truth), Reliability.of(said, truth))
+    row = PictureScores(pair.name, figures, shows(mask), groups)
+    return _Judged(row, count, curves, e_measure(prediction, truth), Reliability.of(prediction, truth))
 
 
-def _pooled(rows: Sequence[Row], counts: Sequence[Counts]) -> dict[str, float]:
+def _pooled(rows: Sequence[PictureScores], counts: Sequence[Counts]) -> dict[str, float]:
     """Each figure of all pixels of all pictures; the seconds are summed."""
     pooled = {name: figure(reduce(add, counts)) for name, figure in FIGURES.items()}
     errors, seconds = ([row.figures[name] for row in rows] for name in ("mae", "seconds"))

@@ -1,4 +1,4 @@
-"""Groups of labelled pictures, so that figures can be reported of each: by size, by thinness, by the user's categories.
+"""Groups of labeled pictures, so that figures can be reported of each: by size, by thinness, by the user's categories.
 
 To add a group that is computed from masks: a row in `GROUPINGS`.
 """
@@ -20,7 +20,7 @@ THIN_WIDTH = 0.05  # of the picture's longer side: a part that is narrower is th
 THIN, SOLID = 0.2, 0.04  # shares of the foreground
 
 
-def size(truth: Truth) -> str:
+def size_group(truth: Truth) -> str:
     """Return the group of a mask, (H, W), by the share of the picture that is foreground."""
     share = float(truth.mean()) if truth.size else 0.0
     if share == 0:
@@ -29,7 +29,7 @@ def size(truth: Truth) -> str:
     return f"size: {names[int(share >= SMALL) + int(share > LARGE)]}"
 
 
-def thinness(truth: Truth) -> str:
+def thinness_group(truth: Truth) -> str:
     """Return the group of a mask, (H, W), by the share of the foreground that lies in thin parts.
 
     A part is thin where a disc with a diameter of 5 % of the picture's longer side does not fit into it: where a
@@ -47,7 +47,7 @@ def thinness(truth: Truth) -> str:
     return f"thinness: {names[int(share >= SOLID) + int(share > THIN)]}"
 
 
-GROUPINGS: Mapping[str, Callable[[Truth], str]] = MappingProxyType({"size": size, "thinness": thinness})
+GROUPINGS: Mapping[str, Callable[[Truth], str]] = MappingProxyType({"size": size_group, "thinness": thinness_group})
 """(H, W) bool → the name of a group, by what is grouped."""
 
 
@@ -77,12 +77,12 @@ def read_categories(path: Path, names: Sequence[str]) -> dict[str, str]:
         raise BadData(
             f"'{path}' cannot be read as a CSV file ({error}); write it as UTF-8 with columns name and group"
         ) from error
-    found = {}
+    group_by_name = {}
     for name in names:
         keys = (name, name.rpartition("/")[2], Path(name).stem)
         group = next((categories[key] for key in keys if categories.get(key)), None)
         if group is not None:
-            found[name] = f"group: {group}"
-    if not found:
+            group_by_name[name] = f"group: {group}"
+    if not group_by_name:
         raise BadData(f"'{path}' names none of the {len(names)} pictures; the first of them is '{names[0]}'")
-    return found
+    return group_by_name

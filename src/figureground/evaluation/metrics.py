@@ -27,10 +27,10 @@ class Counts:
     @classmethod
     def of(cls, mask: NDArray[np.floating | np.bool_], truth: NDArray[np.bool_], threshold: float = 0.5) -> "Counts":
         """Count the pixels of a mask in [0, 1] against a truth of the same (H, W); foreground is mask ≥ threshold."""
-        said = mask >= threshold
-        both = int(np.count_nonzero(said & truth))
-        positive, real = int(np.count_nonzero(said)), int(np.count_nonzero(truth))
-        return cls(both, positive - both, real - both, truth.size - positive - real + both)
+        predicted = mask >= threshold
+        hits = int(np.count_nonzero(predicted & truth))
+        positive, real = int(np.count_nonzero(predicted)), int(np.count_nonzero(truth))
+        return cls(hits, positive - hits, real - hits, truth.size - positive - real + hits)
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -89,8 +89,8 @@ def mean_absolute_error(mask: NDArray[np.floating], truth: NDArray[np.bool_]) ->
 def levels(mask: NDArray[np.floating]) -> NDArray[np.uint8]:
     """A mask in [0, 1] in steps of 1 / 255, rounded down, as the field's evaluation code does; k / 255 is level k."""
     slack = 255 * np.finfo(mask.dtype).eps  # k / 255 × 255 falls below k here and there
-    found: NDArray[np.uint8] = np.floor(np.clip(mask, 0, 1) * 255.0 + slack).astype(np.uint8)
-    return found
+    rounded: NDArray[np.uint8] = np.floor(np.clip(mask, 0, 1) * 255.0 + slack).astype(np.uint8)
+    return rounded
 
 
 def precision_recall(mask: NDArray[np.floating], truth: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -99,10 +99,10 @@ def precision_recall(mask: NDArray[np.floating], truth: NDArray[np.bool_]) -> tu
     The convention of the salient-object literature (and of its usual evaluation code), but for one thing: the mask is
     not stretched by its own minimum and maximum first.
     """
-    said_of = levels(mask)
-    hits = np.cumsum(np.bincount(said_of[truth], minlength=256)[::-1])
-    said = np.cumsum(np.bincount(said_of.ravel(), minlength=256)[::-1])
-    return hits / np.maximum(said, 1), hits / max(int(np.count_nonzero(truth)), 1)
+    level_map = levels(mask)
+    hits = np.cumsum(np.bincount(level_map[truth], minlength=256)[::-1])
+    predicted = np.cumsum(np.bincount(level_map.ravel(), minlength=256)[::-1])
+    return hits / np.maximum(predicted, 1), hits / max(int(np.count_nonzero(truth)), 1)
 
 
 def f_beta(precision: Floats, recall: Floats, beta2: float = BETA2) -> Floats:
@@ -130,7 +130,7 @@ class Reliability:
 
     pixels: NDArray[np.int64]
     """(BINS,): how many."""
-    said: Floats
+    probability_sums: Floats
     """(BINS,): the sum of their probabilities."""
     true: NDArray[np.int64]
     """(BINS,): how many of them are foreground."""
@@ -139,22 +139,22 @@ class Reliability:
     def of(cls, mask: NDArray[np.floating], truth: NDArray[np.bool_]) -> "Reliability":
         """Count the pixels of a mask in [0, 1] against a truth of the same (H, W)."""
         place = np.minimum((mask * BINS).astype(np.uint8), BINS - 1)
-        said = np.asarray(np.bincount(place.ravel(), mask.ravel(), BINS), np.float64)
-        return cls(np.bincount(place.ravel(), minlength=BINS), said, np.bincount(place[truth], minlength=BINS))
+        probability_sums = np.asarray(np.bincount(place.ravel(), mask.ravel(), BINS), np.float64)
+        return cls(np.bincount(place.ravel(), minlength=BINS), probability_sums, np.bincount(place[truth], minlength=BINS))
 
     def __add__(self, other: "Reliability") -> "Reliability":
-        return Reliability(self.pixels + other.pixels, self.said + other.said, self.true + other.true)
+        return Reliability(self.pixels + other.pixels, self.probability_sums + other.probability_sums, self.true + other.true)
 
     @property
     def error(self) -> float:
         """The expected calibration error, in [0, 1]: mean |probability − share of foreground| of the bins, by their pixels."""
-        return float(np.abs(self.said - self.true).sum() / max(int(self.pixels.sum()), 1))
+        return float(np.abs(self.probability_sums - self.true).sum() / max(int(self.pixels.sum()), 1))
 
     def points(self) -> list[dict[str, float]]:
         """For each bin that is not empty: mean probability said, share of foreground, number of pixels."""
         return [
-            {"said": float(said / pixels), "true": float(true / pixels), "pixels": int(pixels)}
-            for pixels, said, true in zip(self.pixels, self.said, self.true, strict=True)
+            {"said": float(probability_sums / pixels), "true": float(true / pixels), "pixels": int(pixels)}
+            for pixels, probability_sums, true in zip(self.pixels, self.probability_sums, self.true, strict=True)
             if pixels
         ]
 
@@ -167,11 +167,13 @@ def boundary_iou(mask: NDArray[np.floating], truth: NDArray[np.bool_], width: fl
     """
     import cv2
 
-    reach = max(1, round(width * float(np.hypot(*truth.shape))))
+    distance_limit = max(1, round(width * float(np.hypot(*truth.shape))))
 
     def edge(shape: NDArray[np.bool_]) -> NDArray[np.bool_]:
         framed = np.pad(shape.astype(np.uint8), 1)
-        near: NDArray[np.bool_] = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1] <= reach
+        near: NDArray[np.bool_] = (
+            cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1] <= distance_limit
+        )
         return near & shape
 
     return Counts.of(edge(mask >= threshold), edge(truth)).iou

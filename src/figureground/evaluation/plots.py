@@ -1,4 +1,4 @@
-"""Figures as pictures, drawn with Pillow: a training log over its epochs, and how good a method is on labelled pictures.
+"""Figures as pictures, drawn with Pillow: a training log over its epochs, and how good a method is on labeled pictures.
 
 To add a panel to the latter: a function like `_reliability`, and its call in `plot_result`.
 """
@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from figureground.evaluation.evaluate import Result
+from figureground.evaluation.evaluate import EvaluationResult
 from figureground.evaluation.metrics import f_beta
 from figureground.io.encode import encode, write
 
-COLOURS = {"loss": (90, 90, 90), "max_f": (20, 110, 180), "mae": (200, 80, 30), "iou": (40, 140, 70)}
+COLORS = {"loss": (90, 90, 90), "max_f": (20, 110, 180), "mae": (200, 80, 30), "iou": (40, 140, 70)}
 WIDTH, PANEL, MARGIN = 720, 170, 46
 SQUARE = 320  # pixels of a side of the panels of `plot_result`
 
@@ -23,9 +23,9 @@ def plot_log(log: Path, target: Path) -> None:
     """Draw each column of `log` (a CSV with a row an epoch) in a panel of its own and write `target` (PNG)."""
     with log.open(newline="") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    image = Image.new("RGB", (WIDTH, PANEL * len(COLOURS)), "white")
+    image = Image.new("RGB", (WIDTH, PANEL * len(COLORS)), "white")
     draw = ImageDraw.Draw(image)
-    for place, (name, colour) in enumerate(COLOURS.items()):
+    for place, (name, color) in enumerate(COLORS.items()):
         values = [row[name] for row in rows]
         top, bottom = PANEL * place + 24, PANEL * (place + 1) - 18
         low, high = min(values), max(values)
@@ -33,16 +33,16 @@ def plot_log(log: Path, target: Path) -> None:
         step = (WIDTH - 2 * MARGIN) / max(1, len(values) - 1)
         points = [(MARGIN + i * step, bottom - (value - low) / span * (bottom - top)) for i, value in enumerate(values)]
         draw.rectangle((MARGIN, top, WIDTH - MARGIN, bottom), outline=(210, 210, 210))
-        draw.line(points, fill=colour, width=2)
+        draw.line(points, fill=color, width=2)
         draw.text(
             (MARGIN, top - 18),
             f"{name}: last {values[-1]:.4f}, {low:.4f} to {high:.4f}, {len(values)} epochs",
-            fill=colour,
+            fill=color,
         )
     image.save(target)
 
 
-def plot_result(result: Result, target: Path) -> None:
+def plot_result(result: EvaluationResult, target: Path) -> None:
     """Precision over recall, and the reliability diagram, side by side, written to `target`; its suffix says the format.
 
     Raises UnknownName where that is no image format of ours, WriteFailed where the file cannot be written.
@@ -72,33 +72,33 @@ class _Panel:
         """Where a point of the axes lies in the picture."""
         return self.left + x * SQUARE, self.bottom - y * SQUARE
 
-    def line(self, xs: Sequence[float], ys: Sequence[float], colour: tuple[int, int, int], width: int = 2) -> None:
+    def line(self, xs: Sequence[float], ys: Sequence[float], color: tuple[int, int, int], width: int = 2) -> None:
         """A line through these points."""
-        self.draw.line([self.place(x, y) for x, y in zip(xs, ys, strict=True)], fill=colour, width=width)
+        self.draw.line([self.place(x, y) for x, y in zip(xs, ys, strict=True)], fill=color, width=width)
 
-    def dot(self, x: float, y: float, colour: tuple[int, int, int]) -> None:
+    def dot(self, x: float, y: float, color: tuple[int, int, int]) -> None:
         """A point to be seen."""
-        self.draw.circle(self.place(x, y), 4, fill=colour)
+        self.draw.circle(self.place(x, y), 4, fill=color)
 
 
-def _precision_recall(panel: _Panel, result: Result) -> None:
+def _precision_recall(panel: _Panel, result: EvaluationResult) -> None:
     """The curve over the 256 thresholds, and a point where F is greatest."""
     curve = f_beta(result.precision, result.recall)
     best = int(curve.argmax())
     threshold = (255 - best) / 255
-    panel.line(result.recall.tolist(), result.precision.tolist(), COLOURS["max_f"])
-    panel.dot(result.recall[best], result.precision[best], COLOURS["max_f"])
-    panel.draw.text(panel.title, f"max F {curve[best]:.4f}, where the mask is at least {threshold:.2f}", fill=COLOURS["max_f"])
+    panel.line(result.recall.tolist(), result.precision.tolist(), COLORS["max_f"])
+    panel.dot(result.recall[best], result.precision[best], COLORS["max_f"])
+    panel.draw.text(panel.title, f"max F {curve[best]:.4f}, where the mask is at least {threshold:.2f}", fill=COLORS["max_f"])
 
 
-def _reliability(panel: _Panel, result: Result) -> None:
-    """What was said against what is true, a point a bin: on the diagonal 0.5 means 0.5. Grey: each bin's share of pixels."""
+def _reliability(panel: _Panel, result: EvaluationResult) -> None:
+    """What was said against what is true, a point a bin: on the diagonal 0.5 means 0.5. Gray: each bin's share of pixels."""
     pixels, points = result.reliability.pixels, result.reliability.points()
     for i, share in enumerate(pixels / max(1, pixels.sum())):
         (left, top), (right, bottom) = panel.place(i / len(pixels), share), panel.place((i + 1) / len(pixels), 0)
         panel.draw.rectangle((left + 1, top, right - 1, bottom), fill=(225, 225, 225))
     panel.line((0, 1), (0, 1), (170, 170, 170), 1)
-    panel.line([point["said"] for point in points], [point["true"] for point in points], COLOURS["mae"])
+    panel.line([point["said"] for point in points], [point["true"] for point in points], COLORS["mae"])
     for point in points:
-        panel.dot(point["said"], point["true"], COLOURS["mae"])
-    panel.draw.text(panel.title, f"calibration error {result.reliability.error:.4f}", fill=COLOURS["mae"])
+        panel.dot(point["said"], point["true"], COLORS["mae"])
+    panel.draw.text(panel.title, f"calibration error {result.reliability.error:.4f}", fill=COLORS["mae"])

@@ -10,13 +10,13 @@ from html import escape
 import numpy as np
 
 from figureground._html import framed, small_image
-from figureground.evaluation.dataset import Pair
-from figureground.evaluation.evaluate import Result
+from figureground.evaluation.dataset import LabeledImage
+from figureground.evaluation.evaluate import EvaluationResult
 from figureground.evaluation.metrics import f_beta
 from figureground.evaluation.statistics import LEVEL, difference_interval, mean_interval, paired_p
 from figureground.types import Mask, Rgb
 
-COLOURS = (
+COLORS = (
     "#1467b3",
     "#c2501e",
     "#26864a",
@@ -37,11 +37,11 @@ class Evaluated:
     """One method's figures on the data, and how to ask it again for the pictures that are shown."""
 
     name: str
-    result: Result
+    result: EvaluationResult
     separate: Callable[[Rgb], Mask]
 
 
-def page(evaluated: Sequence[Evaluated], data: Sequence[Pair], title: str) -> str:
+def page(evaluated: Sequence[Evaluated], data: Sequence[LabeledImage], title: str) -> str:
     """The page, HTML of a few MB at most. Pictures are chosen by their IoU; those shown are separated once more."""
     first = evaluated[0]
     order = sorted(range(len(data)), key=lambda i: first.result.rows[i].figures["iou"])
@@ -62,8 +62,8 @@ def page(evaluated: Sequence[Evaluated], data: Sequence[Pair], title: str) -> st
 def _summary(evaluated: Sequence[Evaluated]) -> str:
     """Every figure of every method, its mean with an interval; a line for each figure, so that a telephone is wide enough."""
     heads = [
-        f'<th><span class="key" style="background:{colour}"></span>{escape(one.name)}</th>'
-        for colour, one in zip(_colours(evaluated), evaluated, strict=True)
+        f'<th><span class="key" style="background:{color}"></span>{escape(one.name)}</th>'
+        for color, one in zip(_colors(evaluated), evaluated, strict=True)
     ]
     lines = [("", heads), ("max F", [f"<td>{one.result.max_f:.4f}</td>" for one in evaluated])]
     lines += [
@@ -129,45 +129,46 @@ def _chart(title: str, series: Sequence[Series], evaluated: Sequence[Evaluated],
     if diagonal:
         marks += '<path d="M40 260L300 20" stroke="#888" stroke-dasharray="4 4"/>'
     lines = ""
-    for colour, (xs, ys) in zip(_colours(evaluated), series, strict=True):
+    for color, (xs, ys) in zip(_colors(evaluated), series, strict=True):
         points = " ".join(f"{40 + 260 * x:.1f},{260 - 240 * y:.1f}" for x, y in zip(xs, ys, strict=True))
-        lines += f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
+        lines += f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="2"/>'
     label = escape(title)
     return f'<svg viewBox="0 0 320 300" role="img" aria-label="{label}"><text x="40" y="14">{label}</text>{marks}{lines}</svg>'
 
 
-def _compared(first: Evaluated, other: Evaluated, data: Sequence[Pair]) -> str:
+def _compared(first: Evaluated, other: Evaluated, data: Sequence[LabeledImage]) -> str:
     """Whether two methods differ on the same pictures, and where they differ most."""
-    gaps = [
+    differences = [
         theirs.figures["iou"] - ours.figures["iou"] for ours, theirs in zip(first.result.rows, other.result.rows, strict=True)
     ]
-    low, high = difference_interval(gaps)
-    better = sum(gap > 0 for gap in gaps)
+    low, high = difference_interval(differences)
+    better = sum(difference > 0 for difference in differences)
     text = (
-        f"IoU of {escape(other.name)} less that of {escape(first.name)}, picture by picture: mean {np.mean(gaps):+.4f}"
-        f" ({low:+.4f} to {high:+.4f}), better on {better} of {len(gaps)}; sign-flip permutation test p = {paired_p(gaps):.4f}."
+        f"IoU of {escape(other.name)} less that of {escape(first.name)}, picture by picture: mean {np.mean(differences):+.4f}"
+        f" ({low:+.4f} to {high:+.4f}), better on {better} of {len(differences)};"
+        f" sign-flip permutation test p = {paired_p(differences):.4f}."
     )
-    most = sorted(range(len(gaps)), key=lambda i: -abs(gaps[i]))[:DIFFERENT]
-    shown = _shown("", [i for i in most if gaps[i]], (first, other), data)
+    most = sorted(range(len(differences)), key=lambda i: -abs(differences[i]))[:DIFFERENT]
+    shown = _shown("", [i for i in most if differences[i]], (first, other), data)
     where = f"<p>Where they differ most:</p>{shown}" if shown else "<p>They differ on no picture.</p>"
     return f"<h2>{escape(first.name)} and {escape(other.name)}</h2><p>{text}</p>{where}"
 
 
-def _shown(title: str, chosen: Sequence[int], evaluated: Sequence[Evaluated], data: Sequence[Pair]) -> str:
+def _shown(title: str, chosen: Sequence[int], evaluated: Sequence[Evaluated], data: Sequence[LabeledImage]) -> str:
     """Pictures side by side with their truth and each method's mask."""
     figures = []
     for i in chosen:
         rgb, mask = data[i].read()
         parts = [("picture", small_image(rgb)), ("truth", small_image(mask))]
         for one in evaluated:
-            said = np.rint(np.clip(one.separate(rgb), 0, 1) * 255).astype(np.uint8)
-            parts.append((f"{one.name}: IoU {one.result.rows[i].figures['iou']:.3f}", small_image(said)))
+            mask8 = np.rint(np.clip(one.separate(rgb), 0, 1) * 255).astype(np.uint8)
+            parts.append((f"{one.name}: IoU {one.result.rows[i].figures['iou']:.3f}", small_image(mask8)))
         row = "".join(f"<div>{image}{escape(text)}</div>" for text, image in parts)
         figures.append(f'<figure><figcaption>{escape(data[i].name)}</figcaption><div class="row">{row}</div></figure>')
     return (f"<h2>{escape(title)}</h2>" if title else "") + "".join(figures)
 
 
-def _all(evaluated: Sequence[Evaluated], data: Sequence[Pair]) -> str:
+def _all(evaluated: Sequence[Evaluated], data: Sequence[LabeledImage]) -> str:
     """A line for every picture."""
     head = "".join(f"<th>{escape(one.name)}: IoU</th><th>MAE</th>" for one in evaluated)
     rows = []
@@ -179,5 +180,5 @@ def _all(evaluated: Sequence[Evaluated], data: Sequence[Pair]) -> str:
     return f'<h2>Every picture</h2><details><summary>{len(data)} lines</summary><div class="wide">{table}</div></details>'
 
 
-def _colours(evaluated: Sequence[Evaluated]) -> list[str]:
-    return [COLOURS[i % len(COLOURS)] for i in range(len(evaluated))]
+def _colors(evaluated: Sequence[Evaluated]) -> list[str]:
+    return [COLORS[i % len(COLORS)] for i in range(len(evaluated))]

@@ -24,12 +24,12 @@ def s_measure(mask: Masks, truth: Truth) -> float:
     Fan et al., "Structure-measure" (ICCV 2017), α = 0.5. Where there is nothing to find, 1 − the mask's mean; where all is
     foreground, its mean.
     """
-    said: Floats = np.asarray(mask, np.float64)
+    prediction: Floats = np.asarray(mask, np.float64)
     share = float(truth.mean())
     if share in (0, 1):
-        return float(abs(1 - share - said.mean()))
-    alike = share * _evenness(said[truth]) + (1 - share) * _evenness(1 - said[~truth])
-    return max(0.0, (alike + _layout(said, truth)) / 2)
+        return float(abs(1 - share - prediction.mean()))
+    alike = share * _evenness(prediction[truth]) + (1 - share) * _evenness(1 - prediction[~truth])
+    return max(0.0, (alike + _layout(prediction, truth)) / 2)
 
 
 def _evenness(values: Floats) -> float:
@@ -70,22 +70,22 @@ def e_measure(mask: Masks, truth: Truth) -> Floats:
     both are freed of their means. Where the truth is empty or full, the share of right pixels. All is divided by the
     number of pixels less one, as in the paper's own code: perfection is a hair above 1.
     """
-    said_of = levels(mask)
-    hits = np.cumsum(np.bincount(said_of[truth], minlength=256)[::-1])
-    said = np.cumsum(np.bincount(said_of.ravel(), minlength=256)[::-1])
+    level_map = levels(mask)
+    hits = np.cumsum(np.bincount(level_map[truth], minlength=256)[::-1])
+    predicted = np.cumsum(np.bincount(level_map.ravel(), minlength=256)[::-1])
     real, pixels = int(np.count_nonzero(truth)), truth.size
     agreed: NDArray[np.number]
     if real == 0:
-        agreed = pixels - said
+        agreed = pixels - predicted
     elif real == pixels:
-        agreed = said
+        agreed = predicted
     else:
-        ours, true = said / pixels, real / pixels  # the means that both are freed of
+        ours, true = predicted / pixels, real / pixels  # the means that both are freed of
         parts = (
             (hits, 1 - ours, 1 - true),
-            (said - hits, 1 - ours, -true),
+            (predicted - hits, 1 - ours, -true),
             (real - hits, -ours, 1 - true),
-            (pixels - said - real + hits, -ours, -true),
+            (pixels - predicted - real + hits, -ours, -true),
         )
         agreed = np.sum([count * (2 * a * b / (a**2 + b**2 + _TINY) + 1) ** 2 / 4 for count, a, b in parts], axis=0)
     curve: Floats = np.asarray(agreed / max(pixels - 1, 1), np.float64)

@@ -1,8 +1,8 @@
-"""Labelled pictures into lists for training, validation and test, near-duplicates together: none is learnt and then asked.
+"""Labeled pictures into lists for training, validation and test, near-duplicates together: none is learnt and then asked.
 
-The perceptual hash: low frequencies of the cosine transform of a small grey picture, above or below their median, after
+The perceptual hash: low frequencies of the cosine transform of a small gray picture, above or below their median, after
 Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010). It sees through other sizes,
-compression, mild changes of colour and mirroring, not through crops or turns.
+compression, mild changes of color and mirroring, not through crops or turns.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import BadData, UsageError
-from figureground.evaluation.dataset import Pair, Shows, shows, tell_one_class
+from figureground.evaluation.dataset import LabeledImage, Shows, shows, warn_single_class
 from figureground.types import Rgb
 
 BITS = 256
@@ -30,8 +30,8 @@ def perceptual_hash(rgb: Rgb) -> Bits:
     """16 × 16 low frequencies of the picture, (H, W, 3) uint8, each above their median or not: (256,) bool."""
     import cv2
 
-    grey = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (64, 64), interpolation=cv2.INTER_AREA)
-    waves = cv2.dct(grey.astype(np.float32))[:16, :16].ravel()
+    gray = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (64, 64), interpolation=cv2.INTER_AREA)
+    waves = cv2.dct(gray.astype(np.float32))[:16, :16].ravel()
     waves[0] = 0  # the mean: how bright the picture is
     bits: Bits = waves > np.median(waves)
     return bits
@@ -57,21 +57,21 @@ def near_duplicates(hashes: NDArray[np.bool_], mirrored: NDArray[np.bool_], alik
         for i, j in zip(*np.nonzero(closest >= BITS - 2 * alike), strict=True):
             a, b = head(start + int(i)), head(int(j))
             group[max(a, b)] = min(a, b)
-    found: dict[int, list[int]] = {}
+    groups: dict[int, list[int]] = {}
     for i in range(len(group)):
-        found.setdefault(head(i), []).append(i)
-    return list(found.values())
+        groups.setdefault(head(i), []).append(i)
+    return list(groups.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
     """The lists, each in the order of the data, and the groups of near-duplicates of more than one picture."""
 
-    parts: Mapping[str, tuple[Pair, ...]]
+    parts: Mapping[str, tuple[LabeledImage, ...]]
     groups: tuple[tuple[str, ...], ...]
 
 
-def split(data: Sequence[Pair], val: float = 0.1, test: float = 0.1, seed: int = 0, alike: int = ALIKE) -> Split:
+def split(data: Sequence[LabeledImage], val: float = 0.1, test: float = 0.1, seed: int = 0, alike: int = ALIKE) -> Split:
     """Shares for validation and test, the rest for training; the same data and seed give the same lists, in any order.
 
     Whole groups are dealt out, in an order that the seed and their names decide, while they fit: `val` and `test` are met
@@ -98,21 +98,21 @@ def _lot(name: str, seed: int) -> str:
     return hashlib.sha256(f"{seed} {name}".encode()).hexdigest()
 
 
-def _hashes(data: Sequence[Pair]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _hashes(data: Sequence[LabeledImage]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(n, 256) bool each: of the pictures, and of their mirror images."""
     from tqdm import tqdm
 
-    def one(pair: Pair) -> tuple[Bits, Bits, Shows]:
+    def one(pair: LabeledImage) -> tuple[Bits, Bits, Shows]:
         rgb, mask = pair.read()
         return perceptual_hash(rgb), perceptual_hash(np.ascontiguousarray(rgb[:, ::-1])), shows(mask)
 
     with ThreadPoolExecutor(2) as pool:
-        found = list(tqdm(pool.map(one, data), "read", len(data), disable=None, unit="picture"))
-    tell_one_class([pair.name for pair in data], [shown for _, _, shown in found], to_learn=False)
-    return np.array([h for h, _, _ in found]), np.array([m for _, m, _ in found])
+        hashes = list(tqdm(pool.map(one, data), "read", len(data), disable=None, unit="picture"))
+    warn_single_class([pair.name for pair in data], [shown for _, _, shown in hashes], to_learn=False)
+    return np.array([h for h, _, _ in hashes]), np.array([m for _, m, _ in hashes])
 
 
-def lines(pairs: Sequence[Pair], folder: Path) -> str:
+def lines(pairs: Sequence[LabeledImage], folder: Path) -> str:
     """A list of pictures as `dataset.pairs` reads it, for a file in `folder`.
 
     Raises UsageError for a name with a tab or a line break.

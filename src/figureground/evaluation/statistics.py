@@ -43,8 +43,8 @@ def _studentized(values: ArrayLike, seed: int, within: Interval, ends: Callable[
     if error <= 1e-12:
         return mean, mean
     scores = []
-    for drawn in _resampled(sample.size, seed):
-        again = sample[drawn]  # (draws, n)
+    for indices in _resampled(sample.size, seed):
+        again = sample[indices]  # (draws, n)
         errors = again.std(axis=1, ddof=1) / sample.size**0.5
         scores.append((again.mean(axis=1) - mean) / np.maximum(errors, error * 1e-3))
     upper, lower = ends(np.concatenate(scores))
@@ -53,7 +53,7 @@ def _studentized(values: ArrayLike, seed: int, within: Interval, ends: Callable[
 
 def interval(figure: Callable[[NDArray[np.int64]], float], pictures: int, seed: int = 0) -> Interval:
     """Percentile interval of any figure of a choice of pictures: `figure(indices)`, (pictures,) int64, repeats included."""
-    values = [figure(drawn) for several in _resampled(pictures, seed, 500) for drawn in several]
+    values = [figure(indices) for several in _resampled(pictures, seed, 500) for indices in several]
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
@@ -64,12 +64,12 @@ def paired_p(differences: ArrayLike, seed: int = 0) -> float:
     differences : (n,), one method's figure less the other's, of the same pictures. In (0, 1]; 1 where there is none.
     """
     values = np.asarray(differences, np.float64)
-    seen, larger, draws = abs(float(values.mean())) if values.size else 0.0, 0, 10_000
+    actual, larger, draws = abs(float(values.mean())) if values.size else 0.0, 0, 10_000
     random = np.random.default_rng(seed)
     step = max(1, _AT_ONCE // max(values.size, 1))
     for start in range(0, draws, step):
         signs = random.integers(0, 2, (min(step, draws - start), values.size), np.int8) * 2 - 1
-        larger += int(np.count_nonzero(np.abs(signs @ values) / max(values.size, 1) >= seen - 1e-12))
+        larger += int(np.count_nonzero(np.abs(signs @ values) / max(values.size, 1) >= actual - 1e-12))
     return (larger + 1) / (draws + 1)
 
 

@@ -1,6 +1,6 @@
 """Files that are kept between runs: their hashes, writing them as a whole or not at all, and making them only once.
 
-To add another chore around such files: a function here with its test in tests/test_store.py.
+To add another chore around such files: a function here with its test in tests/inference/test_cache.py.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ def sha256(path: Path) -> str:
         raise WeightsError(f"'{path}' cannot be read ({error.strerror}); make it readable") from error
 
 
-def keep(path: Path, data: bytes) -> bool:
+def atomic_write(path: Path, data: bytes) -> bool:
     """Write a file as a whole or not at all; False where that cannot be done, for what is kept can be made again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def keep(path: Path, data: bytes) -> bool:
     return True
 
 
-def kept_or_made(path: Path, make: Callable[[], bytes]) -> Path | bytes:
+def get_or_create(path: Path, create: Callable[[], bytes]) -> Path | bytes:
     """The file where it is kept and whole, else made and kept; its bytes where nothing can be kept there.
 
     Whether it is whole is told by its SHA-256 in a file beside it. Several processes that want it at once make it once.
@@ -50,15 +50,15 @@ def kept_or_made(path: Path, make: Callable[[], bytes]) -> Path | bytes:
     with _alone(path.parent):
         if _whole(path):  # another process made it while this one waited
             return path
-        data = make()
-        if keep(path, data) and keep(path.with_suffix(".sha256"), hashlib.sha256(data).hexdigest().encode()):
+        data = create()
+        if atomic_write(path, data) and atomic_write(path.with_suffix(".sha256"), hashlib.sha256(data).hexdigest().encode()):
             return path
     return data
 
 
 def _whole(path: Path) -> bool:
-    beside = path.with_suffix(".sha256")
-    return path.is_file() and beside.is_file() and beside.read_text("ascii", "replace") == sha256(path)
+    digest_file = path.with_suffix(".sha256")
+    return path.is_file() and digest_file.is_file() and digest_file.read_text("ascii", "replace") == sha256(path)
 
 
 @contextmanager

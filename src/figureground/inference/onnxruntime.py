@@ -1,4 +1,4 @@
-"""The runtime onnxruntime, which every installation has: fp32 as it is, int8 by weights quantised once and kept.
+"""The runtime onnxruntime, which every installation has: fp32 as it is, int8 by weights quantized once and kept.
 
 It sends usage data to its maker from Linux too, unless told not to before it is imported; here it is told. To add a
 device's own settings: a row in `_PROVIDER_OPTIONS`.
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from figureground._machine import processor
 from figureground.errors import UsageError
-from figureground.inference.cache import kept_or_made
+from figureground.inference.cache import get_or_create
 from figureground.inference.session import Choice, Session
 
 _PROVIDER_OPTIONS = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # TF32 rounds to 10 bits what is said to be fp32
-_QUANTISER = "2"  # to be raised with every change of `_quantised`: kept networks are then made anew
+_QUANTIZER = "2"  # to be raised with every change of `_quantized`: kept networks are then made anew
 _CPU = "CPUExecutionProvider"
 
 
@@ -45,21 +45,21 @@ def refuse(device: str, precision: str) -> None:
         raise UsageError(f"int8 is for the processor, but the device is {device}; take --device cpu, or --precision fp32")
 
 
-def opened(graph: Path | bytes, choice: Choice, cache: Path) -> Session:
+def open_session(graph: Path | bytes, choice: Choice, cache: Path) -> Session:
     """The graph made ready; raises UsageError where the device cannot be opened, and whatever onnxruntime raises."""
-    made = _session(_quantised(graph, cache) if choice.precision == "int8" else graph, choice.threads, choice.device)
-    if made.get_providers()[0] != choice.device:  # it falls back with a log line where, say, a driver is missing
+    runtime_session = _session(_quantized(graph, cache) if choice.precision == "int8" else graph, choice.threads, choice.device)
+    if runtime_session.get_providers()[0] != choice.device:  # it falls back with a log line where, say, a driver is missing
         raise UsageError(f"device {choice.device} cannot be opened by onnxruntime; mend its driver, or take --device cpu")
-    first = made.get_inputs()[0]
+    first = runtime_session.get_inputs()[0]
     shape = tuple(side if isinstance(side, int) else -1 for side in first.shape)
-    return Session(lambda x: made.run(None, {first.name: x})[0], shape)
+    return Session(lambda x: runtime_session.run(None, {first.name: x})[0], shape)
 
 
 def outputs(graph: bytes, x: NDArray[Any], threads: int) -> dict[str, NDArray[Any]]:
     """All outputs of a graph of one input, by name, on the processor."""
-    made = _session(graph, threads, _CPU)
-    names = [output.name for output in made.get_outputs()]
-    return dict(zip(names, made.run(names, {made.get_inputs()[0].name: x}), strict=True))
+    runtime_session = _session(graph, threads, _CPU)
+    names = [output.name for output in runtime_session.get_outputs()]
+    return dict(zip(names, runtime_session.run(names, {runtime_session.get_inputs()[0].name: x}), strict=True))
 
 
 def _session(graph: Path | bytes, threads: int, provider: str) -> Any:
@@ -72,12 +72,12 @@ def _session(graph: Path | bytes, threads: int, provider: str) -> Any:
     return runtime.InferenceSession(str(graph) if isinstance(graph, Path) else graph, options, providers=providers)
 
 
-def _quantised(graph: Path | bytes, cache: Path) -> Path | bytes:
+def _quantized(graph: Path | bytes, cache: Path) -> Path | bytes:
     """The graph with the weights of its linear maps as int8, one scale for each column; kept by its content."""
     content = graph.read_bytes() if isinstance(graph, Path) else graph
     bits = weight_bits(processor()[1])
-    key = sha256(content + f"{_QUANTISER}, {bits} bits".encode()).hexdigest()
-    return kept_or_made(cache / "int8" / f"{key}.onnx", lambda: _quantise(content, bits))
+    key = sha256(content + f"{_QUANTIZER}, {bits} bits".encode()).hexdigest()
+    return get_or_create(cache / "int8" / f"{key}.onnx", lambda: _quantize(content, bits))
 
 
 def weight_bits(features: Collection[str]) -> int:
@@ -85,7 +85,7 @@ def weight_bits(features: Collection[str]) -> int:
     return 7 if "avx2" in features and not {"avx_vnni", "avx512_vnni"} & set(features) else 8
 
 
-def _quantise(graph: bytes, bits: int) -> bytes:
+def _quantize(graph: bytes, bits: int) -> bytes:
     import logging
 
     from onnxruntime.quantization import QuantType, quantize_dynamic

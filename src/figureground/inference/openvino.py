@@ -45,7 +45,7 @@ def refuse(device: str, precision: str) -> None:
         raise UsageError(f"this machine's {device} has no bf16 (it has {', '.join(able)}); leave out --precision bf16")
 
 
-def opened(graph: Path | bytes, choice: Choice, cache: Path) -> Session:
+def open_session(graph: Path | bytes, choice: Choice, cache: Path) -> Session:
     """The graph made ready; a file's is kept in the cache as openvino compiled it. Raises whatever openvino raises."""
     core = _core()
     settings: dict[str, Any] = {

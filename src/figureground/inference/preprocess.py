@@ -1,4 +1,4 @@
-"""How pictures reach the torch networks: resized by Pillow, scaled, and normalised as preprocessor_config.json says.
+"""How pictures reach the torch networks: resized by Pillow, scaled, and normalized as preprocessor_config.json says.
 
 What size a picture gets is the business of each model file; the rest of an image processor of transformers stands here,
 without torchvision. To admit another field of the file: a field in `Tones` and its line in `Tones.of`.
@@ -20,8 +20,8 @@ Three = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Tones:
-    """Filter and normalisation: a pixel becomes (value × scale − mean) / std."""
+class Normalization:
+    """Filter and normalization: a pixel becomes (value × scale − mean) / std."""
 
     resample: int
     """A filter of Pillow's, `Image.Resampling`."""
@@ -30,19 +30,19 @@ class Tones:
     std: Three
 
     @classmethod
-    def of(cls, said: Json) -> "Tones":
+    def of(cls, config: Json) -> "Normalization":
         """What preprocessor_config.json says; raises WeightsError where that makes no sense."""
-        normal = said.get("do_normalize", True) is not False
-        scale = said.get("rescale_factor") or 1 / 255
-        made = cls(
-            resample=said.get("resample", 2),
-            scale=scale if said.get("do_rescale", True) is not False else 1.0,
-            mean=_three(said.get("image_mean") if normal else 0.0, "image_mean"),
-            std=_three(said.get("image_std") if normal else 1.0, "image_std"),
+        normal = config.get("do_normalize", True) is not False
+        scale = config.get("rescale_factor") or 1 / 255
+        normalization = cls(
+            resample=config.get("resample", 2),
+            scale=scale if config.get("do_rescale", True) is not False else 1.0,
+            mean=_three(config.get("image_mean") if normal else 0.0, "image_mean"),
+            std=_three(config.get("image_std") if normal else 1.0, "image_std"),
         )
-        if made.resample not in range(6) or not isinstance(made.scale, float | int) or 0 in made.std:
+        if normalization.resample not in range(6) or not isinstance(normalization.scale, float | int) or 0 in normalization.std:
             raise unusable("resample, rescale_factor or image_std make no sense")
-        return made
+        return normalization
 
     def tensor(self, rgb: Rgb, size: tuple[int, int], padded: tuple[int, int] | None = None) -> Floats:
         """(1, 3, h, w) float32 of a picture (H, W, 3) uint8 at `size`, with black below and right up to `padded`."""
@@ -63,9 +63,9 @@ def unusable(why: str) -> WeightsError:
     )
 
 
-def side(said: Json, key: str) -> int | None:
+def side(config: Json, key: str) -> int | None:
     """A length in pixels of the processor's `size`, None where it is not given; raises WeightsError for other things."""
-    value = said.get(key)
+    value = config.get(key)
     if value is not None and not (type(value) is int and 0 < value <= 8192):
         raise unusable(f"{key} should be a whole number from 1 to 8192, but is {value!r}")
     return value

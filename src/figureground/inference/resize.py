@@ -4,7 +4,7 @@ A bilinearly enlarged value is a convex combination of the four source values ar
 at all four corners of a cell it is the largest everywhere inside, so most of a label map is filled in by repetition;
 only cells between regions are interpolated, and there only the classes that no corner's winner beats at every corner. Where
 that leaves most of the classes in most of the cells, as in noise, a whole row of cells is interpolated plainly instead.
-To add another way to or from a network's size: a function here, held against a plain one in tests/test_resize.py.
+To add another way to or from a network's size: a function here, held against a plain one in tests/inference/test_resize.py.
 """
 
 from dataclasses import dataclass

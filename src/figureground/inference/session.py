@@ -67,13 +67,13 @@ def choose(settings: Settings, order: Sequence[str] = QUICK) -> Choice:
     if not here:
         what = f"runtime '{wanted[0]}'" if settings.precision == "fp32" else f"precision {settings.precision}"
         raise MissingExtra(what, "fast")
-    found = {}
+    found_devices = {}
     for name in here:
-        found[name] = devices(name)
-        if (device := _named(settings.device, found[name])) is not None:
+        found_devices[name] = devices(name)
+        if (device := _named(settings.device, found_devices[name])) is not None:
             import_module(RUNTIMES[name]).refuse(device, settings.precision)
             return Choice(name, device, settings.precision, settings.threads or cores())
-    listed = "; ".join(f"{name} has {', '.join(known)}" for name, known in found.items())
+    listed = "; ".join(f"{name} has {', '.join(known)}" for name, known in found_devices.items())
     raise UsageError(f"device '{settings.device}' is not here: {listed}; name one of these with --device")
 
 
@@ -100,9 +100,9 @@ def session(graph: Path | bytes, settings: Settings | None = None, order: Sequen
     choice = choose(settings, order)
     where = f"'{graph}'" if isinstance(graph, Path) else "the network"
     try:
-        made: Session = import_module(RUNTIMES[choice.runtime]).opened(graph, choice, settings.cache)
+        opened_session: Session = import_module(RUNTIMES[choice.runtime]).open_session(graph, choice, settings.cache)
     except (UsageError, MissingExtra):
         raise
     except Exception as error:
         raise WeightsError(f"{where} is no ONNX graph that can be run ({error})", code="model_corrupt") from error
-    return made
+    return opened_session

@@ -1,7 +1,7 @@
 """Reading a checkpoint's tensors as data: safetensors, and torch's .bin by an unpickler that can build nothing else.
 
 `read` gives a mapping that reads a tensor when it is asked for. To admit another file format: a mapping class here, its
-suffix in `read`, and its hostile files in tests/test_tensors.py.
+suffix in `read`, and its hostile files in tests/inference/test_tensors.py.
 """
 
 import math
@@ -39,7 +39,7 @@ def _corrupt(path: Path, error: object) -> WeightsError:
     )
 
 
-class _Reader(Mapping[str, Array]):
+class _TensorFile(Mapping[str, Array]):
     """What both formats share: names, and errors that name the file."""
 
     def __init__(self, path: Path, names: list[str]) -> None:
@@ -64,7 +64,7 @@ class _Reader(Mapping[str, Array]):
         raise NotImplementedError
 
 
-class _Safetensors(_Reader):
+class _Safetensors(_TensorFile):
     """Its header is checked by the safetensors library: bounds, overlaps, sizes."""
 
     def __init__(self, path: Path) -> None:
@@ -87,7 +87,7 @@ _BIN_KINDS = {"HalfStorage": "<f2", "FloatStorage": "<f4", "DoubleStorage": "<f8
 _MOST = 1 << 24  # bytes of the pickled part, which has only names and shapes: a few hundred kilobytes
 
 
-class _Bin(_Reader):
+class _Bin(_TensorFile):
     """torch.save's zip archive of a state dict: names and shapes pickled, each storage a stored file of plain numbers."""
 
     def __init__(self, path: Path) -> None:
@@ -99,11 +99,11 @@ class _Bin(_Reader):
         if f"{self.folder}byteorder" in self.file.namelist() and self._bytes("byteorder", 6) != b"little":
             raise ValueError("its numbers are big-endian")
         with self.file.open(self._entry("data.pkl", _MOST)) as stream:
-            found = _Unpickler(stream).load()
-        if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+            content = _Unpickler(stream).load()
+        if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
             raise ValueError("wanted tensors by name")
-        self.tensors = {name: tensor for name, tensor in found.items() if isinstance(tensor, _Tensor)}
-        if len(self.tensors) != len(found) or not found:
+        self.tensors = {name: tensor for name, tensor in content.items() if isinstance(tensor, _Tensor)}
+        if len(self.tensors) != len(content) or not content:
             raise ValueError("wanted tensors by name and nothing else")
         super().__init__(path, list(self.tensors))
 

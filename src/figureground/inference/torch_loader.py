@@ -2,7 +2,7 @@
 
 A model file describes what it reads in a `Family`, calls `fetch` for the files, which needs no torch, and `load` for the
 network. All that hub.py promises holds here too: what is kept is taken without asking the network, weights are checked
-by their hash each time, licences are looked at before weights are fetched and said once. Only safetensors are read:
+by their hash each time, licenses are looked at before weights are fetched and said once. Only safetensors are read:
 torch's .bin files can run code. To read another small file: a name in `_files`.
 """
 
@@ -19,8 +19,8 @@ from typing import Any
 from figureground._machine import cores
 from figureground.errors import MissingExtra, UsageError, WeightsError
 from figureground.inference import hub
-from figureground.inference.cache import keep
-from figureground.inference.hub_requests import MAIN, asking, head, pull_requests, reach
+from figureground.inference.cache import atomic_write
+from figureground.inference.hub import MAIN, head, hub_errors, probe, pull_requests
 from figureground.settings import Settings
 from figureground.types import Json
 
@@ -46,7 +46,7 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class TorchCheckpoint:
     """A whole checkpoint in one folder."""
 
     name: str
@@ -55,16 +55,16 @@ class Checkpoint:
     config: Json
     preprocessor: Json
     """What the image processor's file says."""
-    licence: str
+    license: str
     fetched: bool
     """Whether the weights came over the network just now."""
 
 
-def fetch(name: str, settings: Settings, family: Family) -> Checkpoint:
+def fetch(name: str, settings: Settings, family: Family) -> TorchCheckpoint:
     """The checkpoint of a local folder or a hub id, fetched unless it is kept, its weights' hashes checked.
 
-    On the first fetch the logger `figureground` says its licence. Raises WeightsError where there is none, it is of another
-    kind, a file is damaged, the hub does not deliver, or `settings.licences` does not allow it.
+    On the first fetch the logger `figureground` says its license. Raises WeightsError where there is none, it is of another
+    kind, a file is damaged, the hub does not deliver, or `settings.licenses` does not allow it.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -73,11 +73,11 @@ def fetch(name: str, settings: Settings, family: Family) -> Checkpoint:
         raise WeightsError(
             f"wanted a folder with a checkpoint of model '{family.model}' or a hub id such as someone/NAME, but got '{name}'"
         )
-    found = _kept(name, settings, family) or _downloaded(name, settings, family)
-    if found.fetched:
-        told = "the weights of %s are under this licence: %s"
-        logging.getLogger("figureground").warning(told, found.name, found.licence)
-    return found
+    checkpoint = _cached(name, settings, family) or _downloaded(name, settings, family)
+    if checkpoint.fetched:
+        message = "the weights of %s are under this license: %s"
+        logging.getLogger("figureground").warning(message, checkpoint.name, checkpoint.license)
+    return checkpoint
 
 
 def require(family: Family) -> None:
@@ -89,7 +89,7 @@ def require(family: Family) -> None:
         raise MissingExtra(f"model '{family.model}'", "torch") from error
 
 
-def load(checkpoint: Checkpoint, settings: Settings, family: Family) -> Any:
+def load(checkpoint: TorchCheckpoint, settings: Settings, family: Family) -> Any:
     """The network, a torch module in eval mode, float32, ready to be called under `torch.inference_mode()`.
 
     Raises MissingExtra, UsageError for a device, runtime or precision that it cannot give, and WeightsError where the weights
@@ -107,7 +107,7 @@ def load(checkpoint: Checkpoint, settings: Settings, family: Family) -> Any:
     torch.set_num_threads(settings.threads or cores())
     with quiet():
         try:
-            made, report = getattr(transformers, family.auto).from_pretrained(
+            network, report = getattr(transformers, family.auto).from_pretrained(
                 checkpoint.folder,
                 use_safetensors=True,
                 local_files_only=True,
@@ -121,7 +121,7 @@ def load(checkpoint: Checkpoint, settings: Settings, family: Family) -> Any:
             raise _broken(checkpoint, str(error).strip().splitlines()[0] if str(error).strip() else repr(error)) from error
     if lacks := sorted(report["missing_keys"]) + sorted(key for key, *_ in report["mismatched_keys"]):
         raise _broken(checkpoint, f"{len(lacks)} tensors are missing or of another shape, such as {lacks[0]}")
-    return made.eval()
+    return network.eval()
 
 
 @contextlib.contextmanager
@@ -143,7 +143,7 @@ def quiet() -> Iterator[None]:
             speaks.enable_progress_bar()
 
 
-def _broken(checkpoint: Checkpoint, why: str) -> WeightsError:
+def _broken(checkpoint: TorchCheckpoint, why: str) -> WeightsError:
     return WeightsError(
         f"the checkpoint '{checkpoint.name}' cannot be loaded: {why}; fetch it again, or name another one with --weights",
         code="model_corrupt",
@@ -154,7 +154,7 @@ Locate = Callable[[str], Path | None]
 
 
 def _small(name: str, locate: Locate, settings: Settings, family: Family) -> tuple[Json, Json, str]:
-    """The small files, read and checked: config, preprocessor, and the licence, which is looked at before any weights."""
+    """The small files, read and checked: config, preprocessor, and the license, which is looked at before any weights."""
     config = hub.read_json(name, hub.CONFIG, locate(hub.CONFIG), family.model)
     if (kind := config.get("model_type")) not in family.kinds:
         raise WeightsError(
@@ -164,14 +164,14 @@ def _small(name: str, locate: Locate, settings: Settings, family: Family) -> tup
     file = next((file for file in PROCESSORS if locate(file)), PROCESSORS[0])
     preprocessor = hub.read_json(name, file, locate(file), family.model)
     inner = preprocessor.get("image_processor", preprocessor)
-    licence = hub.licence_of(name, locate(hub.CARD), settings)
+    license = hub.license_of(name, locate(hub.CARD), settings)
     tokenizer = [file for file in TOKENIZERS if locate(file)] if family.tokenizer else list(_VOCABULARY)
     if not set(tokenizer) & set(_VOCABULARY):
         raise WeightsError(f"'{name}' has no tokenizer ({', '.join(_VOCABULARY)}); name another one with --weights")
-    return config, inner if isinstance(inner, dict) else {}, licence
+    return config, inner if isinstance(inner, dict) else {}, license
 
 
-def _local(folder: Path, settings: Settings, family: Family) -> Checkpoint:
+def _local(folder: Path, settings: Settings, family: Family) -> TorchCheckpoint:
     def locate(file: str) -> Path | None:
         path = folder / file
         return path if path.is_file() else None
@@ -179,7 +179,7 @@ def _local(folder: Path, settings: Settings, family: Family) -> Checkpoint:
     small = _small(str(folder), locate, settings, family)
     if _weights(str(folder), locate) is None:
         raise _no_weights(str(folder))
-    return Checkpoint(str(folder), folder, *small, fetched=False)
+    return TorchCheckpoint(str(folder), folder, *small, fetched=False)
 
 
 def _weights(name: str, locate: Locate) -> list[Path] | None:
@@ -212,7 +212,7 @@ def _record(name: str, settings: Settings) -> Path:
     return settings.cache / "torch" / f"{name.replace('/', '--')}.json"
 
 
-def _kept(name: str, settings: Settings, family: Family) -> Checkpoint | None:
+def _cached(name: str, settings: Settings, family: Family) -> TorchCheckpoint | None:
     """The checkpoint if all of its files are kept already, of one revision: no network is touched then."""
     from huggingface_hub import constants, try_to_load_from_cache
 
@@ -229,16 +229,16 @@ def _kept(name: str, settings: Settings, family: Family) -> Checkpoint | None:
         if paths and all(any(locate(file) for file in files) for files in wanted):
             small = _small(name, locate, settings, family)
             for path in paths:
-                hub.sound(path, hub.promised(path, _record(name, settings)))
-            return Checkpoint(name, paths[0].parent, *small, fetched=False)
+                hub.verify(path, hub.expected_sha256(path, _record(name, settings)))
+            return TorchCheckpoint(name, paths[0].parent, *small, fetched=False)
     return None
 
 
-def _downloaded(name: str, settings: Settings, family: Family) -> Checkpoint:
+def _downloaded(name: str, settings: Settings, family: Family) -> TorchCheckpoint:
     """The checkpoint from the hub, the weights last: where they are kept, all else is."""
     digests: dict[str, str] = {}
-    with asking(name, family.model):
-        reach(name, hub.CONFIG, hub.PATIENCE)
+    with hub_errors(name, family.model):
+        probe(name, hub.CONFIG, hub.PATIENCE)
         small = _small(name, _at(name, MAIN, digests), settings, family)
         revision, weights = _place(name)
         locate = _at(name, revision, digests)
@@ -248,10 +248,10 @@ def _downloaded(name: str, settings: Settings, family: Family) -> Checkpoint:
         paths = [path for path in map(locate, files) if path]
     if len(paths) < len(files):
         raise _no_weights(name)
-    keep(_record(name, settings), json.dumps(digests).encode())
+    atomic_write(_record(name, settings), json.dumps(digests).encode())
     for path in paths:
-        hub.sound_or_gone(path, digests[path.name])
-    return Checkpoint(name, paths[0].parent, *small, fetched=True)
+        hub.verify_or_delete(path, digests[path.name])
+    return TorchCheckpoint(name, paths[0].parent, *small, fetched=True)
 
 
 def _at(name: str, revision: str, digests: dict[str, str]) -> Locate:

@@ -1,4 +1,4 @@
-"""A loaded picture of any mode → arrays: its own colours, upright, and what models see; a mode is a branch of `_reader`.
+"""A loaded picture of any mode → arrays: its own colors, upright, and what models see; a mode is a branch of `_reader`.
 
 Work goes in strips, so that beside the picture and the result hardly any memory is needed.
 """
@@ -30,14 +30,14 @@ SMALL_STRIP = 1 << 17  # pixels at a time, for what is to stay in the processor'
 WHITES = {"F": (1.0, 255.0, 65535.0), "I": (255.0, 65535.0)}
 """What counts as white in the modes without a fixed range: the first that no value exceeds; else the largest value."""
 CONVERTED = {"1": "L", "La": "LA", "RGBX": "RGB", "RGBa": "RGBA", "HSV": "RGB", "YCbCr": "RGB"}
-GREY = ("1", "L", "LA", "La", "I", "F")
+GRAY = ("1", "L", "LA", "La", "I", "F")
 SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
-"""The colour space, in the words of ICC.1, of a profile that pictures of these modes may carry."""
+"""The color space, in the words of ICC.1, of a profile that pictures of these modes may carry."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Upright:
-    """A picture as arrays: `pixels` in their own colour space, which the RGB profile `icc` describes (None: sRGB)."""
+    """A picture as arrays: `pixels` in their own color space, which the RGB profile `icc` describes (None: sRGB)."""
 
     pixels: Pixels
     icc: bytes | None = None
@@ -48,12 +48,12 @@ class Upright:
 
 
 def upright(loaded: Loaded) -> Upright:
-    """`loaded` turned as its EXIF orientation says; grey becomes RGB; CMYK, LAB and grey with a profile become sRGB.
+    """`loaded` turned as its EXIF orientation says; gray becomes RGB; CMYK, LAB and gray with a profile become sRGB.
 
     16 bits stay 16 bits; the modes I and F are scaled into them, not clipped: see WHITES. Broken EXIF data and
     profiles are passed over.
     """
-    orientation, key = _orientation(loaded.image), _transparent_colour(loaded)
+    orientation, key = _orientation(loaded.image), _transparent_color(loaded)
     transform, icc, remarks = _profile(loaded.image)
     if loaded.deep is not None and orientation == 1 and key is None:
         pixels: Pixels = loaded.deep
@@ -71,7 +71,7 @@ def _gathered(loaded: Loaded, orientation: int, key: NDArray[Any] | None, transf
     size = (image.width, image.height) if orientation > 4 else (image.height, image.width)
     channels = 4 if key is not None or _has_alpha(image) else 3
     pixels = np.empty((*size, channels), np.uint16 if deep else np.uint8)
-    ramp = _ramp(transform, deep) if transform and _is_grey(image.mode) else None
+    ramp = _ramp(transform, deep) if transform and _is_gray(image.mode) else None
     stored = _as_stored(pixels, orientation)
     for rows in strips(image.height, image.width):
         strip = loaded.deep[rows] if loaded.deep is not None else read(_crop(image, rows))
@@ -79,7 +79,7 @@ def _gathered(loaded: Loaded, orientation: int, key: NDArray[Any] | None, transf
     return pixels
 
 
-def seen(pixels: Pixels, icc: bytes | None) -> Rgb:
+def to_rgb8(pixels: Pixels, icc: bytes | None) -> Rgb:
     """What models see of `pixels`: 8 bits, sRGB by the perceptual intent of `icc`, over white; itself where it is that."""
     transform = to_srgb(icc, "RGB") if icc else None
     if transform and _changes_nothing(transform):
@@ -89,8 +89,8 @@ def seen(pixels: Pixels, icc: bytes | None) -> Rgb:
     rgb = np.empty((*pixels.shape[:2], 3), np.uint8)
     for rows in strips(*pixels.shape[:2]):
         strip = eight_bits(pixels[rows])
-        colours = _apply(transform, np.ascontiguousarray(strip[..., :3])) if transform else strip[..., :3]
-        rgb[rows] = colours if pixels.shape[2] == 3 else _over_white(colours, strip[..., 3:])
+        colors = _apply(transform, np.ascontiguousarray(strip[..., :3])) if transform else strip[..., :3]
+        rgb[rows] = colors if pixels.shape[2] == 3 else _over_white(colors, strip[..., 3:])
     return rgb
 
 
@@ -123,14 +123,14 @@ def _apply(transform: "ImageCmsTransform", values: NDArray[np.uint8]) -> NDArray
 
 
 def _changes_nothing(transform: "ImageCmsTransform") -> bool:
-    """Whether a profile is sRGB itself, by whatever name: it moves no colour by more than 1/255."""
+    """Whether a profile is sRGB itself, by whatever name: it moves no color by more than 1/255."""
     levels = np.linspace(0, 255, 16).astype(np.uint8)
-    colours = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(64, 64, 3)
-    return bool(np.abs(_apply(transform, colours).astype(int) - colours).max() <= 1)
+    colors = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(64, 64, 3)
+    return bool(np.abs(_apply(transform, colors).astype(int) - colors).max() <= 1)
 
 
-def _is_grey(mode: str) -> bool:
-    return mode in GREY or mode.startswith("I;16")
+def _is_gray(mode: str) -> bool:
+    return mode in GRAY or mode.startswith("I;16")
 
 
 def _has_alpha(image: Image.Image) -> bool:
@@ -148,15 +148,15 @@ def _profile(image: Image.Image) -> "tuple[ImageCmsTransform | None, bytes | Non
     icc = image.info.get("icc_profile")
     if not icc:
         return None, None, []
-    own = "L" if _is_grey(image.mode) else "CMYK" if image.mode == "CMYK" else "RGB"
+    own = "L" if _is_gray(image.mode) else "CMYK" if image.mode == "CMYK" else "RGB"
     if own != "CMYK" and to_srgb(icc, "RGB"):
-        return None, icc, []  # a grey picture may carry an RGB profile, and is RGB from here on
+        return None, icc, []  # a gray picture may carry an RGB profile, and is RGB from here on
     transform = to_srgb(icc, own) if own != "RGB" else None
-    return transform, None, [] if transform else ["its colour profile is unsound: sRGB is assumed"]
+    return transform, None, [] if transform else ["its color profile is unsound: sRGB is assumed"]
 
 
 def _reader(image: Image.Image, transform: "ImageCmsTransform | None") -> Reader:
-    """How a strip of the picture becomes an array: (h, w) grey, (h, w, 2) grey and alpha, (h, w, 3) RGB, (h, w, 4) RGBA."""
+    """How a strip of the picture becomes an array: (h, w) gray, (h, w, 2) gray and alpha, (h, w, 3) RGB, (h, w, 4) RGBA."""
     mode = image.mode
     if mode in ("CMYK", "LAB"):
         return lambda strip: np.asarray(transform.apply(strip) if transform else strip.convert("RGB"))
@@ -173,14 +173,14 @@ def _reader(image: Image.Image, transform: "ImageCmsTransform | None") -> Reader
 
 
 def _sixteen_reader(image: Image.Image) -> Reader:
-    """16-bit grey; a TIFF may hold 12 bits in them, or count from white to black, which Pillow leaves to us."""
+    """16-bit gray; a TIFF may hold 12 bits in them, or count from white to black, which Pillow leaves to us."""
     tags = getattr(image, "tag_v2", {})
     scale = 65535 / 4095 if tags.get(258) == (12,) else 1
 
     def read(strip: Image.Image) -> NDArray[np.uint16]:
         values = np.asarray(strip)
-        grey = values.astype(np.uint16) if scale == 1 else np.rint(values * scale).astype(np.uint16)
-        return 65535 - grey if tags.get(262) == 0 else grey
+        gray = values.astype(np.uint16) if scale == 1 else np.rint(values * scale).astype(np.uint16)
+        return 65535 - gray if tags.get(262) == 0 else gray
 
     return read
 
@@ -204,8 +204,8 @@ def _spread(values: NDArray[Any], black: float, white: float) -> NDArray[np.uint
     return np.rint((finite - black) / (white - black) * 65535).astype(np.uint16)
 
 
-def _transparent_colour(loaded: Loaded) -> NDArray[Any] | None:
-    """The one colour that a tRNS chunk declares transparent, in the units of the decoded pixels."""
+def _transparent_color(loaded: Loaded) -> NDArray[Any] | None:
+    """The one color that a tRNS chunk declares transparent, in the units of the decoded pixels."""
     key, mode, rawmode = loaded.image.info.get("transparency"), loaded.image.mode, loaded.rawmode
     if mode == "RGB" and isinstance(key, tuple) and len(key) == 3:
         return np.array(key) >> (8 if ";16" in rawmode and loaded.deep is None else 0)
@@ -215,7 +215,7 @@ def _transparent_colour(loaded: Loaded) -> NDArray[Any] | None:
 
 
 def _ramp(transform: "ImageCmsTransform", deep: bool) -> Pixels:
-    """The sRGB colour of each grey level of a grey profile: (256, 3) uint8 or (65536, 3) uint16."""
+    """The sRGB color of each gray level of a gray profile: (256, 3) uint8 or (65536, 3) uint16."""
     levels = np.arange(256)
     eight: NDArray[np.uint8] = _apply(transform, levels.astype(np.uint8)[None])[0]
     if not deep:
@@ -229,19 +229,19 @@ def _ramp(transform: "ImageCmsTransform", deep: bool) -> Pixels:
 def _place(strip: NDArray[Any], target: Pixels, key: NDArray[Any] | None, ramp: Pixels | None) -> None:
     """Writes what a Reader gave into `target`, (h, w, 3) or (h, w, 4)."""
     strip = strip[..., None] if strip.ndim == 2 else strip
-    colours = strip[..., :-1] if strip.shape[2] in (2, 4) else strip
-    target[..., :3] = ramp[colours[..., 0]] if ramp is not None else colours
+    colors = strip[..., :-1] if strip.shape[2] in (2, 4) else strip
+    target[..., :3] = ramp[colors[..., 0]] if ramp is not None else colors
     if key is not None:
-        target[..., 3] = np.where((colours == key).all(-1), 0, np.iinfo(target.dtype).max)
+        target[..., 3] = np.where((colors == key).all(-1), 0, np.iinfo(target.dtype).max)
     elif target.shape[2] == 4:
         target[..., 3] = strip[..., -1]
 
 
-def _over_white(colours: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _over_white(colors: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if alpha.min() == 255:
-        return colours
+        return colors
     weight = alpha.astype(np.uint16)
-    return ((colours * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
+    return ((colors * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
 
 
 def strips(height: int, width: int, size: int | None = None) -> Iterator[slice]:
@@ -250,12 +250,12 @@ def strips(height: int, width: int, size: int | None = None) -> Iterator[slice]:
     return (slice(top, min(top + step, height)) for top in range(0, height, step))
 
 
-def by_strips(shape: tuple[int, ...], kind: np.dtype[Any], make: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
+def by_strips(shape: tuple[int, ...], kind: np.dtype[Any], function: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
     """An array made strip by strip in threads: no step's numbers in between exist for the whole picture."""
     result = np.empty(shape, kind)
 
     def fill(rows: slice) -> None:
-        result[rows] = make(rows)
+        result[rows] = function(rows)
 
     with ThreadPoolExecutor(cores()) as pool:
         list(pool.map(fill, strips(shape[0], shape[1], SMALL_STRIP)))

@@ -8,8 +8,10 @@ import ctypes
 import logging
 import re
 import struct
+import threading
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -21,7 +23,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from figureground.errors import FigureGroundError, PictureTooLarge, UnreadablePicture
-from figureground.io.quiet import quiet
 from figureground.settings import Settings
 
 FORMATS = {
@@ -41,7 +42,7 @@ MAX_SCANS = 100
 DRAFT = 640
 """Pixels that a draft keeps of each side at least: as many as the networks look at."""
 MAX_DEEP = 500_000_000
-"""Bytes of 16-bit colours; larger pictures are read in 8, since OpenCV takes twice as much, beside Pillow's own copy."""
+"""Bytes of 16-bit colors; larger pictures are read in 8, since OpenCV takes twice as much, beside Pillow's own copy."""
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")  # those with a length, and the end; 00 is data, not a marker
 _CUT_SHORT = ("truncated", "not enough", "unexpected end", "premature")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -81,7 +82,7 @@ def decode(data: bytes, settings: Settings, source: str = "the picture") -> Load
         raise UnreadablePicture(f"{source} is empty (0 bytes)", code="empty_file", picture=source)
     check_bytes(len(data), settings, source)
     _check_scans(data, source)
-    with refusals(source), quiet():
+    with decode_errors(source), quiet():
         try:
             return _decoded(data, settings, source)
         except (MemoryError, PictureTooLarge):
@@ -137,7 +138,7 @@ def check_size(width: int, height: int, settings: Settings, source: str) -> None
 
 
 @contextmanager
-def refusals(source: str) -> Iterator[None]:
+def decode_errors(source: str) -> Iterator[None]:
     """Turns whatever a parser raises on bad bytes into one line for the user."""
     try:
         yield
@@ -166,16 +167,16 @@ def _check_scans(data: bytes, source: str) -> None:
     if not data.startswith(b"\xff\xd8") or data.count(b"\xff\xda") <= MAX_SCANS:
         return
     scans, at = 0, 2
-    while scans <= MAX_SCANS and (found := _MARKER.search(data, at)) and found[1] != b"\xd9":
-        scans += found[1] == b"\xda"
-        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
+    while scans <= MAX_SCANS and (marker := _MARKER.search(data, at)) and marker[1] != b"\xd9":
+        scans += marker[1] == b"\xda"
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
     if scans > MAX_SCANS:
         raise PictureTooLarge(f"{source} is a JPEG of more than {MAX_SCANS} scans", picture=source)
 
 
 @cache
 def _opener(name: str) -> Opener | None:
-    """What reads and what recognises format `name`; None where its module is not installed."""
+    """What reads and what recognizes format `name`; None where its module is not installed."""
     logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its errors go to stderr where logging is not set up
     try:
         module = import_module(FORMATS[name])
@@ -186,7 +187,7 @@ def _opener(name: str) -> Opener | None:
             ctypes.CDLL(import_module("PIL._imaging").__file__).TIFFSetErrorHandler(None)
     if name == "HEIF":
         return module.HeifImageFile, lambda prefix: prefix[4:8] == b"ftyp" and prefix[8:12] in _HEIF_BRANDS
-    return Image.OPEN[name]  # type: ignore[return-value]  # every listed plugin recognises its format
+    return Image.OPEN[name]  # type: ignore[return-value]  # every listed plugin recognizes its format
 
 
 def _open(data: bytes, source: str) -> ImageFile.ImageFile:
@@ -213,13 +214,13 @@ def _mended(data: bytes) -> bytes:
 
 def _picture_chunks(data: bytes, but: bytes = b"") -> bytes:
     """A PNG reduced to the chunks that make its picture."""
-    kept, at = [data[:8]], 8
+    chunks, at = [data[:8]], 8
     while at + 8 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4])
         if (kind := data[at + 4 : at + 8]) in _PICTURE_CHUNKS and kind != but:
-            kept.append(data[at:end])
+            chunks.append(data[at:end])
         at = end
-    return b"".join(kept)
+    return b"".join(chunks)
 
 
 def _rawmode(image: ImageFile.ImageFile) -> str:
@@ -288,3 +289,24 @@ def _sixteen_bits(data: bytes, image: Image.Image) -> NDArray[np.uint16] | None:
         if not np.array_equal(rows >> 8, np.asarray(image.crop((0, top, image.width, top + len(rows))))):
             return None
     return deep
+
+
+_lock = threading.Lock()
+_inside: list[AbstractContextManager[Any]] = []  # one entry for each thread that wants quiet, all the same
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps Pillow's own remarks on odd files off stderr while any thread is inside."""
+    with _lock:
+        _inside.append(_inside[0] if _inside else warnings.catch_warnings())
+        if len(_inside) == 1:
+            _inside[0].__enter__()
+            warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\b")
+    try:
+        yield
+    finally:
+        with _lock:
+            filters = _inside.pop()
+            if not _inside:
+                filters.__exit__(None, None, None)

@@ -55,7 +55,7 @@ class Deadline:
     at: float
     label: str
 
-    def left(self) -> float:
+    def time_left(self) -> float:
         """Seconds left; raises DownloadFailed (upstream_timeout) where there are none."""
         seconds = self.at - time.monotonic()
         if seconds <= 0:
@@ -78,10 +78,10 @@ def fetch(url: str, settings: Settings) -> bytes:
     deadline = Deadline(time.monotonic() + settings.timeout, label)
     try:
         for _ in range(settings.max_redirects + 1):
-            found = _fetch_one(parse(url), settings, deadline)
-            if isinstance(found, bytes):
-                return found
-            url = urljoin(url, found.location)
+            answer = _fetch_one(parse(url), settings, deadline)
+            if isinstance(answer, bytes):
+                return answer
+            url = urljoin(url, answer.location)
     except FigureGroundError:
         raise
     except TimeoutError:
@@ -215,7 +215,7 @@ def _connect(target: Target, deadline: Deadline) -> socket.socket:
     for family, kind, protocol, _, address in _addresses(target, deadline):
         plain = socket.socket(family, kind, protocol)
         try:
-            plain.settimeout(deadline.left())
+            plain.settimeout(deadline.time_left())
             plain.connect(address)
             return plain if target.scheme == "http" else _secured(plain, target, deadline)
         except OSError as error:
@@ -225,7 +225,7 @@ def _connect(target: Target, deadline: Deadline) -> socket.socket:
 
 
 def _secured(plain: socket.socket, target: Target, deadline: Deadline) -> socket.socket:
-    plain.settimeout(deadline.left())
+    plain.settimeout(deadline.time_left())
     return ssl.create_default_context().wrap_socket(plain, server_hostname=target.host)
 
 
@@ -242,7 +242,7 @@ class _Timed:
 
     def sendall(self, data: bytes) -> None:
         """Sends the request."""
-        self.sock.settimeout(self.deadline.left())
+        self.sock.settimeout(self.deadline.time_left())
         self.sock.sendall(data)
 
     def close(self) -> None:
@@ -257,7 +257,7 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self.sock.settimeout(self.deadline.left())
+        self.sock.settimeout(self.deadline.time_left())
         return self.sock.recv_into(buffer)
 
 
@@ -276,7 +276,7 @@ def _addresses(target: Target, deadline: Deadline) -> list[Address]:
 
     threading.Thread(target=ask, daemon=True).start()
     try:
-        answer = answers.get(timeout=deadline.left())
+        answer = answers.get(timeout=deadline.time_left())
     except queue.Empty:
         raise deadline.missed() from None
     if isinstance(answer, OSError):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor
 
+from figureground._deprecated import current, module_attribute
 from figureground.errors import NameCollision, OutputExists, UnknownName, UsageError, WriteFailed
 from figureground.io.color_modes import Pixels, eight_bits, strips
 from figureground.io.png import Effort, png
@@ -23,53 +24,56 @@ PART = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class EncodeOptions:
     """How an image is written, besides its pixels."""
 
     background: str | None = None
-    """A colour put behind what is transparent: a name, #rrggbb or rgb(…)."""
+    """A color put behind what is transparent: a name, #rrggbb or rgb(…)."""
     quality: int | None = None
     """1 to 100 for JPEG, WebP and AVIF; None: what suits the format, lossless for WebP."""
     png_effort: Effort = "fast"
-    """`small` writes smaller PNG files, in many times the time."""
+    """`best` writes smaller PNG files, in many times the time."""
     icc: bytes | None = None
     dpi: tuple[float, float] | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "png_effort", current("PNG effort", self.png_effort))
 
-Encoder = Callable[[Pixels | Mask, Look], bytes]
+
+Encoder = Callable[[Pixels | Mask, EncodeOptions], bytes]
 
 
-def _save(image: Pixels | Mask, look: Look, **options: Any) -> bytes:
-    if look.icc:
-        options["icc_profile"] = look.icc
+def _save(image: Pixels | Mask, options: EncodeOptions, **arguments: Any) -> bytes:
+    if options.icc:
+        arguments["icc_profile"] = options.icc
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, **options)
+    Image.fromarray(image).save(buffer, **arguments)
     return buffer.getvalue()
 
 
-def _dpi(look: Look) -> dict[str, Any]:
-    return {"dpi": look.dpi} if look.dpi else {}
+def _dpi(options: EncodeOptions) -> dict[str, Any]:
+    return {"dpi": options.dpi} if options.dpi else {}
 
 
-def _png(image: Pixels | Mask, look: Look) -> bytes:
-    return png(image, look.icc, look.dpi, look.png_effort)  # type: ignore[arg-type]  # floats go to ARRAYS alone
+def _png(image: Pixels | Mask, options: EncodeOptions) -> bytes:
+    return png(image, options.icc, options.dpi, options.png_effort)  # type: ignore[arg-type]  # floats go to ARRAYS alone
 
 
-def _webp(image: Pixels | Mask, look: Look) -> bytes:
-    if look.quality is None:
-        return _save(image, look, format="WEBP", lossless=True, quality=0, method=0)
-    return _save(image, look, format="WEBP", quality=look.quality, method=0)
+def _webp(image: Pixels | Mask, options: EncodeOptions) -> bytes:
+    if options.quality is None:
+        return _save(image, options, format="WEBP", lossless=True, quality=0, method=0)
+    return _save(image, options, format="WEBP", quality=options.quality, method=0)
 
 
-def _jpeg(image: Pixels | Mask, look: Look) -> bytes:
-    return _save(image, look, format="JPEG", quality=look.quality or 92, subsampling=0, **_dpi(look))
+def _jpeg(image: Pixels | Mask, options: EncodeOptions) -> bytes:
+    return _save(image, options, format="JPEG", quality=options.quality or 92, subsampling=0, **_dpi(options))
 
 
-def _avif(image: Pixels | Mask, look: Look) -> bytes:
-    return _save(image, look, format="AVIF", quality=look.quality or 80, speed=9)
+def _avif(image: Pixels | Mask, options: EncodeOptions) -> bytes:
+    return _save(image, options, format="AVIF", quality=options.quality or 80, speed=9)
 
 
-def _npy(image: Pixels | Mask, look: Look) -> bytes:
+def _npy(image: Pixels | Mask, options: EncodeOptions) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, image, allow_pickle=False)
     return buffer.getvalue()
@@ -90,18 +94,18 @@ def encoder(suffix: str) -> Encoder:
     return ENCODERS[suffix.lower()]
 
 
-def encode(image: Pixels | Mask, suffix: str, look: Look | None = None) -> bytes:
+def encode(image: Pixels | Mask, suffix: str, options: EncodeOptions | None = None) -> bytes:
     """The bytes of a file with that suffix; raises UnknownName.
 
     Transparent parts get `look.background`, or white where the format needs one; 16 bits become 8 where it has no more.
     """
-    look = look or Look()
+    options = options or EncodeOptions()
     suffix = suffix.lower()
     if image.dtype == np.uint16 and suffix not in DEEP:
         image = _shallow(image)
-    if image.ndim == 3 and image.shape[2] == 4 and (look.background or suffix in OPAQUE):
-        image = over(image, colour(look.background or "white"))  # type: ignore[arg-type]  # floats have no alpha
-    return encoder(suffix)(image, look)
+    if image.ndim == 3 and image.shape[2] == 4 and (options.background or suffix in OPAQUE):
+        image = over(image, parse_color(options.background or "white"))  # type: ignore[arg-type]  # floats have no alpha
+    return encoder(suffix)(image, options)
 
 
 def _shallow(image: Pixels | Mask) -> Pixels:
@@ -111,23 +115,23 @@ def _shallow(image: Pixels | Mask) -> Pixels:
     return result
 
 
-def colour(text: str) -> tuple[int, int, int]:
-    """Red, green and blue of a colour's name, #rrggbb or rgb(…); raises UsageError."""
+def parse_color(text: str) -> tuple[int, int, int]:
+    """Red, green and blue of a color's name, #rrggbb or rgb(…); raises UsageError."""
     try:
         return ImageColor.getrgb(text)[:3]
     except ValueError:
-        raise UsageError(f"a colour is a name such as white, or #rrggbb, but '{text[:40]}' came") from None
+        raise UsageError(f"a color is a name such as white, or #rrggbb, but '{text[:40]}' came") from None
 
 
 def over(image: Pixels, behind: tuple[int, int, int]) -> Pixels:
-    """(H, W, 4) with straight alpha, uint8 or uint16, laid over a colour of 8 bits: (H, W, 3) of the same type."""
+    """(H, W, 4) with straight alpha, uint8 or uint16, laid over a color of 8 bits: (H, W, 3) of the same type."""
     most = np.iinfo(image.dtype).max
     result: Pixels = np.empty((*image.shape[:2], 3), image.dtype)
     for rows in strips(*image.shape[:2]):
         alpha = image[rows, :, 3] * np.float32(1 / most)
         for channel in range(3):
-            colour_behind = np.float32(behind[channel] * (most // 255))
-            result[rows, :, channel] = np.rint(image[rows, :, channel] * alpha + colour_behind * (1 - alpha))
+            color_behind = np.float32(behind[channel] * (most // 255))
+            result[rows, :, channel] = np.rint(image[rows, :, channel] * alpha + color_behind * (1 - alpha))
     return result
 
 
@@ -197,7 +201,7 @@ def plan(
         plans = [Plan(sources[0], {views[0]: Path(output)})]
     else:
         plans = [
-            Plan(source, {view: (folder or _beside(source)) / f"{stem}.{view}{suffix}" for view in views})
+            Plan(source, {view: (folder or _folder_of(source)) / f"{stem}.{view}{suffix}" for view in views})
             for source, stem in zip(sources, stems, strict=True)
         ]
     _refuse_collisions(plans)
@@ -211,7 +215,7 @@ def refuse_existing(targets: Iterable[Path]) -> None:
             raise OutputExists(f"'{path}' exists; replace it with --overwrite, or name another place with -o or --out-dir")
 
 
-def _beside(source: str) -> Path:
+def _folder_of(source: str) -> Path:
     return Path() if source == "-" or "://" in source else Path(source).parent
 
 
@@ -233,3 +237,8 @@ def _refuse_collisions(plans: Sequence[Plan]) -> None:
                     " another --out-dir"
                 )
             taken[place] = each.source
+
+
+def __getattr__(name: str) -> Any:
+    """Return what has an old name."""
+    return module_attribute(__name__, name)

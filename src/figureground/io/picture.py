@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from figureground.errors import RefusedAddress, UnreadablePicture
-from figureground.io.color_modes import Pixels, Upright, seen, strips, upright
-from figureground.io.decode import Loaded, check_bytes, check_size, decode, refusals
-from figureground.io.quiet import quiet
+from figureground.io.color_modes import Pixels, Upright, strips, to_rgb8, upright
+from figureground.io.decode import Loaded, check_bytes, check_size, decode, decode_errors, quiet
 from figureground.settings import Settings
 from figureground.types import Mask, Rgb
 
@@ -35,7 +34,7 @@ class Encoded:
     @classmethod
     def of_file(cls, path: str, settings: Settings) -> "Encoded":
         """All of a regular file, of at most `settings.max_bytes`. Raises UnreadablePicture, PictureTooLarge."""
-        with refusals(printable(path)):
+        with decode_errors(printable(path)):
             return cls(_from_file(path, settings), path)
 
 
@@ -70,23 +69,23 @@ class Picture:
     def read(cls, source: Source, settings: Settings | None = None) -> "Picture":
         """The picture that `source` names or holds.
 
-        Arrays are (H, W) or (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, of
+        Arrays are (H, W) or (H, W, 1) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, of
         uint8, uint16, bool, or floats in [0, 1], in sRGB. Raises UnreadablePicture, PictureTooLarge, RefusedAddress or
         DownloadFailed, each in one line.
         """
         limits = settings or Settings.from_environment()
         if isinstance(source, np.ndarray):
-            return cls._made(lambda _: _from_array(source, limits), "array", "the array")
+            return cls._load(lambda _: _from_array(source, limits), "array", "the array")
         if isinstance(source, Image.Image):
-            return cls._made(lambda _: upright(_from_pil(source, limits)), "image", "the image")
+            return cls._load(lambda _: upright(_from_pil(source, limits)), "image", "the image")
         name, label, data = _encoded(source, limits)
-        return cls._made(lambda label: upright(decode(data(), limits, label)), name, label)
+        return cls._load(lambda label: upright(decode(data(), limits, label)), name, label)
 
     @classmethod
-    def _made(cls, load: Callable[[str], Upright], name: str, label: str) -> "Picture":
-        with refusals(label), quiet():
+    def _load(cls, load: Callable[[str], Upright], name: str, label: str) -> "Picture":
+        with decode_errors(label), quiet():
             picture = load(label)
-            rgb = seen(picture.pixels, picture.icc)
+            rgb = to_rgb8(picture.pixels, picture.icc)
         picture.pixels.flags.writeable = rgb.flags.writeable = False
         return cls(rgb, picture.pixels, picture.icc, picture.dpi, name, label, picture.warnings, picture.shape)
 
@@ -188,7 +187,7 @@ def _from_stdin(settings: Settings) -> bytes:
 def from_stream(stream: Any, settings: Settings, label: str) -> bytes:
     """Reads to the end, but no further than the limit, whatever sizes the stream's reads come in."""
     parts, count = [], 0
-    with refusals(label):
+    with decode_errors(label):
         while part := stream.read(min(1 << 20, settings.max_bytes + 1 - count)):
             if isinstance(part, str):
                 raise UnreadablePicture(f"{label} is a stream of text; open it with mode 'rb'", picture=label)
@@ -213,9 +212,9 @@ def _from_array(array: NDArray[Any], settings: Settings) -> Upright:
         raise UnreadablePicture(f"an array is wanted of {wanted}, but has {kind}", picture=label)
     check_size(array.shape[1], array.shape[0], settings, label)
     values = _whole(array[..., None] if array.ndim == 2 else array)
-    grey, has_alpha = values.shape[2] < 3, values.shape[2] in (2, 4)
+    gray, has_alpha = values.shape[2] < 3, values.shape[2] in (2, 4)
     pixels: Pixels = np.empty((*values.shape[:2], 4 if has_alpha else 3), values.dtype)
-    pixels[..., :3] = values[..., :1] if grey else values[..., :3]
+    pixels[..., :3] = values[..., :1] if gray else values[..., :3]
     if has_alpha:
         pixels[..., 3] = values[..., -1]
     return Upright(pixels)

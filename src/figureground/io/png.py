@@ -1,7 +1,7 @@
 """PNG, written quickly: rows filtered in numpy, packed by zlib-ng in threads. To add a filter, add a row to `FILTERS`.
 
-The format is the W3C's "Portable Network Graphics (PNG) Specification". A filter takes from each byte what its neighbours tell
-of it; of a photograph, Paeth's filter and the neighbours' mean leave least. What is left hardly repeats itself, so that zlib's
+The format is the W3C's "Portable Network Graphics (PNG) Specification". A filter takes from each byte what its neighbors tell
+of it; of a photograph, Paeth's filter and the neighbors' mean leave least. What is left hardly repeats itself, so that zlib's
 search for repeats costs much and finds little: its strategy RLE only looks for runs, such as what is transparent. zlib-ng does
 that in half of zlib's time.
 """
@@ -20,11 +20,11 @@ from figureground._machine import cores
 from figureground.io.color_modes import Pixels
 
 Bytes = NDArray[np.uint8]
-Effort = Literal["fast", "small"]
+Effort = Literal["fast", "best"]
 Packer = Callable[[memoryview, int], bytes]
 """Filtered rows, and zlib's word for how the part ends (Z_SYNC_FLUSH, Z_FINISH) → raw deflate data (RFC 1951)."""
 
-COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}  # the format's numbers for grey, grey and alpha, RGB, RGBA
+COLORS = {1: 0, 2: 4, 3: 2, 4: 6}  # the format's numbers for gray, gray and alpha, RGB, RGBA
 PART = 1 << 20  # bytes that a thread filters, by one filter, and packs at once
 SAMPLE = 13  # of so many bytes, one decides which filter is the better; odd, so that all channels have their turn
 
@@ -32,13 +32,13 @@ SAMPLE = 13  # of so many bytes, one decides which filter is the better; odd, so
 def png(image: Pixels, icc: bytes | None = None, dpi: tuple[float, float] | None = None, effort: Effort = "fast") -> bytes:
     """A PNG file's bytes.
 
-    image : (H, W) or (H, W, 1 to 4) grey, grey and alpha, RGB, or RGBA; uint8 or uint16, which the file keeps.
-    icc : the profile of its colours. dpi : dots per inch, across and down.
-    effort : `fast`, or `small`: about as small as zlib makes it, in many times the time.
+    image : (H, W) or (H, W, 1 to 4) gray, gray and alpha, RGB, or RGBA; uint8 or uint16, which the file keeps.
+    icc : the profile of its colors. dpi : dots per inch, across and down.
+    effort : `fast`, or `best`: about as small as zlib makes it, in many times the time.
     """
     height, width = image.shape[:2]
     rows = image.reshape(height, width, -1)
-    shape = struct.pack(">IIBBBBB", width, height, 8 * image.itemsize, COLOURS[rows.shape[2]], 0, 0, 0)
+    shape = struct.pack(">IIBBBBB", width, height, 8 * image.itemsize, COLORS[rows.shape[2]], 0, 0, 0)
     chunks = [b"\x89PNG\r\n\x1a\n", _chunk(b"IHDR", shape)]
     if icc:
         chunks.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
@@ -80,7 +80,7 @@ def _repeats(rows: memoryview, end: int) -> bytes:
     return packer.compress(rows) + packer.flush(end)
 
 
-EFFORTS: Mapping[Effort, Sequence[Packer]] = {"fast": (_runs,), "small": (_runs, _repeats)}
+EFFORTS: Mapping[Effort, Sequence[Packer]] = {"fast": (_runs,), "best": (_runs, _repeats)}
 """What is tried on each part: the smallest is taken."""
 
 
@@ -94,11 +94,11 @@ def _joined(before: int, after: int, size: int) -> int:
 def _filtered(image: Pixels, top: int, bottom: int) -> Bytes:
     """Rows `top` to `bottom` as PNG packs them, (bottom − top, 1 + bytes of a row): the filter's number, then its bytes."""
     result = np.empty((bottom - top, 1 + image[0].nbytes), np.uint8)
-    result[:, 0], result[:, 1:] = _best(*_neighbours(image, top, bottom))
+    result[:, 0], result[:, 1:] = _best(*_neighbors(image, top, bottom))
     return result
 
 
-def _neighbours(image: Pixels, top: int, bottom: int) -> tuple[Bytes, Bytes, Bytes, Bytes]:
+def _neighbors(image: Pixels, top: int, bottom: int) -> tuple[Bytes, Bytes, Bytes, Bytes]:
     """The bytes of these rows, and of the pixel on their left, above them, and on the left above; outside the picture 0."""
     pixel = image[0, 0].nbytes
     framed = np.zeros((bottom - top + 1, image[0].nbytes + pixel), np.uint8)
@@ -124,9 +124,9 @@ def _bits(sample: Bytes) -> float:
 
 def _mean(left: Bytes, above: Bytes, corner: Bytes) -> Bytes:
     """Filter 3: the mean of left and above, rounded down."""
-    both: Bytes = left & above
-    both += (left ^ above) >> 1
-    return both
+    mean: Bytes = left & above
+    mean += (left ^ above) >> 1
+    return mean
 
 
 def _paeth(left: Bytes, above: Bytes, corner: Bytes) -> Bytes:
@@ -147,4 +147,4 @@ def _paeth(left: Bytes, above: Bytes, corner: Bytes) -> Bytes:
 
 
 FILTERS: Mapping[int, Callable[[Bytes, Bytes, Bytes], Bytes]] = {3: _mean, 4: _paeth}
-"""The filters that are tried, by the format's numbers: what each guesses of a byte from its three neighbours."""
+"""The filters that are tried, by the format's numbers: what each guesses of a byte from its three neighbors."""

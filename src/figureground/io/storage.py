@@ -28,8 +28,8 @@ _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 
 def scheme(source: str) -> str:
     """`s3` of `s3://bucket/key`, in lower case; empty for a path."""
-    found = _ADDRESS.match(source)
-    return found[1].lower() if found else ""
+    match = _ADDRESS.match(source)
+    return match[1].lower() if match else ""
 
 
 def is_remote(source: str) -> bool:
@@ -79,7 +79,7 @@ def _bounded(source: str, settings: Settings, opened: Callable[[], IO[bytes]]) -
         raise UnreadablePicture(f"'{source}' cannot be read ({error})", picture=source) from error
 
 
-class _Kept(threading.local):
+class _OpenArchives(threading.local):
     """The archives that a thread has open."""
 
     def __init__(self) -> None:
@@ -90,17 +90,17 @@ def _opened(archive: str, _stamp: int) -> zipfile.ZipFile | tarfile.TarFile:
     return zipfile.ZipFile(archive) if archive.lower().endswith(".zip") else tarfile.open(archive)  # kept open
 
 
-_kept = _Kept()
+_archives = _OpenArchives()
 
 
 def _member(archive: str, member: str) -> IO[bytes]:
-    file = _kept.open(archive, Path(archive).stat().st_mtime_ns)
+    file = _archives.open(archive, Path(archive).stat().st_mtime_ns)
     if isinstance(file, zipfile.ZipFile):
         return file.open(member)
-    found = file.extractfile(member)
-    if found is None:
+    stream = file.extractfile(member)
+    if stream is None:
         raise FileNotFoundError(member)
-    return found
+    return stream
 
 
 class Place(Protocol):

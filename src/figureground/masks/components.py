@@ -38,29 +38,33 @@ class Runs:
     def of(cls, values: NDArray[Any], inside: Inside) -> "Runs":
         """All runs of pixels whose values are inside; asked strip by strip, so that no map of the answers is made."""
         height, width = values.shape
-        found: list[Numbers] = []
+        changes_by_strip: list[Numbers] = []
         for strip in strips(height, width, SMALL_STRIP):
             framed = np.zeros((strip.stop - strip.start, width + 2), np.bool_)  # nothing left and right of every row
             framed[:, 1:-1] = inside(values[strip])
             flat = framed.ravel()
-            found.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1 + strip.start * (width + 2))
-        changes = np.concatenate(found)
+            changes_by_strip.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1 + strip.start * (width + 2))
+        changes = np.concatenate(changes_by_strip)
         rows, starts = np.divmod(changes[::2], width + 2)
         return cls(rows, starts - 1, changes[1::2] - rows * (width + 2) - 1)
 
-    def touching(self, reach: int) -> tuple[Numbers, Numbers]:
-        """Every pair of runs in neighbouring rows that share a column, or with a `reach` of 1 meet at a corner."""
+    def touching(self, reach_diagonally: int) -> tuple[Numbers, Numbers]:
+        """Every pair of runs in neighboring rows that share a column, or with a `reach` of 1 meet at a corner."""
         pitch = int(self.ends.max(initial=0)) + 2
         begins, stops = self.rows * pitch + self.starts, self.rows * pitch + self.ends
-        first = np.searchsorted(stops, begins + (pitch - reach), side="right")  # of the next row: ends after this begins
-        after = np.searchsorted(begins, stops + (pitch + reach), side="left")  # of the next row: begins after this ends
+        first = np.searchsorted(
+            stops, begins + (pitch - reach_diagonally), side="right"
+        )  # of the next row: ends after this begins
+        after = np.searchsorted(
+            begins, stops + (pitch + reach_diagonally), side="left"
+        )  # of the next row: begins after this ends
         counts = np.maximum(after - first, 0)
         upper = np.repeat(np.arange(len(counts)), counts)
         lower = np.arange(len(upper)) - np.repeat(np.cumsum(counts) - counts - first, counts)
         return upper, lower
 
 
-class Parts:
+class ConnectedComponents:
     """The connected parts of a shape, in the order in which their first pixels stand when it is read row by row."""
 
     def __init__(self, values: NDArray[Any], connectivity: Literal[4, 8], inside: Inside = np.asarray) -> None:
@@ -105,7 +109,7 @@ class Parts:
                 totals += np.bincount(self.numbers[among], np.add.reduceat(values, bounds)[::2], self.count)
         return totals
 
-    def drawn(self, flags: Flags, window: Slices | None = None) -> Shape:
+    def render(self, flags: Flags, window: Slices | None = None) -> Shape:
         """Where the parts are that `flags` names, in a window of the shape, or in all of it; (h, w) bool."""
         rows, columns = window or (slice(0, self.shape[0]), slice(0, self.shape[1]))
         bottom, right = min(rows.stop, self.shape[0]), min(columns.stop, self.shape[1])

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.masks.components import Parts, Shape
+from figureground.masks.components import ConnectedComponents, Shape
 
 Floats = NDArray[np.float32]
 
-LOOK = 512  # pixels: all is decided in a copy whose longer side is at most so long
+MAX_SIDE = 512  # pixels: all is decided in a copy whose longer side is at most so long
 TRIES = 400  # planes that RANSAC tries; a floor that fills a quarter of the lower half is missed once in 500 pictures
 RISE = 0.25  # a floor's own depths span at least this share of the picture's: a chest or a face, nearly upright, does not
 SHARE = 0.15  # of the lower half, that a floor fills at least
@@ -24,7 +24,7 @@ LOOSE = 0.03  # of the picture's depths: how far from a plane its pixels may lie
 GAP = 0.15  # of the depths that are left: the emptiest stretch must be so wide for something to stand out
 EMPTY = 0.2  # of an even spread over all depths: a stretch that holds less is empty
 APART = 2.5  # sums of standard deviations, between the mean depths before and behind the cut
-LEAST = 0.005  # of the picture: less than this is nothing that stands out
+MIN_AREA = 0.005  # of the picture: less than this is nothing that stands out
 SPECK = 0.001  # of the picture: smaller parts are noise
 
 
@@ -50,7 +50,7 @@ class Plane:
         return lower.above(nearness) & ~self.above(nearness)
 
 
-def standing(nearness: Floats, near: float | None = None) -> Shape:
+def foreground_from_depth(nearness: Floats, near: float | None = None) -> Shape:
     """The pixels that stand out as near, (H, W) bool, of nearness (H, W) float32, finite.
 
     near : the cut by hand, in [0, 1] from the farthest to the nearest of the picture: the 1st and 99th percentile of its
@@ -62,7 +62,7 @@ def standing(nearness: Floats, near: float | None = None) -> Shape:
     if not high > low:
         return np.zeros(nearness.shape, bool)
     plane = floor(small)
-    cut = _found(small, plane, 2 * LOOSE * float(high - low)) if near is None else low + near * (high - low)
+    cut = _cut_above(small, plane, 2 * LOOSE * float(high - low)) if near is None else low + near * (high - low)
     if cut is None:
         return np.zeros(nearness.shape, bool)
     shape = nearness >= np.float32(cut)
@@ -97,7 +97,7 @@ def floor(nearness: Floats) -> Plane | None:
     return plane if near - far >= RISE * span else None
 
 
-def gap(values: Floats, total: int, narrow: float = 0.0) -> float | None:
+def widest_gap(values: Floats, total: int, narrow: float = 0.0) -> float | None:
     """The middle of the widest stretch of nearness that hardly any pixel has; None where nothing stands out.
 
     values : (n,) the nearness of what is not floor; total : the pixels of the picture; narrow : nearness, what a stretch must
@@ -106,7 +106,7 @@ def gap(values: Floats, total: int, narrow: float = 0.0) -> float | None:
     and behind it well apart (`APART`): of what is spread evenly, or around one depth, nothing stands out. Otsu's cut would do
     so as long as the near part is large; for a small one it would rather part the wall from the sky.
     """
-    least = int(LEAST * total)
+    least = int(MIN_AREA * total)
     if len(values) < 2 * least + 2:
         return None
     low, high = np.percentile(values, (0.2, 99.8))
@@ -123,15 +123,15 @@ def gap(values: Floats, total: int, narrow: float = 0.0) -> float | None:
     return best[1] if best else None
 
 
-def _found(nearness: Floats, plane: Plane | None, narrow: float) -> float | None:
+def _cut_above(nearness: Floats, plane: Plane | None, narrow: float) -> float | None:
     """The cut for what rises above the floor, in a copy without grain, whose stray pixels would fill the gaps."""
     import cv2
 
     smooth = np.asarray(cv2.medianBlur(np.ascontiguousarray(nearness), 5), np.float32)
     if plane is None:
-        return gap(smooth.ravel(), smooth.size)
+        return widest_gap(smooth.ravel(), smooth.size)
     rises = smooth[plane.above(smooth)]
-    cut = gap(rises, smooth.size, narrow)
+    cut = widest_gap(rises, smooth.size, narrow)
     return before(rises, smooth[plane.at(smooth)], smooth.size) if cut is None else cut
 
 
@@ -141,7 +141,7 @@ def before(rises: Floats, ground: Floats, total: int) -> float | None:
     rises, ground : (n,) nearness of what is above the floor and of the floor; total : the pixels of the picture. Seen from
     above, the floor alone lies behind who stands on it: then all that rises is of one depth, and has no `gap`.
     """
-    if len(rises) <= LEAST * total or not len(ground):
+    if len(rises) <= MIN_AREA * total or not len(ground):
         return None
     far, (low, high) = float(np.percentile(ground, 2)), np.percentile(rises, (5, 99.8))
     return (far + float(low)) / 2 if low - far >= GAP * (high - far) > 0 else None
@@ -165,16 +165,16 @@ def _ransac(points: Floats, values: Floats, loose: float) -> NDArray[np.float64]
     """The plane of most points, of those that recede upwards; None where none does. Always the same for the same points."""
     random = np.random.default_rng(0)
     some = random.permutation(len(points))[:2000]
-    sample, seen = points[some].astype(np.float64), values[some].astype(np.float64)
+    sample, depths = points[some].astype(np.float64), values[some].astype(np.float64)
     best, most = None, 0
     for three in random.integers(0, len(sample), (TRIES, 3)):
         try:
-            plane = np.linalg.solve(sample[three], seen[three])
+            plane = np.linalg.solve(sample[three], depths[three])
         except np.linalg.LinAlgError:
             continue
         if plane[1] <= 0.5 * abs(plane[0]):
             continue
-        fits = int(np.count_nonzero(np.abs(sample @ plane - seen) < loose))
+        fits = int(np.count_nonzero(np.abs(sample @ plane - depths) < loose))
         if fits > most:
             best, most = plane, fits
     return best
@@ -203,7 +203,7 @@ def _shrunk(nearness: Floats) -> Floats:
     import cv2
 
     height, width = nearness.shape
-    shrink = LOOK / max(height, width)
+    shrink = MAX_SIDE / max(height, width)
     if shrink >= 1:
         return nearness
     size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
@@ -212,5 +212,5 @@ def _shrunk(nearness: Floats) -> Floats:
 
 def _whole(shape: Shape) -> Shape:
     """Without the 8-connected parts that are smaller than `SPECK` of the picture."""
-    parts = Parts(shape, 8)
-    return parts.drawn(parts.areas >= SPECK * shape.size)
+    parts = ConnectedComponents(shape, 8)
+    return parts.render(parts.areas >= SPECK * shape.size)

@@ -2,7 +2,7 @@
 
 A photographer makes the subject large, central, sharp and near; nobody looks first at what does not live. Each of these is
 a factor in [0, 1], and their product ranks the objects. To weigh something else: a factor here, a row in `FACTORS`, and a
-drawn scene in tests/test_prominence.py that needs it.
+drawn scene in tests/masks/test_instance_ranking.py that needs it.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,54 +18,54 @@ Flags = NDArray[np.bool_]
 Shape = NDArray[np.bool_]
 """(H, W) bool."""
 
-LOOK = 1024  # pixels: shapes are looked at in every so many-th row and column that the longer side is at most so long
+MAX_SIDE = 1024  # pixels: shapes are looked at in every so many-th row and column that the longer side is at most so long
 LIVING = {
     *("person", "people", "man", "woman", "child", "boy", "girl", "baby", "rider", "animal"),
     *("bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe"),
 }
 """Whom people look at first (Cerf et al., "Faces and text attract gaze", 2009; Judd et al., ICCV 2009)."""
-BEARING = {
+SUPPORT_CLASSES = {
     *("table", "desk", "counter", "bed", "couch", "sofa", "chair", "armchair", "bench", "seat", "stool", "shelf", "cabinet"),
     *("tray", "stage", "blanket", "cushion", "base"),
 }
 """What bears the subject, and is mostly larger than it."""
 
 
-def prominence(seen: InstanceMap) -> Factor:
+def prominence(objects_map: InstanceMap) -> Factor:
     """How much each object looks like the subject, (objects,) float64 in [0, 1]: the product of `FACTORS`; 0 for stuff."""
-    weight = np.array([0.0 if one.stuff else 1.0 for one in seen.objects])
+    weight = np.array([0.0 if one.stuff else 1.0 for one in objects_map.objects])
     for factor in FACTORS.values():
-        weight *= factor(seen)
+        weight *= factor(objects_map)
     return weight
 
 
-def large(seen: InstanceMap) -> Factor:
+def large(objects_map: InstanceMap) -> Factor:
     """√(share of the picture): the object's length against the picture's, so that four times the area counts twice."""
-    return np.sqrt(seen.areas() / seen.numbers.size).astype(float)
+    return np.sqrt(objects_map.areas() / objects_map.numbers.size).astype(float)
 
 
-def central(seen: InstanceMap) -> Factor:
-    """exp(−2 d²), d from the picture's centre to the object's, in half sides: 1 in the middle, 0.8 on a third, 0.14 at an edge.
+def central(objects_map: InstanceMap) -> Factor:
+    """exp(−2 d²), d from the picture's center to the object's, in half sides: 1 in the middle, 0.8 on a third, 0.14 at an edge.
 
     An object that has no pixel in the copy that is looked at counts as far out.
     """
-    numbers = _looked_at(seen)
+    numbers = _thinned(objects_map)
     height, width = numbers.shape
-    counts = np.maximum(_sums(numbers, np.ones(height), np.ones(width), len(seen.objects)), 1e-9)
-    y = _sums(numbers, (np.arange(height) + 0.5) / height * 2 - 1, np.ones(width), len(seen.objects)) / counts
-    x = _sums(numbers, np.ones(height), (np.arange(width) + 0.5) / width * 2 - 1, len(seen.objects)) / counts
-    centred: Factor = np.exp(-2 * np.where(counts < 1, 2.0, x * x + y * y))
-    return centred
+    counts = np.maximum(_sums(numbers, np.ones(height), np.ones(width), len(objects_map.objects)), 1e-9)
+    y = _sums(numbers, (np.arange(height) + 0.5) / height * 2 - 1, np.ones(width), len(objects_map.objects)) / counts
+    x = _sums(numbers, np.ones(height), (np.arange(width) + 0.5) / width * 2 - 1, len(objects_map.objects)) / counts
+    centerd: Factor = np.exp(-2 * np.where(counts < 1, 2.0, x * x + y * y))
+    return centerd
 
 
-def sharp(seen: InstanceMap) -> Factor:
+def sharp(objects_map: InstanceMap) -> Factor:
     """1 for the sharpest thing; half for a tenth of its squared gradient; 0.1 for a hundredth or less.
 
     1 for all where nothing is known. Things below a hundredth of the largest one's area set no measure: a label in print
     would else make everything look blurred.
     """
-    values = np.array([one.sharpness for one in seen.objects])
-    things, areas = _things(seen), seen.areas()
+    values = np.array([one.sharpness for one in objects_map.objects])
+    things, areas = _things(objects_map), objects_map.areas()
     measured = values[things & (areas * 100 >= areas[things].max(initial=0))]
     best = measured.max(initial=0.0)
     if best <= 0:
@@ -74,35 +74,35 @@ def sharp(seen: InstanceMap) -> Factor:
     return np.asarray(np.clip(1 + steps / 2, 0.1, 1), float)
 
 
-def sure(seen: InstanceMap) -> Factor:
+def sure(objects_map: InstanceMap) -> Factor:
     """The model's own score."""
-    return np.array([one.score for one in seen.objects], float)
+    return np.array([one.score for one in objects_map.objects], float)
 
 
-def near(seen: InstanceMap) -> Factor:
+def near(objects_map: InstanceMap) -> Factor:
     """1 for the nearest thing, a half for the farthest, between them by nearness; 1 for all where some depth is not known."""
-    known = [one.nearness for one, thing in zip(seen.objects, _things(seen), strict=True) if thing]
+    known = [one.nearness for one, thing in zip(objects_map.objects, _things(objects_map), strict=True) if thing]
     if len(known) < 2 or any(value is None for value in known):
-        return np.ones(len(seen.objects))
-    values = np.array([one.nearness if one.nearness is not None else -np.inf for one in seen.objects], float)
+        return np.ones(len(objects_map.objects))
+    values = np.array([one.nearness if one.nearness is not None else -np.inf for one in objects_map.objects], float)
     low, high = min(known), max(known)  # type: ignore[type-var]
     if low == high:
         return np.ones(len(values))
     return 0.5 + 0.5 * np.clip((values - low) / (high - low), 0, 1)  # type: ignore[operator]
 
 
-def kind(seen: InstanceMap) -> Factor:
+def kind(objects_map: InstanceMap) -> Factor:
     """1 for people and animals, 0.5 for other things, 0.15 for furniture: the cup on the table is the subject, and the
     table where there is nothing else.
 
     A class is known by a synonym of its name ("sofa, couch"), furniture by the last word of one ("dining table").
     """
-    factor = np.full(len(seen.objects), 0.5)
-    for index, one in enumerate(seen.objects):
+    factor = np.full(len(objects_map.objects), 0.5)
+    for index, one in enumerate(objects_map.objects):
         names = {name.strip() for name in one.name.lower().replace(";", ",").split(",")}
         if names & LIVING:
             factor[index] = 1
-        elif {name.split()[-1] for name in names if name} & BEARING:
+        elif {name.split()[-1] for name in names if name} & SUPPORT_CLASSES:
             factor[index] = 0.15
     return factor
 
@@ -117,7 +117,7 @@ FACTORS: Mapping[str, Callable[[InstanceMap], Factor]] = {
 }
 
 
-def belongings(seen: InstanceMap, main: int, contact: float, alike: float) -> Flags:
+def attached_objects(objects_map: InstanceMap, main: int, contact: float, alike: float) -> Flags:
     """Which objects stay with object number `main`, (objects,) bool, itself not among them.
 
     A thing stays where it is not larger and at least the share `contact` of its outline touches the main object, or `alike`
@@ -127,21 +127,21 @@ def belongings(seen: InstanceMap, main: int, contact: float, alike: float) -> Fl
     """
     import cv2
 
-    numbers = _looked_at(seen)
-    reach = max(1, round(max(numbers.shape) / 200))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE if reach > 1 else cv2.MORPH_RECT, (2 * reach + 1, 2 * reach + 1))
-    beside = cv2.dilate((numbers == main).astype(np.uint8), disc) > 0
-    areas, things = seen.areas(), _things(seen)
-    stays = np.zeros(len(seen.objects), bool)
-    for number in np.unique(numbers[beside]).tolist():
+    numbers = _thinned(objects_map)
+    radius = max(1, round(max(numbers.shape) / 200))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE if radius > 1 else cv2.MORPH_RECT, (2 * radius + 1, 2 * radius + 1))
+    neighborhood = cv2.dilate((numbers == main).astype(np.uint8), disc) > 0
+    areas, things = objects_map.areas(), _things(objects_map)
+    stays = np.zeros(len(objects_map.objects), bool)
+    for number in np.unique(numbers[neighborhood]).tolist():
         if number in (0, main) or not things[number - 1] or areas[number - 1] > areas[main - 1]:
             continue
-        same = seen.objects[number - 1].name == seen.objects[main - 1].name
-        stays[number - 1] = _touching(numbers == number, beside) >= (alike if same else contact)
+        same = objects_map.objects[number - 1].name == objects_map.objects[main - 1].name
+        stays[number - 1] = _touching(numbers == number, neighborhood) >= (alike if same else contact)
     return stays
 
 
-def _touching(shape: Shape, beside: Shape) -> float:
+def _touching(shape: Shape, neighborhood: Shape) -> float:
     """The share of a shape's outline that lies in `beside`; 0 where it has no outline inside the picture."""
     import cv2
 
@@ -150,17 +150,17 @@ def _touching(shape: Shape, beside: Shape) -> float:
     inner = cv2.erode(whole, square)  # what lies beyond the picture's edge does not erode
     outline = whole > inner
     total = np.count_nonzero(outline)
-    return np.count_nonzero(outline & beside) / total if total else 0.0
+    return np.count_nonzero(outline & neighborhood) / total if total else 0.0
 
 
-def _things(seen: InstanceMap) -> Flags:
-    return np.array([not one.stuff for one in seen.objects], bool)
+def _things(objects_map: InstanceMap) -> Flags:
+    return np.array([not one.stuff for one in objects_map.objects], bool)
 
 
-def _looked_at(seen: InstanceMap) -> NDArray[np.uint16]:
+def _thinned(objects_map: InstanceMap) -> NDArray[np.uint16]:
     """The numbers; of large pictures every so many-th row and column."""
-    step = -(-max(seen.numbers.shape) // LOOK)
-    return seen.numbers[::step, ::step]
+    step = -(-max(objects_map.numbers.shape) // MAX_SIDE)
+    return objects_map.numbers[::step, ::step]
 
 
 def _sums(numbers: NDArray[np.uint16], rows: Factor, columns: Factor, count: int) -> Factor:

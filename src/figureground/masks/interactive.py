@@ -1,7 +1,7 @@
 """What the user points at decides: points and a box steer a map that is there already, without torch.
 
-The method: evidence spreads from a point as far as colours and map let it (geodesic distance; Bai and Sapiro, "A Geodesic
-Framework for Fast Interactive Image and Video Segmentation and Matting", ICCV 2007), colours are counted inside and
+The method: evidence spreads from a point as far as colors and map let it (geodesic distance; Bai and Sapiro, "A Geodesic
+Framework for Fast Interactive Image and Video Segmentation and Matting", ICCV 2007), colors are counted inside and
 outside as GrabCut does (Rother et al., SIGGRAPH 2004), and a random walker with priors settles the rest (Grady,
 "Multilabel Random Walker Image Segmentation Using Prior Models", CVPR 2005). No random numbers, no state.
 To add another kind of evidence: a term in `_prior`, and its weight measured by benchmarks/points.py.
@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import UsageError
-from figureground.masks.propagation import Floats, Pixels, Shape, colour_odds, distance, logit, sigmoid, walked
+from figureground.masks.propagation import Floats, Indices, Shape, color_odds, geodesic_distance, logit, random_walker, sigmoid
 from figureground.prompts import Places
 from figureground.types import Mask, Rgb
 
 Spots = tuple[tuple[float, float], ...]
-Look = Callable[[Rgb], Mask]
+Predict = Callable[[Rgb], Mask]
 """What the network says of a part of the picture, (h, w, 3) uint8 → (h, w) float32 in [0, 1]."""
 
 SIDE = 320  # pixels of the longer side that all of this is done at
@@ -29,14 +29,14 @@ PUSH = 7.0  # log odds that a point adds where it is
 REACH = 150.0  # geodesic distance at which that has fallen to 1/e
 DISC = 0.015  # share of the longer side: within this distance a point is certain
 OTHER = 2.0  # log odds that parts lose which no point touches, where a point picks one
-COLOUR = 1.0  # weight of the log odds that colours give
+COLOR = 1.0  # weight of the log odds that colors give
 WINDOWS = (0.5, 0.7)  # shares of the sides: nearer looks around points
 MARGIN = 0.1  # of the box's sides, added around it for a nearer look
 FITS = 0.98  # share of what the points touch that a nearer look must show
 WIDE = 0.9  # a window of more than this share of the picture is no nearer look
 
 
-def steer(rgb: Rgb, values: Mask, places: Places, look: Look | None = None) -> Mask:
+def steer(rgb: Rgb, values: Mask, places: Places, predict: Predict | None = None) -> Mask:
     """A map that obeys points and a box: the same at places that they say nothing of, (H, W) float32 in [0, 1].
 
     rgb : (H, W, 3) uint8 sRGB. values : (H, W) float32 in [0, 1], what a network says by itself.
@@ -44,7 +44,7 @@ def steer(rgb: Rgb, values: Mask, places: Places, look: Look | None = None) -> M
     again from nearer by.
 
     A point on what the map shows picks that part: parts that no point touches lose. A point on what it missed adds. A
-    not-point takes away. Both reach as far as colours and map are alike. Outside the box all is 0; inside, colours decide
+    not-point takes away. Both reach as far as colors and map are alike. Outside the box all is 0; inside, colors decide
     with the map. It is worked out at 320 pixels of the longer side and enlarged, so it costs hardly more for larger
     pictures. Without points and box `values` itself is returned.
 
@@ -56,10 +56,10 @@ def steer(rgb: Rgb, values: Mask, places: Places, look: Look | None = None) -> M
     if not (places.points or places.not_points or places.box):
         return values
     scene = _Scene.of(rgb, values, places)
-    prior = _prior(scene, _odds(scene, rgb, places, look))
+    prior = _prior(scene, _odds(scene, rgb, places, predict))
     fixed, wanted = scene.certain()
-    odds = prior + COLOUR * colour_odds(scene.lab, np.where(fixed, wanted, sigmoid(prior)))
-    settled = walked(scene.lab, np.where(fixed, wanted, sigmoid(odds)), fixed)
+    odds = prior + COLOR * color_odds(scene.lab, np.where(fixed, wanted, sigmoid(prior)))
+    settled = random_walker(scene.lab, np.where(fixed, wanted, sigmoid(odds)), fixed)
     height, width = values.shape
     full = np.asarray(cv2.resize(settled, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     if places.box is None:
@@ -72,8 +72,10 @@ def steer(rgb: Rgb, values: Mask, places: Places, look: Look | None = None) -> M
 def refuse_contradictions(places: Places) -> None:
     """Raises UsageError where one pixel is both a point and a not-point, or a point lies outside the box."""
     pixels, others = ({(int(x), int(y)) for x, y in spots} for spots in (places.points, places.not_points))
-    if both := sorted(pixels & others):
-        raise UsageError("the pixel {},{} is named as foreground and as background; leave out one of the two".format(*both[0]))
+    if contradictions := sorted(pixels & others):
+        raise UsageError(
+            "the pixel {},{} is named as foreground and as background; leave out one of the two".format(*contradictions[0])
+        )
     if places.box is None:
         return
     left, top, right, bottom = places.box
@@ -117,7 +119,7 @@ class _Scene:
         small = cv2.resize(values, (w, h), interpolation=cv2.INTER_AREA)
         return cls(np.asarray(lab, np.uint8), np.asarray(small, np.float32), points, not_points, inside)
 
-    def pixels(self, spots: Spots) -> Pixels:
+    def pixels(self, spots: Spots) -> Indices:
         """Rows and columns of spots."""
         h, w = self.values.shape
         columns, rows = np.array(spots, np.float64).reshape(-1, 2).T.astype(np.intp)
@@ -141,14 +143,14 @@ class _Scene:
         nearest, wanted = np.full((h, w), np.inf), np.zeros((h, w), np.float32)
         for spots, value in ((self.points, 1.0), (self.not_points, 0.0)):
             for across, down in spots:
-                distance = np.hypot(x - across, y - down)
-                wanted[distance < nearest] = value
-                nearest = np.minimum(nearest, distance)
+                geodesic_distance = np.hypot(x - across, y - down)
+                wanted[geodesic_distance < nearest] = value
+                nearest = np.minimum(nearest, geodesic_distance)
         near = nearest <= max(1.0, DISC * max(h, w))
         return near | ~self.inside, wanted * near * self.inside
 
 
-def _odds(scene: _Scene, rgb: Rgb, places: Places, look: Look | None) -> Floats:
+def _odds(scene: _Scene, rgb: Rgb, places: Places, predict: Predict | None) -> Floats:
     """The map as log odds, (h, w), joined with nearer looks where there are any: each counts as much as the map."""
     import cv2
 
@@ -156,13 +158,13 @@ def _odds(scene: _Scene, rgb: Rgb, places: Places, look: Look | None) -> Floats:
     across, down = w / rgb.shape[1], h / rgb.shape[0]
     total, weights = logit(scene.values, SURE), np.ones((h, w), np.float32)
     picked = scene.picked()
-    for rows, columns in _windows(places, rgb.shape[1], rgb.shape[0]) if look else ():
+    for rows, columns in _windows(places, rgb.shape[1], rgb.shape[0]) if predict else ():
         top, left = int(rows.start * down), int(columns.start * across)
         bottom, right = min(h, int(np.ceil(rows.stop * down))), min(w, int(np.ceil(columns.stop * across)))
         if picked[top:bottom, left:right].sum() < FITS * picked.sum():
             continue  # a part of a subject that does not fit into the window looks like anything but it
-        seen = look(rgb[rows, columns]) if look else rgb
-        placed = cv2.resize(seen, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+        answer = predict(rgb[rows, columns]) if predict else rgb
+        placed = cv2.resize(answer, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
         total[top:bottom, left:right] += logit(np.asarray(placed, np.float32), SURE)
         weights[top:bottom, left:right] += 1
     joined: Floats = total / weights
@@ -217,5 +219,5 @@ def _untouched(scene: _Scene, odds: Floats) -> Shape:
 
 def _near(scene: _Scene, spots: Spots) -> Floats:
     """How near each pixel is to the nearest spot, (h, w), 1 where it is."""
-    near: Floats = np.exp(-distance(scene.lab, scene.values, scene.pixels(spots)) / np.float32(REACH))
+    near: Floats = np.exp(-geodesic_distance(scene.lab, scene.values, scene.pixels(spots)) / np.float32(REACH))
     return near

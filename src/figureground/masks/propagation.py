@@ -1,4 +1,4 @@
-"""How evidence spreads over a picture: along paths of like colour, to pixels of like colour, and by a random walker.
+"""How evidence spreads over a picture: along paths of like color, to pixels of like color, and by a random walker.
 
 The pieces of interactive.py, each a pure function over a small picture, (h, w, 3) uint8 Lab. To add a way: a function here.
 """
@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Shape = NDArray[np.bool_]
 Lab = NDArray[np.uint8]
-Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]
+Indices = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Rows and columns."""
 
-STEP, SLOPE = 1.0, 50.0  # distance of a pixel's step, and of a step of the map from 0 to 1; colours count in Lab's levels
+STEP, SLOPE = 1.0, 50.0  # distance of a pixel's step, and of a step of the map from 0 to 1; colors count in Lab's levels
 FAR = np.float32(1e4)  # farther than any evidence reaches
 SWEEPS = 20  # of the distance at most; mazes of more turns than that are cut short
 BINS = 16  # of each channel of Lab
-COLOUR_SURE = 3.0  # log odds that colours may say at most
-STRENGTH = 0.1  # how much the prior holds a pixel, one neighbour of the same colour being 1
-LEAST = np.float32(1e-3)  # how much neighbours of quite different colours still hold together
+COLOR_SURE = 3.0  # log odds that colors may say at most
+STRENGTH = 0.1  # how much the prior holds a pixel, one neighbor of the same color being 1
+MIN_WEIGHT = np.float32(1e-3)  # how much neighbors of quite different colors still hold together
 STEPS = 60  # of the conjugate gradients at most
 
 
-def distance(lab: Lab, values: Floats, pixels: Pixels) -> Floats:
-    """The geodesic distance of each pixel from the nearest of some, (h, w), over steps to the four neighbours.
+def geodesic_distance(lab: Lab, values: Floats, pixels: Indices) -> Floats:
+    """The geodesic distance of each pixel from the nearest of some, (h, w), over steps to the four neighbors.
 
-    A step costs a little, and the more the more the colour or the map `values`, (h, w), change. Sweeps along rows and
+    A step costs a little, and the more the more the color or the map `values`, (h, w), change. Sweeps along rows and
     columns, each as a running minimum, until nothing changes.
     """
     far = np.full(values.shape, FAR)
@@ -41,21 +41,21 @@ def distance(lab: Lab, values: Floats, pixels: Pixels) -> Floats:
     return np.maximum(far, 0)
 
 
-def colour_odds(lab: Lab, weights: Floats) -> Floats:
-    """The log odds of foreground that each pixel's colour gives, (h, w), where `weights`, (h, w), is foreground so far."""
+def color_odds(lab: Lab, weights: Floats) -> Floats:
+    """The log odds of foreground that each pixel's color gives, (h, w), where `weights`, (h, w), is foreground so far."""
     bins = lab.astype(np.intp) * BINS >> 8
     index = (bins[..., 0] * BINS + bins[..., 1]) * BINS + bins[..., 2]
     inside, outside = (_histogram(index, share) + 1 / BINS**3 for share in (weights, 1 - weights))
-    said = np.clip(np.log(inside / outside), -COLOUR_SURE, COLOUR_SURE)
-    odds: Floats = said.ravel()[index].astype(np.float32)
+    log_odds = np.clip(np.log(inside / outside), -COLOR_SURE, COLOR_SURE)
+    odds: Floats = log_odds.ravel()[index].astype(np.float32)
     return odds
 
 
-def walked(lab: Lab, prior: Floats, fixed: Shape) -> Floats:
+def random_walker(lab: Lab, prior: Floats, fixed: Shape) -> Floats:
     """Where a random walker from each pixel ends, (h, w) in [0, 1]: at a fixed pixel, or in the prior on its way.
 
-    It is the x that makes Σ w (x_i − x_j)² + Σ s (x_i − prior_i)² least, with w falling with the difference of colours of
-    neighbours, found by conjugate gradients.
+    It is the x that makes Σ w (x_i − x_j)² + Σ s (x_i − prior_i)² least, with w falling with the difference of colors of
+    neighbors, found by conjugate gradients.
     """
     right, down = _likeness(lab)
     held: Floats = np.where(fixed, np.float32(1e4), np.float32(STRENGTH))
@@ -94,11 +94,11 @@ _LEFT, _RIGHT, _ABOVE, _BELOW = ((0, 0), (1, 0)), ((0, 0), (0, 1)), ((1, 0), (0,
 
 
 def _likeness(lab: Lab) -> tuple[Floats, Floats]:
-    """How alike neighbours are, above 0: to the right, (h, w − 1), and below, (h − 1, w)."""
-    colours = lab.astype(np.float32)
-    squares = [(np.diff(colours, axis=axis) ** 2).sum(2) for axis in (1, 0)]
+    """How alike neighbors are, above 0: to the right, (h, w − 1), and below, (h − 1, w)."""
+    colors = lab.astype(np.float32)
+    squares = [(np.diff(colors, axis=axis) ** 2).sum(2) for axis in (1, 0)]
     mean = float(sum(square.sum() for square in squares)) / max(sum(square.size for square in squares), 1) + 1e-6
-    right, down = (np.exp(-square / mean).astype(np.float32) + LEAST for square in squares)
+    right, down = (np.exp(-square / mean).astype(np.float32) + MIN_WEIGHT for square in squares)
     return right, down
 
 
@@ -118,15 +118,15 @@ def sigmoid(odds: Floats) -> Floats:
 
 def _positions(lab: Lab, values: Floats, axis: int) -> Floats:
     """How far along an axis each pixel lies from the first one of its row or column, by the cost of the steps."""
-    colours = np.abs(np.diff(lab.astype(np.float32), axis=axis)).sum(2)
-    steps = STEP + colours + SLOPE * np.abs(np.diff(values, axis=axis))
+    colors = np.abs(np.diff(lab.astype(np.float32), axis=axis)).sum(2)
+    steps = STEP + colors + SLOPE * np.abs(np.diff(values, axis=axis))
     way = np.zeros(values.shape, np.float32)
     np.cumsum(steps, axis=axis, out=way[:, 1:] if axis else way[1:])
     return way
 
 
 def _histogram(index: NDArray[np.intp], weights: Floats) -> NDArray[np.float64]:
-    """Shares of the colours, (bins, bins, bins), each spread a little over its neighbours."""
+    """Shares of the colors, (bins, bins, bins), each spread a little over its neighbors."""
     counts = np.bincount(index.ravel(), weights.ravel(), BINS**3).reshape(BINS, BINS, BINS)
     for axis in range(3):
         line = np.moveaxis(np.pad(counts, [(int(axis == a),) * 2 for a in range(3)], mode="edge"), axis, 0)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import UnknownOption
-from figureground.masks.components import Flags, Numbers, Parts, Shape, Slices
+from figureground.masks.components import ConnectedComponents, Flags, Numbers, Shape, Slices
 from figureground.types import Mask, Rgb
 
 Floats = NDArray[np.floating]
@@ -19,7 +19,7 @@ Floats = NDArray[np.floating]
 FAINT = 0.1  # what is no more than this counts as background where parts are told apart, and 1 − this as foreground
 PINHOLE = 0.001  # share of the subject's area up to which a hole is a fault; the gap between arm and body is larger
 RIM = 0.01  # share of the longer side: how far around a part its faint rim reaches
-EPSILON = np.float32(1e-4)  # regularisation of the guided filter, for colours in [0, 1]: contrast below √ε = 0.01 is no edge
+EPSILON = np.float32(1e-4)  # regularisation of the guided filter, for colors in [0, 1]: contrast below √ε = 0.01 is no edge
 FLAT = 0.02  # where a mask varies by no more than this there is no edge to finish
 TILE = 512  # pixels of a side that the guided filter works on at once, without margins
 
@@ -49,8 +49,8 @@ def clean(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05) -> Mask:
 def guided(rgb: Rgb, mask: Mask, *, edge_radius: EdgeRadius = 0.0125) -> Mask:
     """The mask's edge drawn to the picture's edges by the guided filter, at full resolution, clipped to [0, 1].
 
-    He, Sun and Tang, "Guided Image Filtering" (TPAMI 2013), with the colour picture as the guide: within each window the
-    mask is the linear function of the colour that fits it best. It is done tile by tile, with margins of two radii, so
+    He, Sun and Tang, "Guided Image Filtering" (TPAMI 2013), with the color picture as the guide: within each window the
+    mask is the linear function of the color that fits it best. It is done tile by tile, with margins of two radii, so
     that memory does not grow with the picture and the tiles do not show; where the mask is flat in all of that, as far
     from every edge, it stays untouched. Raises UnknownOption where `edge_radius` is not above 0 and up to 0.1.
     """
@@ -79,20 +79,20 @@ REFINERS: Mapping[str, Callable[..., Mask]] = {
 
 def _without_islands(mask: Mask, min_part: float) -> tuple[Mask, int]:
     """The mask without its islands and the rims around them, and how many pixels the other parts have."""
-    parts = Parts(mask, 8, lambda values: values > FAINT)
+    parts = ConnectedComponents(mask, 8, lambda values: values > FAINT)
     small = _islands(mask, parts, min_part)
     pixels = int(parts.areas[~small].sum())
     if not small.any():
         return mask, pixels
-    result, reach = mask.copy(), max(1, round(RIM * max(mask.shape)))
-    for tile, window, inner in _tiles(mask.shape, reach, parts.boxes[small]):
-        islands = parts.drawn(small, window)
-        rim = _grown(islands, reach) & ~_grown(parts.drawn(~small, window), reach)
+    result, radius = mask.copy(), max(1, round(RIM * max(mask.shape)))
+    for tile, window, inner in _tiles(mask.shape, radius, parts.boxes[small]):
+        islands = parts.render(small, window)
+        rim = _grown(islands, radius) & ~_grown(parts.render(~small, window), radius)
         result[tile][(islands | rim)[inner]] = 0
     return result, pixels
 
 
-def _islands(mask: Mask, parts: Parts, min_part: float) -> Flags:
+def _islands(mask: Mask, parts: ConnectedComponents, min_part: float) -> Flags:
     """Which parts are islands, by the sum of their mask."""
     most = parts.areas.max(initial=0)
     small: Flags = parts.areas < min_part * FAINT * most  # whatever their mask: that of the largest part is above FAINT
@@ -104,22 +104,22 @@ def _islands(mask: Mask, parts: Parts, min_part: float) -> Flags:
 
 def _without_pinholes(mask: Mask, limit: float, in_place: bool) -> Mask:
     """The mask with every hole of at most `limit` pixels closed: in a copy of it, or in place."""
-    parts = Parts(mask, 4, lambda values: values < 1 - FAINT)
+    parts = ConnectedComponents(mask, 4, lambda values: values < 1 - FAINT)
     left, top, right, bottom = parts.boxes.T
     small = (left > 0) & (top > 0) & (right < mask.shape[1]) & (bottom < mask.shape[0]) & (parts.areas <= limit)
     if not small.any():
         return mask
     result = mask if in_place else mask.copy()
     for tile, _, _ in _tiles(mask.shape, 0, parts.boxes[small]):
-        result[tile][parts.drawn(small, tile)] = 1
+        result[tile][parts.render(small, tile)] = 1
     return result
 
 
-def _grown(shape: Shape, reach: int) -> Shape:
+def _grown(shape: Shape, radius: int) -> Shape:
     """The shape and what is near it."""
     import cv2
 
-    grown = cv2.dilate(shape.view(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    grown = cv2.dilate(shape.view(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8))
     return np.asarray(grown, np.uint8).view(np.bool_)
 
 
@@ -141,14 +141,14 @@ def _tiles(shape: tuple[int, ...], margin: int, boxes: Numbers | None = None) ->
 
 
 def _guided(rgb: Rgb, mask: Mask, radius: int) -> Floats:
-    """The guided filter of one window in float32, (h, w): each pixel's colour under the mean of its windows' functions."""
+    """The guided filter of one window in float32, (h, w): each pixel's color under the mean of its windows' functions."""
     import cv2
 
     def mean(plane: Floats) -> Floats:
         box = cv2.blur(plane, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
         return np.asarray(box, np.float32)
 
-    # colours around 0 keep the rounding of variances small
+    # colors around 0 keep the rounding of variances small
     planes = [plane.astype(np.float32) * np.float32(1 / 255) - np.float32(0.5) for plane in cv2.split(rgb)]
     slopes, offset = _fit(planes, mask, mean)
     filtered = mean(offset)
@@ -158,10 +158,10 @@ def _guided(rgb: Rgb, mask: Mask, radius: int) -> Floats:
 
 
 def _fit(planes: list[Floats], mask: Mask, mean: Callable[[Floats], Floats]) -> tuple[list[Floats], Floats]:
-    """Slopes and offset of the linear function of the three colours that fits the mask best in each window.
+    """Slopes and offset of the linear function of the three colors that fits the mask best in each window.
 
-    The 3 × 3 covariance of the colours, with ε on its diagonal, is taken apart as L D Lᵀ, which keeps its accuracy where
-    the colours vary together, as in grey pictures.
+    The 3 × 3 covariance of the colors, with ε on its diagonal, is taken apart as L D Lᵀ, which keeps its accuracy where
+    the colors vary together, as in gray pictures.
     """
     red, green, blue = planes
     r, g, b, m = (mean(plane) for plane in (*planes, mask))

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from figureground.errors import UnknownName, UnknownOption, UsageError
 from figureground.io.color_modes import by_strips
-from figureground.masks.components import Parts, Shape
-from figureground.masks.ground_plane import standing
-from figureground.masks.instance_ranking import belongings, prominence
+from figureground.masks.components import ConnectedComponents, Shape
+from figureground.masks.ground_plane import foreground_from_depth
+from figureground.masks.instance_ranking import attached_objects, prominence
 from figureground.types import DepthMap, InstanceMap, LabelMap, Mask, SaliencyMap
 
 Flags = NDArray[np.bool_]
@@ -27,7 +27,7 @@ Flags = NDArray[np.bool_]
 
 Background = Annotated[tuple[str, ...], "Classes that are background, whatever the model's own list says."]
 Foreground = Annotated[tuple[str, ...], "Classes that are foreground, whatever the model's own list says."]
-Firmness = Annotated[float, "How solid the mask is where the map is fairly sure; 1 gives the map's own probabilities."]
+LogitScale = Annotated[float, "How solid the mask is where the map is fairly sure; 1 gives the map's own probabilities."]
 CountStuff = Annotated[bool, "Count stuff (sky, wall, floor) too when the commonest class is looked for."]
 HullFill = Annotated[
     Literal["things", "everything"], "What the hull adds: things that lie mostly inside it, or everything inside it."
@@ -46,36 +46,36 @@ ALIKE = 0.5  # the share of its outline by which one of the subject's own kind b
 LARGE_PART = 10  # a part of the commonest class gets a hull if the largest one has at most this many times its area
 
 
-def salient(seen: SaliencyMap, *, firmness: Firmness = 3.0) -> Mask:
-    """Foreground is what catches the eye: the map's log odds times `firmness`, so that a subject is solid within its edge.
+def salient(map_given: SaliencyMap, *, logit_scale: LogitScale = 3.0) -> Mask:
+    """Foreground is what catches the eye: the map's log odds times `logit_scale`, so that a subject is solid within its edge.
 
     A map says how likely a pixel is the subject's, a mask how much of it is: within a subject of which the network is fairly
     sure nothing should shine through. One half stays one half, and no two values change places. With 1 the mask is the
-    map itself. Raises UsageError for a firmness that is not above 0.
+    map itself. Raises UsageError for a logit_scale that is not above 0.
     """
-    if not 0 < firmness < float("inf"):
-        raise UsageError(f"firmness is above 0, 1 leaves the map as it is, but {firmness:g} came")
-    if firmness == 1:
-        return seen.values
+    if not 0 < logit_scale < float("inf"):
+        raise UsageError(f"logit_scale is above 0, 1 leaves the map as it is, but {logit_scale:g} came")
+    if logit_scale == 1:
+        return map_given.values
     steps = np.linspace(0, 1, 1 << 16)  # a table, since powers of every pixel would cost more than the network
-    raised, lowered = steps**firmness, (1 - steps) ** firmness
+    raised, lowered = steps**logit_scale, (1 - steps) ** logit_scale
     curve = (raised / (raised + lowered)).astype(np.float32)
     most = np.float32(len(curve) - 1)
 
     def strip(rows: slice) -> Mask:
-        raised: Mask = curve[np.rint(seen.values[rows] * most).astype(np.uint16)]
+        raised: Mask = curve[np.rint(map_given.values[rows] * most).astype(np.uint16)]
         return raised
 
-    return by_strips(seen.values.shape, curve.dtype, strip)
+    return by_strips(map_given.values.shape, curve.dtype, strip)
 
 
-def stuff(seen: LabelMap, *, background_classes: Background = (), foreground_classes: Foreground = ()) -> Mask:
+def stuff(map_given: LabelMap, *, background_classes: Background = (), foreground_classes: Foreground = ()) -> Mask:
     """Foreground is every pixel whose class is a thing; stuff is background."""
-    return _pick(seen, _things(seen, background_classes, foreground_classes))
+    return _pick(map_given, _things(map_given, background_classes, foreground_classes))
 
 
 def most_common(
-    seen: LabelMap,
+    map_given: LabelMap,
     *,
     count_stuff: CountStuff = False,
     background_classes: Background = (),
@@ -86,12 +86,12 @@ def most_common(
     Only things are counted; with `count_stuff` all classes but those of `background_classes`. Where none of the counted
     classes is present nothing is foreground.
     """
-    things = _things(seen, background_classes, foreground_classes)
-    return _pick(seen, _commonest(seen, things, count_stuff, background_classes))
+    things = _things(map_given, background_classes, foreground_classes)
+    return _pick(map_given, _commonest(map_given, things, count_stuff, background_classes))
 
 
 def most_common_hull(
-    seen: LabelMap,
+    map_given: LabelMap,
     *,
     hull_fill: HullFill = "things",
     count_stuff: CountStuff = False,
@@ -100,24 +100,24 @@ def most_common_hull(
 ) -> Mask:
     """Foreground is the commonest class, as in `most_common`, and what its parts embrace: the dog in the person's arms.
 
-    Each 8-connected part with at least a tenth of the largest part's area has a convex hull, of its pixels' centres.
-    With `hull_fill` "things", every other thing-labelled region (8-connected pixels of one class) with more than half
+    Each 8-connected part with at least a tenth of the largest part's area has a convex hull, of its pixels' centers.
+    With `hull_fill` "things", every other thing-labeled region (8-connected pixels of one class) with more than half
     of its area inside the hulls is added as a whole; no pixel of stuff ever is: a hole that shows the background stays.
     With "everything", the hulls themselves are added: every pixel inside, stuff too, and nothing outside.
     """
-    things = _things(seen, background_classes, foreground_classes)
-    chosen = _commonest(seen, things, count_stuff, background_classes)
-    mask = _pick(seen, chosen) > 0
+    things = _things(map_given, background_classes, foreground_classes)
+    chosen = _commonest(map_given, things, count_stuff, background_classes)
+    mask = _pick(map_given, chosen) > 0
     hulls = _hulls(mask)
     if hull_fill == "everything":
         mask |= hulls
     else:
-        for region in _regions_inside(seen, things & ~chosen, hulls):
+        for region in _regions_inside(map_given, things & ~chosen, hulls):
             mask |= region
     return mask.astype(np.float32)
 
 
-def main_instance(seen: InstanceMap, *, keep: Keep = "1", instance: Instance = None, contact: Contact = 0.2) -> Mask:
+def main_instance(map_given: InstanceMap, *, keep: Keep = "1", instance: Instance = None, contact: Contact = 0.2) -> Mask:
     """Foreground is the object that looks most like the subject, and what belongs to it; nobody in the background is.
 
     Objects are ranked by `prominence`: large, central, sharp, surely seen, near, alive; of equal ones the lower number goes
@@ -127,7 +127,7 @@ def main_instance(seen: InstanceMap, *, keep: Keep = "1", instance: Instance = N
     those before; "all" takes every thing. `instance` takes that object alone, stuff too, and nothing that touches it.
     Raises UnknownOption for a `keep` that is no count, or an `instance` that is not there.
     """
-    count = len(seen.objects)
+    count = len(map_given.objects)
     chosen = np.zeros(count + 1, bool)
     if instance is not None:
         if not 1 <= instance <= count:
@@ -135,21 +135,21 @@ def main_instance(seen: InstanceMap, *, keep: Keep = "1", instance: Instance = N
                 f"instance {instance} is not there: this picture has {count} objects; see `figureground labels`"
             )
         chosen[instance] = True
-        return chosen.astype(np.float32)[seen.numbers]
+        return chosen.astype(np.float32)[map_given.numbers]
     wanted = _count(keep)
-    rank = prominence(seen)
+    rank = prominence(map_given)
     for number in (np.argsort(-rank, kind="stable") + 1).tolist():
         if wanted == 0 or rank[number - 1] <= 0:
             break
         if not chosen[number]:
             chosen[number] = True
-            chosen[1:] |= belongings(seen, number, contact, max(contact, ALIKE))
+            chosen[1:] |= attached_objects(map_given, number, contact, max(contact, ALIKE))
             wanted -= 1
-    mask: Mask = chosen.astype(np.float32)[seen.numbers]
+    mask: Mask = chosen.astype(np.float32)[map_given.numbers]
     return mask
 
 
-def nearest(seen: DepthMap, *, near: Near = None) -> Mask:
+def nearest(map_given: DepthMap, *, near: Near = None) -> Mask:
     """Foreground is what stands out as near, without the floor it stands on; see ground_plane.py.
 
     The cut lies in the middle of the widest stretch of depth that is all but empty; where there is none, as in a flat scene,
@@ -158,7 +158,7 @@ def nearest(seen: DepthMap, *, near: Near = None) -> Mask:
     """
     if near is not None and not 0 <= near <= 1:
         raise UnknownOption(f"near should be from 0, the farthest, to 1, the nearest, but is {near}")
-    return standing(seen.nearness, near).astype(np.float32)
+    return foreground_from_depth(map_given.nearness, near).astype(np.float32)
 
 
 RULES: Mapping[str, Callable[..., Mask]] = {
@@ -180,26 +180,26 @@ def _count(keep: str) -> int:
     return int(keep)
 
 
-def _things(seen: LabelMap, background: tuple[str, ...], foreground: tuple[str, ...]) -> Flags:
+def _things(map_given: LabelMap, background: tuple[str, ...], foreground: tuple[str, ...]) -> Flags:
     """Which classes are things, after what the user said; raises UnknownName, and UsageError for a class in both."""
-    things = ~np.asarray(seen.stuff, dtype=bool)
-    behind, before = _named(seen, background), _named(seen, foreground)
-    both = np.flatnonzero(behind & before)
-    if both.size:
-        name = seen.names[both[0]].strip()
+    things = ~np.asarray(map_given.stuff, dtype=bool)
+    behind, before = _named(map_given, background), _named(map_given, foreground)
+    named_twice = np.flatnonzero(behind & before)
+    if named_twice.size:
+        name = map_given.names[named_twice[0]].strip()
         raise UsageError(f"'{name}' stands among the background classes and the foreground classes; name it in one")
     return (things | before) & ~behind
 
 
-def _named(seen: LabelMap, wanted: tuple[str, ...]) -> Flags:
+def _named(map_given: LabelMap, wanted: tuple[str, ...]) -> Flags:
     """Which classes are called so: by the whole name, else by a synonym; raises UnknownName."""
     whole: dict[str, list[int]] = {}
     synonyms: dict[str, list[int]] = {}
-    for index, name in enumerate(seen.names):
+    for index, name in enumerate(map_given.names):
         whole.setdefault(_plain(name), []).append(index)
         for synonym in name.replace(";", ",").split(","):
             synonyms.setdefault(_plain(synonym), []).append(index)
-    flags = np.zeros(len(seen.names), dtype=bool)
+    flags = np.zeros(len(map_given.names), dtype=bool)
     for name in wanted:
         indices = whole.get(_plain(name)) or synonyms.get(_plain(name))
         if not indices:
@@ -212,34 +212,34 @@ def _plain(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
-def _commonest(seen: LabelMap, things: Flags, count_stuff: bool, background: tuple[str, ...]) -> Flags:
+def _commonest(map_given: LabelMap, things: Flags, count_stuff: bool, background: tuple[str, ...]) -> Flags:
     """The one class that is commonest among those that count, as flags; none where none of them is present."""
-    counted = ~_named(seen, background) if count_stuff else things
-    areas = np.bincount(seen.labels.ravel(), minlength=len(seen.names)) * counted
-    chosen = np.zeros(len(seen.names), dtype=bool)
+    counted = ~_named(map_given, background) if count_stuff else things
+    areas = np.bincount(map_given.labels.ravel(), minlength=len(map_given.names)) * counted
+    chosen = np.zeros(len(map_given.names), dtype=bool)
     chosen[areas.argmax()] = areas.any()  # argmax takes the first of equal ones
     return chosen
 
 
-def _pick(seen: LabelMap, classes: Flags) -> Mask:
+def _pick(map_given: LabelMap, classes: Flags) -> Mask:
     """1 where the pixel's class is one of these."""
-    mask: Mask = classes.astype(np.float32)[seen.labels]
+    mask: Mask = classes.astype(np.float32)[map_given.labels]
     return mask
 
 
 def _hulls(mask: Shape) -> Shape:
     """The convex hulls of the large parts."""
     filled = np.zeros_like(mask)
-    parts = Parts(mask, 8)
+    parts = ConnectedComponents(mask, 8)
     for part in np.flatnonzero(LARGE_PART * parts.areas >= parts.areas.max(initial=0)):
         left, top, right, bottom = parts.boxes[part].tolist()
         window = slice(top, bottom), slice(left, right)
-        filled[window] |= _hull(parts.drawn(np.arange(parts.count) == part, window))
+        filled[window] |= _hull(parts.render(np.arange(parts.count) == part, window))
     return filled
 
 
 def _hull(part: Shape) -> Shape:
-    """The pixels whose centres lie in the closed convex hull of the part's centres, in whole numbers and so exact.
+    """The pixels whose centers lie in the closed convex hull of the part's centers, in whole numbers and so exact.
 
     The part touches all four sides of its window: it has pixels in every row.
     """
@@ -263,9 +263,9 @@ def _hull(part: Shape) -> Shape:
     return inside
 
 
-def _regions_inside(seen: LabelMap, classes: Flags, hulls: Shape) -> Iterator[Shape]:
+def _regions_inside(map_given: LabelMap, classes: Flags, hulls: Shape) -> Iterator[Shape]:
     """For each of these classes, its regions with more than half of their area inside the hulls."""
-    present = np.bincount(seen.labels[hulls], minlength=len(seen.names)) > 0
+    present = np.bincount(map_given.labels[hulls], minlength=len(map_given.names)) > 0
     for index in np.flatnonzero(present & classes):
-        parts = Parts(seen.labels, 8, partial(np.equal, index))
-        yield parts.drawn(2 * parts.sums(hulls) > parts.areas)
+        parts = ConnectedComponents(map_given.labels, 8, partial(np.equal, index))
+        yield parts.render(2 * parts.sums(hulls) > parts.areas)

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Protocol
 
+from figureground._deprecated import current, old_names
 from figureground.errors import UnknownName, WeightsError
 from figureground.prompts import Kind
 from figureground.settings import Settings
@@ -34,27 +35,28 @@ class Model(Protocol):
         ...
 
 
+@old_names
 @dataclass(frozen=True, slots=True)
 class Card:
     """What stands on a model's label."""
 
-    gives: type[Map]
+    output_type: type[Map]
     about: str
     weights: str
     """Where the weights come from: `in the package`, or a hub id."""
-    licence: str
+    license: str
     """Of the weights."""
     data: str
     """What they were trained on, and under which terms that stands."""
     permissive: bool
-    """Whether the licence of the weights allows commercial use."""
+    """Whether the license of the weights allows commercial use."""
     source: str
     """The paper."""
-    takes: frozenset[Kind] = frozenset()
+    prompt_kinds: frozenset[Kind] = frozenset()
     """The kinds of prompt that it takes."""
     needs_prompt: bool = False
     """Whether it says nothing without one."""
-    extra: str = ""
+    requires_extra: str = ""
     """The extra of the package that it needs, if any."""
 
 
@@ -65,6 +67,7 @@ def names() -> list[str]:
 
 def module(name: str) -> ModuleType:
     """The file of a model; raises UnknownName."""
+    name = current("model", name)
     if name not in names():
         raise UnknownName("model", name, names())
     return import_module(f"{__name__}.{name}")
@@ -79,12 +82,12 @@ def card(name: str) -> Card:
 def load(name: str, settings: Settings, **options: Any) -> Model:
     """A model made ready; raises UnknownName, MissingExtra, WeightsError.
 
-    Weights named by the user have a licence of their own, which the model file looks up and checks.
+    Weights named by the user have a license of their own, which the model file looks up and checks.
     """
-    if settings.licences == "permissive" and not card(name).permissive and "weights" not in options:
+    if settings.licenses == "permissive" and not card(name).permissive and "weights" not in options:
         raise WeightsError(
-            f"the weights of model '{name}' are under '{card(name).licence}', but only permissive licences are allowed here"
-            " (FIGUREGROUND_LICENCES=permissive); use --method small, or allow them with FIGUREGROUND_LICENCES=any",
+            f"the weights of model '{name}' are under '{card(name).license}', but only permissive licenses are allowed here"
+            " (FIGUREGROUND_LICENSES=permissive); use --method subject, or allow them with FIGUREGROUND_LICENSES=any",
             code="licence_refused",
         )
     model: Model = module(name).load(settings, **options)
@@ -97,6 +100,7 @@ def pull(name: str, settings: Settings, weights: str | None = None) -> Path | No
     name : a model, or one of the models' short names for weights. weights : others than the model's own.
     Raises UnknownName, WeightsError.
     """
+    name = current("model", name)
     short = {name: model for model in names() for name in getattr(module(model), "SHORT", ())}
     if name not in short and name not in names():
         raise UnknownName("model or weights", name, [*names(), *short])
@@ -104,5 +108,5 @@ def pull(name: str, settings: Settings, weights: str | None = None) -> Path | No
     if not hasattr(file, "pull"):
         return None
     chosen = weights or (name if name in short else file.CARD.weights)
-    kept: Path = file.pull(settings, chosen)
-    return kept
+    path: Path = file.pull(settings, chosen)
+    return path

@@ -1,6 +1,6 @@
 """A network that a user adapted with `figureground adapt`: one ONNX file, which says in itself what it was made from.
 
-Paper: none; a frozen encoder with a head trained on the user's own pictures, see docs/adapting.md. The licence of the
+Paper: none; a frozen encoder with a head trained on the user's own pictures, see docs/adapting.md. The license of the
 weights is that of the network it was made from, as the file's own notes say.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from figureground.errors import WeightsError
 from figureground.inference.session import Session
 from figureground.models import Card, Model, Weights
-from figureground.models.small import Quality
+from figureground.models.saliency import Quality
 from figureground.settings import Settings
 from figureground.types import Mask, Rgb, SaliencyMap
 
@@ -24,28 +24,28 @@ FORM = 1
 """Of the notes and of the graph: (1, 3, S, S) float32 in [0, 1] → (1, 1, S, S) float32 in [0, 1]."""
 
 CARD = Card(
-    gives=SaliencyMap,
+    output_type=SaliencyMap,
     about="a network of your own, made by `figureground adapt` and named as a method: --method my.onnx",
     weights="a file of yours",
-    licence="that of the network it was made from, kept in the file",
+    license="that of the network it was made from, kept in the file",
     data="your pictures, after what the network it was made from was trained on",
-    permissive=True,  # each file's own licence is looked at when it is loaded
+    permissive=True,  # each file's own license is looked at when it is loaded
     source="docs/adapting.md",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """A loaded file; `weights` and `licence` say which, and whose."""
+    """A loaded file; `weights` and `license` say which, and whose."""
 
     weights: str
-    licence: str
+    license: str
     session: Session
-    looks: Callable[[Session, tuple[int, ...], Rgb], Mask]
+    predict: Callable[[Session, tuple[int, ...], Rgb], Mask]
 
     def __call__(self, rgb: Rgb, /) -> SaliencyMap:
         """How much each pixel of (H, W, 3) uint8 sRGB belongs to the subject."""
-        return SaliencyMap(self.looks(self.session, self.session.shape[-1:], rgb))
+        return SaliencyMap(self.predict(self.session, self.session.shape[-1:], rgb))
 
 
 def load(
@@ -54,26 +54,31 @@ def load(
     weights: Weights = "",
     quality: Quality = "balanced",
 ) -> Model:
-    """The file as a model; raises WeightsError where it is not there, not ours, or its licence is not allowed, UnknownName."""
+    """The file as a model; raises WeightsError where it is not there, not ours, or its license is not allowed, UnknownName."""
     from figureground.inference.session import session
-    from figureground.models._looks import looking
+    from figureground.models.saliency.tta import tta_for
 
-    looks = looking(quality)
+    predict = tta_for(quality)
     data = _bytes(weights)
-    said = notes(data, weights)
-    licence = str(said["licence"])
-    if not said["permissive"]:
-        if settings.licences == "permissive":
+    stated = notes(data, weights)
+    license = str(stated.get("license") or stated["licence"])
+    if not stated["permissive"]:
+        if settings.licenses == "permissive":
             raise WeightsError(
-                f"'{weights}' was made from weights under '{licence}', but only permissive licences are allowed here"
-                " (FIGUREGROUND_LICENCES=permissive); adapt another network, or allow them with FIGUREGROUND_LICENCES=any",
+                f"'{weights}' was made from weights under '{license}', but only permissive licenses are allowed here"
+                " (FIGUREGROUND_LICENSES=permissive); adapt another network, or allow them with FIGUREGROUND_LICENSES=any",
                 code="licence_refused",
             )
-        logging.getLogger("figureground").warning("'%s' was made from weights under this licence: %s", weights, licence)
-    made = session(data, settings)
-    if len(made.shape) != 4 or made.shape[2] != made.shape[3] or made.shape[:2] != (1, 3) or made.shape[3] < 1:
-        raise _refusal(weights, f"its input has the shape {made.shape}", code="model_corrupt")
-    return Adapted(weights, licence, made, looks)
+        logging.getLogger("figureground").warning("'%s' was made from weights under this license: %s", weights, license)
+    opened_session = session(data, settings)
+    if (
+        len(opened_session.shape) != 4
+        or opened_session.shape[2] != opened_session.shape[3]
+        or opened_session.shape[:2] != (1, 3)
+        or opened_session.shape[3] < 1
+    ):
+        raise _refusal(weights, f"its input has the shape {opened_session.shape}", code="model_corrupt")
+    return Adapted(weights, license, opened_session, predict)
 
 
 def _bytes(weights: str) -> bytes:
@@ -91,15 +96,19 @@ def notes(data: bytes, name: str) -> dict[str, Any]:
 
     try:
         graph = onnx.load_model_from_string(data)
-        found = {each.key: each.value for each in graph.metadata_props}
-        said = json.loads(found[KEY]) if KEY in found else None
+        metadata = {each.key: each.value for each in graph.metadata_props}
+        stated = json.loads(metadata[KEY]) if KEY in metadata else None
     except Exception as error:  # whatever a file that is none makes the reader stumble over
         raise _refusal(name, f"it is no sound ONNX file ({error})", code="model_corrupt") from error
-    if not isinstance(said, dict) or not isinstance(said.get("licence"), str) or not isinstance(said.get("permissive"), bool):
+    if (
+        not isinstance(stated, dict)
+        or not isinstance(stated.get("license", stated.get("licence")), str)
+        or not isinstance(stated.get("permissive"), bool)
+    ):
         raise _refusal(name, "it is an ONNX file of another origin")
-    if said.get("form") != FORM:
-        raise _refusal(name, f"it has form {said.get('form')}, and this program reads form {FORM}: update it, or adapt anew")
-    return said
+    if stated.get("form") != FORM:
+        raise _refusal(name, f"it has form {stated.get('form')}, and this program reads form {FORM}: update it, or adapt anew")
+    return stated
 
 
 def _refusal(name: str, why: str, code: str = "model_missing") -> WeightsError:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from figureground.errors import WeightsError
-from figureground.inference.preprocess import Tones, side, unusable
+from figureground.inference.preprocess import Normalization, side, unusable
 from figureground.inference.torch_loader import Family, fetch, require
 from figureground.inference.torch_loader import load as load_network
 from figureground.models import Card, Model, Weights
@@ -28,24 +28,24 @@ SHORT = {
 FAMILY = Family("depth", "AutoModelForDepthEstimation", ("depth_anything", "dpt", "glpn", "prompt_depth_anything"))
 
 CARD = Card(
-    gives=DepthMap,
+    output_type=DepthMap,
     about="how near each pixel is; needs torch, fetched once",
     weights=DEFAULT,
-    licence="Apache-2.0",
-    data="synthetic pictures with exact depth, then 62 million photographs labelled by a larger network; terms vary",
+    license="Apache-2.0",
+    data="synthetic pictures with exact depth, then 62 million photographs labeled by a larger network; terms vary",
     permissive=True,
     source="Yang et al., Depth Anything V2, NeurIPS 2024, https://arxiv.org/abs/2406.09414",
-    extra="torch",
+    requires_extra="torch",
 )
 
 
 LONGEST = 4  # times the processor's size: no picture, however narrow, becomes longer than that for the network
 LARGEST = 1280  # pixels of a side, for networks that look at a picture in its own size: they learned from ones of 640
-NEAREST = 0.01  # metres: what a metric network calls nearer is taken for this near
+NEAREST = 0.01  # meters: what a metric network calls nearer is taken for this near
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class InputSize:
     """To which size a picture is brought: about height × width, in whole patches; or with neither, its own, rounded down."""
 
     height: int
@@ -54,17 +54,17 @@ class Size:
     multiple: int
 
     @classmethod
-    def of(cls, said: Json) -> "Size":
+    def of(cls, config: Json) -> "InputSize":
         """What preprocessor_config.json says; raises WeightsError for what cannot be followed."""
-        if "size" not in said and (divisor := side(said, "size_divisor")) and said.get("do_resize", True) is not False:
+        if "size" not in config and (divisor := side(config, "size_divisor")) and config.get("do_resize", True) is not False:
             return cls(0, 0, keep_aspect=True, multiple=divisor)
-        size = said.get("size")
+        size = config.get("size")
         size = size if isinstance(size, dict) else {"height": size, "width": size}
         height, width = side(size, "height"), side(size, "width")
-        multiple = side(said, "ensure_multiple_of") or 1
-        if height is None or width is None or said.get("do_resize", True) is False or said.get("do_pad"):
+        multiple = side(config, "ensure_multiple_of") or 1
+        if height is None or width is None or config.get("do_resize", True) is False or config.get("do_pad"):
             raise unusable("wanted do_resize to a height and a width, and no do_pad")
-        return cls(height, width, bool(said.get("keep_aspect_ratio")), multiple)
+        return cls(height, width, bool(config.get("keep_aspect_ratio")), multiple)
 
     def fit(self, height: int, width: int) -> tuple[int, int]:
         """The network's height and width for a picture: of the two scales the one nearer to 1, for both sides."""
@@ -86,14 +86,14 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """A loaded checkpoint; `weights` and `licence` say which."""
+    """A loaded checkpoint; `weights` and `license` say which."""
 
     weights: str
-    licence: str
-    size: Size
-    tones: Tones
+    license: str
+    size: InputSize
+    normalization: Normalization
     metric: bool
-    """Whether the network says metres; else something proportional to 1 / distance, up to a shift."""
+    """Whether the network says meters; else something proportional to 1 / distance, up to a shift."""
     network: Any
 
     def __call__(self, rgb: Rgb, /) -> DepthMap:
@@ -102,7 +102,7 @@ class Depth:
         import torch
 
         height, width = rgb.shape[:2]
-        x = torch.from_numpy(self.tones.tensor(rgb, self.size.fit(height, width)))
+        x = torch.from_numpy(self.normalization.tensor(rgb, self.size.fit(height, width)))
         with torch.inference_mode():
             answer = self.network(pixel_values=x).predicted_depth[0].numpy()
         if not np.isfinite(answer).all():
@@ -115,7 +115,7 @@ class Depth:
 
 
 def is_metric(config: Json) -> bool:
-    """Whether a checkpoint says metres, which grow with distance; all others here say what grows with nearness."""
+    """Whether a checkpoint says meters, which grow with distance; all others here say what grows with nearness."""
     return config.get("depth_estimation_type") == "metric" or config.get("model_type") == "glpn"
 
 
@@ -127,10 +127,10 @@ def load(
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
     require(FAMILY)
     checkpoint = fetch(SHORT.get(weights, weights), settings, FAMILY)
-    said = checkpoint.preprocessor
-    tones = Tones.of(said if "image_mean" in said else {**said, "do_normalize": False})
-    size, metric = Size.of(said), is_metric(checkpoint.config)
-    return Depth(checkpoint.name, checkpoint.licence, size, tones, metric, load_network(checkpoint, settings, FAMILY))
+    config = checkpoint.preprocessor
+    normalization = Normalization.of(config if "image_mean" in config else {**config, "do_normalize": False})
+    size, metric = InputSize.of(config), is_metric(checkpoint.config)
+    return Depth(checkpoint.name, checkpoint.license, size, normalization, metric, load_network(checkpoint, settings, FAMILY))
 
 
 def pull(settings: Settings, weights: str = DEFAULT) -> Path:

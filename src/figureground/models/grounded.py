@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import UnknownOption, UsageError, WeightsError
-from figureground.inference.preprocess import Tones, side, unusable
-from figureground.inference.torch_loader import Checkpoint, Family, fetch, require
+from figureground.inference.phrases import tidy, tokenizer, tokens
+from figureground.inference.preprocess import Normalization, side, unusable
+from figureground.inference.torch_loader import Family, TorchCheckpoint, fetch, require
 from figureground.inference.torch_loader import load as load_network
 from figureground.models import Card, Model, Weights
-from figureground.models._phrases import tidy, tokenizer, tokens
-from figureground.models._sam import WEIGHTS as MASKS
-from figureground.models._sam import Sam, family, probability
 from figureground.models.points import SHORT as SAMS
+from figureground.models.points.sam import WEIGHTS as MASKS
+from figureground.models.points.sam import Sam, family, probability
 from figureground.prompts import Places, Prompt
 from figureground.settings import Settings
 from figureground.types import Mask, Rgb, SaliencyMap
@@ -40,16 +40,16 @@ MOST = 64  # boxes that are filled, the surest ones
 PART = 4096  # places of the detector's attention at once: all 22,000 of a picture would take a gigabyte between them
 
 CARD = Card(
-    gives=SaliencyMap,
+    output_type=SaliencyMap,
     about="what --prompt names, found as boxes and cut out; needs torch, fetched once",
     weights=DEFAULT,
-    licence="Apache-2.0",
-    data="Objects365, GoldG, Cap4M (terms vary); for the masks SA-V (CC BY 4.0), SA-1B (a research licence)",
+    license="Apache-2.0",
+    data="Objects365, GoldG, Cap4M (terms vary); for the masks SA-V (CC BY 4.0), SA-1B (a research license)",
     permissive=True,
     source="Liu et al., Grounding DINO, ECCV 2024, https://arxiv.org/abs/2303.05499",
-    takes=frozenset({"text"}),
+    prompt_kinds=frozenset({"text"}),
     needs_prompt=True,
-    extra="torch",
+    requires_extra="torch",
 )
 
 
@@ -61,7 +61,7 @@ class Fit:
     longest: int
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint) -> "Fit":
+    def of(cls, checkpoint: TorchCheckpoint) -> "Fit":
         """What preprocessor_config.json says; raises WeightsError for what cannot be followed."""
         size = checkpoint.preprocessor.get("size", {"shortest_edge": 800, "longest_edge": 1333})
         if not isinstance(size, dict):
@@ -84,12 +84,12 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Grounded:
-    """Two loaded checkpoints; `weights` and `licence` say which."""
+    """Two loaded checkpoints; `weights` and `license` say which."""
 
     weights: str
-    licence: str
+    license: str
     fit: Fit
-    tones: Tones
+    normalization: Normalization
     network: Any
     reader: Any
     sam: Sam
@@ -102,15 +102,15 @@ class Grounded:
         `without` names is found in the same way and taken away: min(p, 1 − q). Raises UsageError without a phrase, for an
         empty phrase or too many words; WeightsError where a network gives no numbers.
         """
-        wanted, unwanted = (tidy(said) for said in ((prompt.text, prompt.without) if prompt else ((), ())))
+        wanted, unwanted = (tidy(phrases) for phrases in ((prompt.text, prompt.without) if prompt else ((), ())))
         if not wanted:
             raise UsageError("model 'grounded' must be told the foreground: name it with --prompt, such as --prompt 'the dog'")
-        found = self._union(rgb, wanted)
+        union = self._union(rgb, wanted)
         if unwanted:
             less = self._union(rgb, unwanted)
             np.subtract(1, less, out=less)  # in place: pictures may be huge
-            np.minimum(found, less, out=found)
-        return SaliencyMap(found)
+            np.minimum(union, less, out=union)
+        return SaliencyMap(union)
 
     def _union(self, rgb: Rgb, phrases: tuple[str, ...]) -> Mask:
         """The probability that a pixel is of anything that the phrases name, (H, W); joined at the network's size."""
@@ -129,15 +129,15 @@ class Grounded:
         height, width = rgb.shape[:2]
         read = tokens(self.reader, ". ".join(phrase.lower() for phrase in phrases) + ".", self.network.config.max_text_len)
         with torch.inference_mode():
-            x = torch.from_numpy(self.tones.tensor(rgb, self.fit.size(height, width)))
+            x = torch.from_numpy(self.normalization.tensor(rgb, self.fit.size(height, width)))
             answer = self.network(pixel_values=x, **read)
         scores = answer.logits[0].sigmoid().max(-1).values.numpy()
         middle = answer.pred_boxes[0].numpy()
         if not (np.isfinite(scores).all() and np.isfinite(middle).all()):
             raise WeightsError(f"the network '{self.weights}' gives no finite numbers; fetch it again", code="model_corrupt")
         order = np.argsort(-scores, kind="stable")[:MOST]
-        centre, half = np.split(middle[order[scores[order] > self.box_threshold]], 2, axis=1)
-        corners = np.concatenate([centre - half / 2, centre + half / 2], axis=1)
+        center, half = np.split(middle[order[scores[order] > self.box_threshold]], 2, axis=1)
+        corners = np.concatenate([center - half / 2, center + half / 2], axis=1)
         scaled: Boxes = corners * np.array([width, height, width, height], np.float32)
         return scaled
 
@@ -155,10 +155,10 @@ def load(
     require(FAMILY)
     checkpoint = fetch(SHORT.get(weights, weights), settings, FAMILY)
     sam = Sam.load(SAMS.get(mask_weights, mask_weights), settings, "grounded")
-    fit, tones = Fit.of(checkpoint), Tones.of(checkpoint.preprocessor)
+    fit, normalization = Fit.of(checkpoint), Normalization.of(checkpoint.preprocessor)
     network, reader = _in_parts(load_network(checkpoint, settings, FAMILY)), tokenizer(checkpoint)
-    licence = checkpoint.licence if checkpoint.licence == sam.licence else f"{checkpoint.licence}; masks: {sam.licence}"
-    return Grounded(checkpoint.name, licence, fit, tones, network, reader, sam, box_threshold)
+    license = checkpoint.license if checkpoint.license == sam.license else f"{checkpoint.license}; masks: {sam.license}"
+    return Grounded(checkpoint.name, license, fit, normalization, network, reader, sam, box_threshold)
 
 
 def _in_parts(network: Any) -> Any:

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import WeightsError
-from figureground.inference.preprocess import Tones, side, unusable
-from figureground.inference.torch_loader import Checkpoint, Family, fetch, require
+from figureground.inference.phrases import tidy, tokenizer, tokens
+from figureground.inference.preprocess import Normalization, side, unusable
+from figureground.inference.torch_loader import Family, TorchCheckpoint, fetch, require
 from figureground.inference.torch_loader import load as load_network
 from figureground.masks.propagation import sigmoid
 from figureground.models import Card, Model, Weights
-from figureground.models._phrases import tidy, tokenizer, tokens
 from figureground.prompts import Prompt
 from figureground.settings import Settings
 from figureground.types import Rgb, SaliencyMap
@@ -32,15 +32,15 @@ SHORT = {"clipseg": DEFAULT}
 FAMILY = Family("text", "CLIPSegForImageSegmentation", ("clipseg",), tokenizer=True)
 
 CARD = Card(
-    gives=SaliencyMap,
+    output_type=SaliencyMap,
     about="what --prompt names, or the main subject; needs torch, fetched once",
     weights=DEFAULT,
-    licence="Apache-2.0",
+    license="Apache-2.0",
     data="PhraseCut (photographs of Visual Genome, CC BY 4.0) after CLIP's pictures of the web, whose terms vary",
     permissive=True,
     source="Lüddecke and Ecker, CLIPSeg, CVPR 2022, https://arxiv.org/abs/2112.10003",
-    takes=frozenset({"text"}),
-    extra="torch",
+    prompt_kinds=frozenset({"text"}),
+    requires_extra="torch",
 )
 
 
@@ -71,12 +71,12 @@ OPPOSED = (
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A loaded checkpoint; `weights` and `licence` say which."""
+    """A loaded checkpoint; `weights` and `license` say which."""
 
     weights: str
-    licence: str
+    license: str
     size: tuple[int, int]
-    tones: Tones
+    normalization: Normalization
     network: Any
     reader: Any
     longest: int
@@ -98,18 +98,18 @@ class Text:
         import cv2
         import torch
 
-        wanted, unwanted = (tidy(said) for said in ((prompt.text, prompt.without) if prompt else ((), ())))
+        wanted, unwanted = (tidy(phrases) for phrases in ((prompt.text, prompt.without) if prompt else ((), ())))
         with torch.inference_mode():
             words = {phrase: self._read(phrase) for phrase in (*wanted, *unwanted)}
-            seen = self._seen(rgb)
+            features = self._features(rgb)
             if wanted:
-                found = sigmoid(self._best(seen, (words[phrase] for phrase in wanted)))
+                probability = sigmoid(self._best(features, (words[phrase] for phrase in wanted)))
             else:
-                fore, back = (self._best(seen, self._built_in(foreground)) for foreground in (True, False))
-                found = sigmoid(fore - back)
+                fore, back = (self._best(features, self._built_in(foreground)) for foreground in (True, False))
+                probability = sigmoid(fore - back)
             if unwanted:
-                found = np.minimum(found, 1 - sigmoid(self._best(seen, (words[phrase] for phrase in unwanted))))
-        full = np.asarray(cv2.resize(found, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+                probability = np.minimum(probability, 1 - sigmoid(self._best(features, (words[phrase] for phrase in unwanted))))
+        full = np.asarray(cv2.resize(probability, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
         return SaliencyMap(np.clip(full, 0, 1, out=full))
 
     def _read(self, phrase: str) -> Any:
@@ -123,19 +123,19 @@ class Text:
             self.known[foreground] = [self._read(one.phrase) for one in OPPOSED if one.foreground is foreground]
         return self.known[foreground]
 
-    def _seen(self, rgb: Rgb) -> list[Any]:
+    def _features(self, rgb: Rgb) -> list[Any]:
         """The picture as the network has it, whatever the phrases are: one encoding for all of them."""
         import torch
 
-        x = torch.from_numpy(self.tones.tensor(rgb, self.size))
+        x = torch.from_numpy(self.normalization.tensor(rgb, self.size))
         layers = self.network.clip.get_image_features(x, interpolate_pos_encoding=True, output_hidden_states=True).hidden_states
         return [layers[index + 1] for index in self.network.extract_layers]
 
-    def _best(self, seen: list[Any], phrases: Iterable[Any]) -> Floats:
+    def _best(self, features: list[Any], phrases: Iterable[Any]) -> Floats:
         """The largest logit of any phrase, (h, w), phrase by phrase; raises WeightsError where the network gives no numbers."""
         best: Floats | None = None
         for phrase in phrases:
-            logits = self.network.decoder(seen, phrase).logits.float().numpy().reshape(self.size)
+            logits = self.network.decoder(features, phrase).logits.float().numpy().reshape(self.size)
             best = logits if best is None else np.maximum(best, logits)
         if best is None or not np.isfinite(best).all():
             raise WeightsError(f"the network '{self.weights}' gives no finite numbers; fetch it again", code="model_corrupt")
@@ -150,10 +150,10 @@ def load(
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
     require(FAMILY)
     checkpoint = fetch(SHORT.get(weights, weights), settings, FAMILY)
-    size, tones = _size(checkpoint), Tones.of(checkpoint.preprocessor)
+    size, normalization = _size(checkpoint), Normalization.of(checkpoint.preprocessor)
     network, reader = load_network(checkpoint, settings, FAMILY), tokenizer(checkpoint)
     longest = int(network.config.text_config.max_position_embeddings)
-    return Text(checkpoint.name, checkpoint.licence, size, tones, network, reader, longest)
+    return Text(checkpoint.name, checkpoint.license, size, normalization, network, reader, longest)
 
 
 def pull(settings: Settings, weights: str = DEFAULT) -> Path:
@@ -161,7 +161,7 @@ def pull(settings: Settings, weights: str = DEFAULT) -> Path:
     return fetch(SHORT.get(weights, weights), settings, FAMILY).folder
 
 
-def _size(checkpoint: Checkpoint) -> tuple[int, int]:
+def _size(checkpoint: TorchCheckpoint) -> tuple[int, int]:
     """Height and width of what the network reads, in whole patches; raises WeightsError where that makes no sense."""
     size = checkpoint.preprocessor.get("size", 352)
     size = size if isinstance(size, dict) else {"height": size, "width": size}

@@ -1,4 +1,4 @@
-"""One labelled picture → one training sample. All randomness comes from the generator that is passed in.
+"""One labeled picture → one training sample. All randomness comes from the generator that is passed in.
 
 Everything works on uint8 pictures of the size that the network gets, so that a sample costs about two milliseconds: one
 warp, one color matrix, and now and then a table, a blur or a JPEG.

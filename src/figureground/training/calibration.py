@@ -48,9 +48,9 @@ def fit(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float,
     """Slope a and offset b that make sigmoid(a · logit + b) most likely for a truth in [0, 1]; both (n,). By Newton's steps."""
     a, b = 1.0, 0.0
     for _ in range(25):
-        said = 1 / (1 + np.exp(-np.clip(a * logits + b, -30, 30)))
-        weight = said * (1 - said) + 1e-9
-        gradient = np.array([np.mean((said - truth) * logits), np.mean(said - truth)])
+        probability = 1 / (1 + np.exp(-np.clip(a * logits + b, -30, 30)))
+        weight = probability * (1 - probability) + 1e-9
+        gradient = np.array([np.mean((probability - truth) * logits), np.mean(probability - truth)])
         cross = np.mean(weight * logits)
         curvature = np.array([[np.mean(weight * logits**2), cross], [cross, np.mean(weight)]])
         step = np.linalg.solve(curvature + 1e-6 * np.eye(2), gradient)
@@ -63,8 +63,8 @@ def _answers(model: nn.Module, held: Sequence[Sample], size: int) -> tuple[NDArr
     """Logits and truth of the held-back pictures at the network's own size, thinned out; each (n,)."""
     logits, truth = [], []
     for rgb, mask in held:
-        fitted = cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA)
-        x = torch.from_numpy(fitted.astype(np.float32) / 255).permute(2, 0, 1)[None]
+        resized = cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA)
+        x = torch.from_numpy(resized.astype(np.float32) / 255).permute(2, 0, 1)[None]
         logits.append(model(x)[0][0, 0].numpy()[::EVERY, ::EVERY].ravel())
         wanted = np.asarray(cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA), np.float64) / 255
         truth.append(wanted[::EVERY, ::EVERY].ravel())

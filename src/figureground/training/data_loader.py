@@ -1,4 +1,4 @@
-"""Labelled pictures on their way to the network: decoded once into memory, then augmented into batches by threads."""
+"""Labeled pictures on their way to the network: decoded once into memory, then augmented into batches by threads."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,16 +11,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from figureground.errors import UsageError
-from figureground.evaluation.dataset import Pair
+from figureground.evaluation.dataset import LabeledImage
 from figureground.training.augmentation import Sample, sample
 
 AHEAD = 4  # batches that are prepared before they are needed
 
 
-def decode(data: Sequence[Pair], quiet: bool) -> list[Sample]:
+def decode(data: Sequence[LabeledImage], quiet: bool) -> list[Sample]:
     """Every picture, decoded once into memory."""
     with ThreadPoolExecutor(2) as pool:
-        return list(tqdm(pool.map(Pair.read, data), "read", len(data), disable=quiet or None, unit="picture"))
+        return list(tqdm(pool.map(LabeledImage.read, data), "read", len(data), disable=quiet or None, unit="picture"))
 
 
 def sampling_weights(counts: Sequence[int], shares: Sequence[float | None]) -> NDArray[np.float64]:
@@ -83,9 +83,9 @@ def batches(
 
     def make(start: int) -> tuple[Tensor, Tensor]:
         places = range(start, min(start + batch, len(order)))
-        made = [sample(pictures, int(order[place]), size, np.random.default_rng([*where, place])) for place in places]
-        images = np.stack([rgb for rgb, _ in made]).astype(np.float32) / 255  # (N, S, S, 3)
-        masks = np.stack([_with_weight(mask) for _, mask in made])  # (N, 2, S, S)
+        samples = [sample(pictures, int(order[place]), size, np.random.default_rng([*where, place])) for place in places]
+        images = np.stack([rgb for rgb, _ in samples]).astype(np.float32) / 255  # (N, S, S, 3)
+        masks = np.stack([_with_weight(mask) for _, mask in samples])  # (N, 2, S, S)
         return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(masks)
 
     with ThreadPoolExecutor(2) as pool:

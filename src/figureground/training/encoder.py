@@ -228,9 +228,9 @@ def translate(tensors: dict[str, Tensor], encoder: EfficientNetLite) -> dict[str
         if not isinstance(block.expand, nn.Identity):
             parts |= {"_expand_conv": "expand.0", "_bn0": "expand.1"}
         names |= {f"_blocks.{number}.{theirs}": f"blocks.{number + 1}.{ours}" for theirs, ours in parts.items()}
-    found = {}
+    renamed = {}
     for name, tensor in tensors.items():
         module, _, parameter = name.rpartition(".")
         if not module.startswith(("_conv_head", "_bn1", "_fc")):
-            found[f"{names[module]}.{parameter}"] = tensor
-    return found
+            renamed[f"{names[module]}.{parameter}"] = tensor
+    return renamed

@@ -1,4 +1,4 @@
-"""Trained weights to one ONNX file: normalisation and sigmoid inside, weights stored as float16, checked against torch."""
+"""Trained weights to one ONNX file: normalization and sigmoid inside, weights stored as float16, checked against torch."""
 
 import logging
 import tempfile
@@ -25,14 +25,15 @@ HALVED = 64
 """Numbers of a kernel or matrix from which on it is stored as float16. Vectors, such as biases, stay float32."""
 
 
-class _Probability(nn.Module):
-    """The finest output alone, as a probability."""
+class Probability(nn.Module):
+    """The finest output alone, as a probability: (N, 3, S, S) in [0, 1] → (N, 1, S, S)."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, picture: Tensor) -> Tensor:
+        """Return the probability of foreground."""
         return torch.sigmoid(self.network(picture)[0])  # (1, 1, S, S)
 
     def kernels(self) -> dict[str, NDArray[np.float32]]:
@@ -50,13 +51,13 @@ def export(weights: Path, target: Path, size: int | None = None) -> dict[str, fl
     """
     recipe = read_recipe(weights)
     trained = recipe.last_size or recipe.size
-    model = _Probability(load(weights, recipe.network)).eval()
-    graph = _graph(model, size or trained, free=size is None)
+    model = Probability(load(weights, recipe.network)).eval()
+    graph = to_onnx(model, size or trained, free=size is None)
     generator = np.random.default_rng(0)
-    pictures = [_picture(generator, side) for side in ([size] * 4 if size else [trained, trained, trained + 64, 64])]
-    apart = {"before": _difference(model, graph, pictures)}
-    rounded = _halve(graph, model.kernels())
-    apart["after"] = _difference(model, rounded, pictures)
+    pictures = [drawn_picture(generator, side) for side in ([size] * 4 if size else [trained, trained, trained + 64, 64])]
+    apart = {"before": difference(model, graph, pictures)}
+    rounded = halve(graph, model.kernels())
+    apart["after"] = difference(model, rounded, pictures)
     for step, bound in (("before", BEFORE), ("after", AFTER)):
         if not apart[step] <= bound:
             raise WeightsError(
@@ -68,7 +69,7 @@ def export(weights: Path, target: Path, size: int | None = None) -> dict[str, fl
     return apart
 
 
-def _graph(model: nn.Module, size: int, free: bool = False) -> onnx.ModelProto:
+def to_onnx(model: nn.Module, size: int, free: bool = False) -> onnx.ModelProto:
     """The graph for pictures of that size; free: for all whose sides are multiples of 32."""
     example = torch.rand(1, 3, size, size)
     height, width = (32 * torch.export.Dim(name, min=2, max=32) for name in ("rows", "columns"))
@@ -84,7 +85,7 @@ def _graph(model: nn.Module, size: int, free: bool = False) -> onnx.ModelProto:
         return onnx.load(path)
 
 
-def _halve(graph: onnx.ModelProto, kernels: Mapping[str, NDArray[np.float32]] = MappingProxyType({})) -> onnx.ModelProto:
+def halve(graph: onnx.ModelProto, kernels: Mapping[str, NDArray[np.float32]] = MappingProxyType({})) -> onnx.ModelProto:
     """Return the graph with kernels and matrices stored as float16, and a cast behind each, which the runtime does at load.
 
     kernels : as trained, by name. The exporter multiplies a kernel by the scale of the batch norm behind it; the product
@@ -132,18 +133,19 @@ def _apart(
     return kernel, scale.astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
 
 
-def _picture(generator: np.random.Generator, size: int) -> NDArray[np.float32]:
+def drawn_picture(generator: np.random.Generator, size: int) -> NDArray[np.float32]:
     """A drawn picture with a blob in it: plain noise would leave most of the network's answers at one value."""
     y, x = np.mgrid[:size, :size] / size
-    centre, radius = generator.uniform(0.3, 0.7, 2), generator.uniform(0.1, 0.3)
-    inside = ((x - centre[0]) ** 2 + (y - centre[1]) ** 2 < radius**2)[..., None]
-    colours = generator.uniform(0, 1, (2, 3))
-    image = np.where(inside, colours[0], colours[1]) + generator.normal(0, 0.05, (size, size, 3))
+    center, radius = generator.uniform(0.3, 0.7, 2), generator.uniform(0.1, 0.3)
+    inside = ((x - center[0]) ** 2 + (y - center[1]) ** 2 < radius**2)[..., None]
+    colors = generator.uniform(0, 1, (2, 3))
+    image = np.where(inside, colors[0], colors[1]) + generator.normal(0, 0.05, (size, size, 3))
     picture: NDArray[np.float32] = np.clip(image, 0, 1).astype(np.float32).transpose(2, 0, 1)[None]
     return picture
 
 
-def _difference(model: nn.Module, graph: onnx.ModelProto, pictures: list[NDArray[np.float32]]) -> float:
+def difference(model: nn.Module, graph: onnx.ModelProto, pictures: list[NDArray[np.float32]]) -> float:
+    """Return the largest difference between torch and the graph on these pictures, in probability."""
     run = session(graph.SerializeToString())
     with torch.no_grad():
         return max(float(np.abs(run(x) - model(torch.from_numpy(x)).numpy()).max()) for x in pictures)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from figureground.errors import BadData, UsageError
-from figureground.evaluation.dataset import Pair, shows, tell_one_class
+from figureground.evaluation.dataset import LabeledImage, shows, warn_single_class
 from figureground.evaluation.metrics import Counts, Floats, max_f, mean_absolute_error, precision_recall
 from figureground.evaluation.plots import plot_log
 from figureground.training.augmentation import Sample
@@ -50,8 +50,8 @@ class State:
 
 
 def train(
-    data: Sequence[Pair],
-    val: Sequence[Pair],
+    data: Sequence[LabeledImage],
+    val: Sequence[LabeledImage],
     out: Path,
     recipe: Recipe,
     start: Path | None = None,
@@ -65,7 +65,7 @@ def train(
     Parameters
     ----------
     data, val
-        Labelled pictures to learn from and to choose by.
+        Labeled pictures to learn from and to choose by.
     out
         Gets best.safetensors (the averaged weights of the best epoch, by max F − MAE), checkpoint.pt (if it is there already,
         the run continues from it), log.csv, loss.png and recipe.json.
@@ -90,10 +90,10 @@ def train(
     """
     if not data or not val:
         raise BadData("training wants at least one picture to learn from and one to validate on")
-    run = _Run(recipe, out, _network(recipe, start, encoder_weights))
+    run = TrainingRun(recipe, out, _network(recipe, start, encoder_weights))
     pictures, held = decode(data, quiet), decode(val, quiet)
     for part, samples in ((data, pictures), (val, held)):
-        tell_one_class([pair.name for pair in part], [shows(mask) for _, mask in samples], to_learn=True)
+        warn_single_class([pair.name for pair in part], [shows(mask) for _, mask in samples], to_learn=True)
     run.open()
     weights = np.ones(len(pictures)) if weights is None else weights
     with tqdm(total=1000, disable=quiet or None, unit="‰", desc="train", bar_format=_BAR) as bar:
@@ -118,7 +118,7 @@ def bf16_is_quick(device: torch.device) -> bool:
     return bool(torch.backends.cpu.get_cpu_capability().startswith("AVX512") and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-class _Run:
+class TrainingRun:
     """Network, averaged network, optimizer and state of one run."""
 
     def __init__(self, recipe: Recipe, out: Path, network: SaliencyNetwork) -> None:
@@ -276,19 +276,19 @@ def validation(model: nn.Module, held: list[Sample], size: int, device: torch.de
     errors, ious = [], []
     for start in range(0, len(held), TOGETHER):
         part = held[start : start + TOGETHER]
-        images = torch.from_numpy(np.stack([_fitted(rgb, size) for rgb, _ in part])).permute(0, 3, 1, 2)
+        images = torch.from_numpy(np.stack([_preprocess(rgb, size) for rgb, _ in part])).permute(0, 3, 1, 2)
         with cast:
             logits = model(images.to(device, memory_format=torch.channels_last))[0]
         for answer, (_, mask) in zip(torch.sigmoid(logits.float())[:, 0].cpu().numpy(), part, strict=True):
-            said = np.clip(cv2.resize(answer, mask.shape[::-1], interpolation=cv2.INTER_LINEAR), 0, 1)
+            prediction = np.clip(cv2.resize(answer, mask.shape[::-1], interpolation=cv2.INTER_LINEAR), 0, 1)
             truth = mask > 127
-            curves.append(precision_recall(said, truth))
-            errors.append(mean_absolute_error(said, truth))
-            ious.append(Counts.of(said, truth).iou)
+            curves.append(precision_recall(prediction, truth))
+            errors.append(mean_absolute_error(prediction, truth))
+            ious.append(Counts.of(prediction, truth).iou)
     return {"max_f": max_f(curves), "mae": float(np.mean(errors)), "iou": float(np.mean(ious))}
 
 
-def _fitted(rgb: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+def _preprocess(rgb: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
     """A picture as the network wants it, (size, size, 3) float32 in [0, 1]."""
     small = cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA if rgb.shape[0] > size else cv2.INTER_LINEAR)
     return np.asarray(small, np.float32) / np.float32(255)

@@ -13,13 +13,13 @@ from typing import Literal
 
 from figureground.batch.ledger import Outcome, Task
 from figureground.errors import UnknownName
-from figureground.jobs import Product
+from figureground.jobs import JobSpec
 
 Rows = Literal["paths", "bytes"]
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class WorkerConfig:
     """What every worker is told, once. Plain data; it travels.
 
     out : the folder or the address of the outputs. suffix : of the files. workers : how many work at once; the threads in
@@ -30,7 +30,7 @@ class Work:
     itself, or `bytes`, where pictures come and files go with the rows.
     """
 
-    product: Product
+    spec: JobSpec
     out: str
     suffix: str = ".png"
     workers: int = 1
@@ -38,13 +38,13 @@ class Work:
     memory: int = 0
     read_back: bool = False
     address: str = "auto"
-    fewest: int = 0
+    min_workers: int = 0
     rows: Rows = "paths"
 
     @property
     def endings(self) -> tuple[str, ...]:
         """What the names of each picture's files end in."""
-        return tuple(f".{view}{self.suffix}" for view in self.product.views)
+        return tuple(f".{view}{self.suffix}" for view in self.spec.views)
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Stop:
     hard: bool = False
 
 
-Engine = Callable[[Work, Iterator[Task | None], Stop], Iterator[Outcome]]
+Engine = Callable[[WorkerConfig, Iterator[Task | None], Stop], Iterator[Outcome]]
 """Tasks are drawn when a worker is free; None says that there is none now, but may be later."""
 
 

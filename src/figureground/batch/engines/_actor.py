@@ -8,24 +8,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from figureground.batch.engines import Stop, Work, local
-from figureground.batch.engines._hand import TRIES
+from figureground.batch.engines import Stop, WorkerConfig, local
+from figureground.batch.engines._worker_process import TRIES
 from figureground.batch.ledger import Outcome, Task
-from figureground.errors import CannotGoOn, FigureGroundError
+from figureground.errors import BatchAborted, FigureGroundError
 from figureground.io.picture import Encoded
 
-Said = Outcome | FigureGroundError | None
+RowOutcome = Outcome | FigureGroundError | None
 """Of one row: its outcome, what no actor can go on with, or nothing where it was not begun, for the run is to end."""
 
 
-class Gate:
+class AttemptTracker:
     """Knows which pictures were begun and not heard of yet, how often, and whether more are to be begun."""
 
     def __init__(self) -> None:
         self.open = True
         self.tries: dict[int, int] = {}
 
-    def enter(self, number: int) -> int:
+    def begin(self, number: int) -> int:
         """The how-manieth try of a picture begins; 0: it must not."""
         if not self.open:
             self.tries.pop(number, None)
@@ -33,7 +33,7 @@ class Gate:
         self.tries[number] = self.tries.get(number, 0) + 1
         return self.tries[number]
 
-    def heard(self, number: int) -> None:
+    def finish(self, number: int) -> None:
         """What became of a picture is known."""
         self.tries.pop(number, None)
 
@@ -62,13 +62,13 @@ class Home:
         node = os.uname().nodename
         shared = "mount it on every machine, or use addresses (s3://...) for inputs and outputs"
         if self.token and not Path(self.token).exists():
-            raise CannotGoOn(f"the folder of the outputs, '{Path(self.token).parent}', is not the same on '{node}'; {shared}")
+            raise BatchAborted(f"the folder of the outputs, '{Path(self.token).parent}', is not the same on '{node}'; {shared}")
         try:
             os.chdir(self.folder)
         except OSError as error:
             if not self.token:  # nothing here says that paths are meant; each that is will be told of as not found
                 return
-            raise CannotGoOn(f"'{node}' has no folder '{self.folder}' ({error.strerror}); {shared}") from error
+            raise BatchAborted(f"'{node}' has no folder '{self.folder}' ({error.strerror}); {shared}") from error
 
 
 class Actor:
@@ -78,9 +78,9 @@ class Actor:
     its picture is replaced by Ray; the gate counts, and after `TRIES` actors the picture is given up.
     """
 
-    def __init__(self, work: Work, gate: Any, home: Home) -> None:
-        self.work, self.gate, self.home = replace(work, workers=1), gate, home
-        self.given: deque[Task] = deque()
+    def __init__(self, config: WorkerConfig, tracker: Any, home: Home) -> None:
+        self.config, self.tracker, self.home = replace(config, workers=1), tracker, home
+        self.pending: deque[Task] = deque()
         self.outcomes: Iterator[Outcome] | None = None
         self.fault: FigureGroundError | None = None
 
@@ -88,14 +88,14 @@ class Actor:
         """A block of tasks (`table`) in, a block of what became of them out; nothing is raised."""
         import pyarrow as pa
 
-        said = [(task.number, pickle.dumps(self._one(task))) for task in tasks(rows)]
-        numbers, words = zip(*said, strict=True)
-        return pa.table({"number": pa.array(numbers, pa.int64()), "said": pa.array(words, pa.large_binary())})
+        rows_out = [(task.number, pickle.dumps(self._one(task))) for task in tasks(rows)]
+        numbers, pickled = zip(*rows_out, strict=True)
+        return pa.table({"number": pa.array(numbers, pa.int64()), "said": pa.array(pickled, pa.large_binary())})
 
-    def _one(self, task: Task) -> Said:
+    def _one(self, task: Task) -> RowOutcome:
         import ray
 
-        tries = ray.get(self.gate.enter.remote(task.number))
+        tries = ray.get(self.tracker.begin.remote(task.number))
         if not tries:
             return None
         if tries > TRIES:
@@ -107,8 +107,8 @@ class Actor:
         try:
             if self.outcomes is None:
                 self.home.settle()
-                self.outcomes = local.outcomes(self.work, self._tasks(), Stop())
-            self.given.append(task)
+                self.outcomes = local.outcomes(self.config, self._tasks(), Stop())
+            self.pending.append(task)
             return next(self.outcomes)
         except FigureGroundError as error:
             self.fault = error
@@ -116,7 +116,7 @@ class Actor:
 
     def _tasks(self) -> Iterator[Task | None]:
         while True:
-            yield self.given.popleft() if self.given else None
+            yield self.pending.popleft() if self.pending else None
 
 
 def table(block: list[Task]) -> Any:
@@ -137,7 +137,7 @@ def tasks(rows: Any) -> Iterator[Task]:
         yield Task(row["number"], source, os.fsdecode(row["stem"]), None if data is None else Encoded(data, source))
 
 
-def said(rows: Any) -> Iterator[tuple[int, Said]]:
+def row_outcomes(rows: Any) -> Iterator[tuple[int, RowOutcome]]:
     """Numbers of tasks and what an actor said of each."""
     for row in rows.to_pylist():
         yield row["number"], pickle.loads(row["said"])  # noqa: S301  # our own actors' words

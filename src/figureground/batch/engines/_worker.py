@@ -4,12 +4,12 @@ import errno
 import time
 from dataclasses import replace
 
-from figureground.batch.engines import Work
+from figureground.batch.engines import WorkerConfig
 from figureground.batch.ledger import Outcome, Task
-from figureground.errors import FigureGroundError, InputError, NoForeground, WriteFailed
+from figureground.errors import FigureGroundError, InputError, NoForeground, OutputError, WriteFailed
 from figureground.io.picture import Encoded
 from figureground.io.storage import Place, open_source, place, scheme
-from figureground.jobs import make
+from figureground.jobs import run_job
 from figureground.pipeline import Clock, Separator
 
 LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENODEV, errno.ESTALE})
@@ -19,75 +19,75 @@ LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errn
 class Worker:
     """A network made ready, and a place to write to, unless the files go back with the outcomes."""
 
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        self.separate = Separator(work.product.method, work.product.settings)
-        self.place = place(work.out) if work.rows == "paths" else None
+    def __init__(self, config: WorkerConfig) -> None:
+        self.config = config
+        self.separate = Separator(config.spec.method, config.spec.settings)
+        self.place = place(config.out) if config.rows == "paths" else None
 
     def __call__(self, task: Task) -> Outcome:
         """Do one task; nothing is raised."""
         began = time.perf_counter()
         try:
-            made = self._made(task)
-            outcome = written(self.work, self.place, task, made) if self.place else made
+            outcome = self._process(task)
+            outcome = write_files(self.config, self.place, task, outcome) if self.place else outcome
         except Exception as error:
-            return ended(task, error, began)
+            return outcome_from_error(task, error, began)
         return replace(outcome, seconds=time.perf_counter() - began)
 
-    def _made(self, task: Task) -> Outcome:
+    def _process(self, task: Task) -> Outcome:
         """What is noted of the picture, and the contents of its files."""
-        work = self.work
-        source = task.picture or open_source(task.source, work.product.settings)
-        views = dict.fromkeys(work.product.views, work.suffix)
-        made = make(work.product, self.separate, source, views, task.source, Clock())
-        facts = {each: made.facts[each] for each in ("width", "height", "coverage", "certainty", "box")}
-        files = {f"{task.stem}.{view}{work.suffix}": data for view, data in made.files.items()}
+        config = self.config
+        source = task.picture or open_source(task.source, config.spec.settings)
+        views = dict.fromkeys(config.spec.views, config.suffix)
+        result = run_job(config.spec, self.separate, source, views, task.source, Clock())
+        facts = {each: result.facts[each] for each in ("width", "height", "coverage", "certainty", "box")}
+        files = {f"{task.stem}.{view}{config.suffix}": data for view, data in result.files.items()}
         return Outcome(task.number, "done", contents=files, **facts)  # type: ignore[arg-type]  # facts are plain data
 
 
-def brought(work: Work, task: Task) -> Task | Outcome:
+def load_source(config: WorkerConfig, task: Task) -> Task | Outcome:
     """The task with its picture's bytes, or what became of it where these cannot be read; nothing is raised.
 
     An http(s) address is left to whoever works on it: `download.fetch` is the one way to the web.
     """
     began = time.perf_counter()
     try:
-        source = open_source(task.source, work.product.settings)
+        source = open_source(task.source, config.spec.settings)
         if isinstance(source, str):
             if scheme(source):
                 return task
-            source = Encoded.of_file(source, work.product.settings)
+            source = Encoded.of_file(source, config.spec.settings)
         return replace(task, picture=source)
     except Exception as error:
-        return ended(task, error, began)
+        return outcome_from_error(task, error, began)
 
 
-def kept(work: Work, target: Place, task: Task, outcome: Outcome) -> Outcome:
+def store_outcome(config: WorkerConfig, target: Place, task: Task, outcome: Outcome) -> Outcome:
     """The outcome after its files, where these came with it, were written; nothing is raised."""
     began = time.perf_counter() - outcome.seconds
     try:
-        outcome = written(work, target, task, outcome)
+        outcome = write_files(config, target, task, outcome)
     except Exception as error:
-        return ended(task, error, began)
+        return outcome_from_error(task, error, began)
     return replace(outcome, seconds=time.perf_counter() - began)
 
 
-def written(work: Work, target: Place, task: Task, made: Outcome) -> Outcome:
+def write_files(config: WorkerConfig, target: Place, task: Task, outcome: Outcome) -> Outcome:
     """Write the files, and read each back if that is asked for; of the outcome only their sizes remain. Raises WriteFailed."""
-    for name, data in made.contents.items():
+    for name, data in outcome.contents.items():
         target.write(data, name)
-        if work.read_back and target.read(name) != data:
+        if config.read_back and target.read(name) != data:
             raise WriteFailed(f"'{name}' reads back otherwise than it was written; look after the disk", picture=task.source)
-    return replace(made, files={name: len(data) for name, data in made.contents.items()}, contents={})
+    return replace(outcome, files={name: len(data) for name, data in outcome.contents.items()}, contents={})
 
 
-def ended(task: Task, error: Exception, began: float) -> Outcome:
+def outcome_from_error(task: Task, error: Exception, began: float) -> Outcome:
     """What an error makes of a task: `failed`, or `stopped` where the next picture would meet it too.
 
     began : on the clock of `time.perf_counter`.
     """
     seconds = time.perf_counter() - began
-    if isinstance(error, InputError | NoForeground):
+    if isinstance(error, InputError | OutputError | NoForeground):
         lasting = isinstance(error, WriteFailed) and getattr(error.__cause__, "errno", None) in LASTING
         return Outcome(task.number, "stopped" if lasting else "failed", error.code, str(error), seconds)
     if isinstance(error, FigureGroundError):  # weights, a missing extra

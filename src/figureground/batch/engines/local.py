@@ -4,37 +4,37 @@ from collections import deque
 from collections.abc import Iterator
 from multiprocessing.connection import wait
 
-from figureground.batch.engines import Stop, Work
-from figureground.batch.engines._hand import TRIES, Hand
+from figureground.batch.engines import Stop, WorkerConfig
+from figureground.batch.engines._worker_process import TRIES, WorkerProcess
 from figureground.batch.ledger import Outcome, Task
-from figureground.errors import CannotGoOn
+from figureground.errors import BatchAborted
 
 TICK = 0.25  # seconds after which it is looked whether the run is to end
 
 
-def outcomes(work: Work, tasks: Iterator[Task | None], stop: Stop) -> Iterator[Outcome]:
+def outcomes(config: WorkerConfig, tasks: Iterator[Task | None], stop: Stop) -> Iterator[Outcome]:
     """What became of each task, as soon as it is known.
 
     A picture whose worker died is tried again, by `TRIES` workers in all; one that took too long is not.
     Raises FigureGroundError where a worker cannot begin, CannotGoOn where they die before they have begun.
     """
-    run = _Run(work, tasks, stop)
+    run = _WorkerPool(config, tasks, stop)
     try:
         yield from run.outcomes()
     finally:
-        for hand in run.hands:
-            hand.end(0 if stop.hard else 5)
+        for process in run.processes:
+            process.end(0 if stop.hard else 5)
 
 
-class _Run:
+class _WorkerPool:
     """The workers, and what waits for one."""
 
-    def __init__(self, work: Work, tasks: Iterator[Task | None], stop: Stop) -> None:
-        self.work, self.tasks, self.stop = work, tasks, stop
-        self.hands: list[Hand] = []
-        self.again: deque[Task] = deque()
+    def __init__(self, config: WorkerConfig, tasks: Iterator[Task | None], stop: Stop) -> None:
+        self.config, self.tasks, self.stop = config, tasks, stop
+        self.processes: list[WorkerProcess] = []
+        self.retries: deque[Task] = deque()
         self.tries: dict[int, int] = {}
-        self.stillborn = 0
+        self.died_early = 0
         self.exhausted = False
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -42,18 +42,20 @@ class _Run:
         if task is None and self.exhausted:
             return
         if task is not None:
-            self.again.append(task)
-        self.hands = [Hand(self.work)]  # one first: what has to be fetched or converted is so once
+            self.retries.append(task)
+        self.processes = [WorkerProcess(self.config)]  # one first: what has to be fetched or converted is so once
         while not self.stop.hard:
-            self._hand_out()
-            if not any(hand.task for hand in self.hands) and (self.stop.soft or (self.exhausted and not self.again)):
+            self._submit_tasks()
+            if not any(process.task for process in self.processes) and (
+                self.stop.soft or (self.exhausted and not self.retries)
+            ):
                 return
-            yield from self._heard()
+            yield from self._received()
             yield from self._timed_out()
 
     def _next(self) -> Task | None:
-        if self.again:
-            return self.again.popleft()
+        if self.retries:
+            return self.retries.popleft()
         if self.exhausted:
             return None
         try:
@@ -62,59 +64,64 @@ class _Run:
             self.exhausted = True
             return None
 
-    def _hand_out(self) -> None:
+    def _submit_tasks(self) -> None:
         """A task for every worker that is free, and further workers as long as there are tasks for them."""
-        for hand in self.hands:
-            if not self.stop.soft and not hand.loading and hand.task is None and (task := self._next()) is not None:
-                hand.give(task)
-        ready = not any(hand.loading for hand in self.hands)
-        if ready and len(self.hands) < self.work.workers and all(hand.task for hand in self.hands) and not self.stop.soft:
-            self.hands += [Hand(self.work) for _ in range(self.work.workers - len(self.hands))]
+        for process in self.processes:
+            if not self.stop.soft and not process.loading and process.task is None and (task := self._next()) is not None:
+                process.submit(task)
+        ready = not any(process.loading for process in self.processes)
+        if (
+            ready
+            and len(self.processes) < self.config.workers
+            and all(process.task for process in self.processes)
+            and not self.stop.soft
+        ):
+            self.processes += [WorkerProcess(self.config) for _ in range(self.config.workers - len(self.processes))]
 
-    def _heard(self) -> Iterator[Outcome]:
+    def _received(self) -> Iterator[Outcome]:
         """What workers say within a moment."""
-        patience = max(0.0, min([TICK, *(hand.left() for hand in self.hands)]))
-        said = wait([hand.connection for hand in self.hands], patience)
-        for hand in [hand for hand in self.hands if hand.connection in said]:
+        patience = max(0.0, min([TICK, *(process.time_left() for process in self.processes)]))
+        ready = wait([process.connection for process in self.processes], patience)
+        for process in [process for process in self.processes if process.connection in ready]:
             try:
-                outcome = hand.hear()
+                outcome = process.receive()
             except EOFError:
-                yield from self._died(hand)
+                yield from self._replace_dead(process)
                 continue
-            self.stillborn = 0
+            self.died_early = 0
             if outcome is not None:
                 self.tries.pop(outcome.number, None)
                 yield outcome
 
-    def _died(self, hand: Hand) -> Iterator[Outcome]:
+    def _replace_dead(self, process: WorkerProcess) -> Iterator[Outcome]:
         """Put another in its place; its picture gets another try, or is given up."""
-        task = hand.task
-        how = self._replace(hand)
+        task = process.task
+        how = self._replace(process)
         if task is None:
-            self.stillborn += 1
-            if self.stillborn >= TRIES:
-                raise CannotGoOn(
-                    f"workers end before they have begun ({how}); is there enough memory for {self.work.workers}?",
+            self.died_early += 1
+            if self.died_early >= TRIES:
+                raise BatchAborted(
+                    f"workers end before they have begun ({how}); is there enough memory for {self.config.workers}?",
                     code="resource_limit",
                 )
             return
         count = self.tries[task.number] = self.tries.get(task.number, 0) + 1
         if count < TRIES:
-            self.again.append(task)
+            self.retries.append(task)
         else:
             del self.tries[task.number]
             message = f"{TRIES} workers died of it ({how}); it needs more memory than there is, or meets a fault of ours"
             yield Outcome(task.number, "failed", "resource_limit", message)
 
     def _timed_out(self) -> Iterator[Outcome]:
-        for hand in list(self.hands):
-            if hand.task is not None and hand.left() <= 0:
-                number = hand.task.number
-                self._replace(hand)
-                message = f"it took more than {self.work.seconds:g} seconds; allow more with --picture-seconds"
-                yield Outcome(number, "failed", "timeout", message, self.work.seconds)
+        for process in list(self.processes):
+            if process.task is not None and process.time_left() <= 0:
+                number = process.task.number
+                self._replace(process)
+                message = f"it took more than {self.config.seconds:g} seconds; allow more with --picture-seconds"
+                yield Outcome(number, "failed", "timeout", message, self.config.seconds)
 
-    def _replace(self, hand: Hand) -> str:
-        how = hand.end()
-        self.hands[self.hands.index(hand)] = Hand(self.work)
+    def _replace(self, process: WorkerProcess) -> str:
+        how = process.end()
+        self.processes[self.processes.index(process)] = WorkerProcess(self.config)
         return how

@@ -23,17 +23,18 @@ from torch import Tensor
 from tqdm import tqdm
 
 import figureground
+from figureground._deprecated import with_old_keys
 from figureground._machine import cores
 from figureground.errors import OutputExists, UsageError, WriteFailed
-from figureground.evaluation.dataset import Pair
+from figureground.evaluation.dataset import LabeledImage
 from figureground.evaluation.metrics import Counts
 from figureground.io.encode import write
 from figureground.models.adapted import FORM, KEY
 from figureground.settings import Settings
-from figureground.training.adapt.bases import Base, Own, decoded, exported
+from figureground.training.adapt.bases import FrozenNetwork, Own, decoded, exported
 from figureground.training.adapt.deep import DeepLearner
 from figureground.training.adapt.head import LinearLearner, Views
-from figureground.training.adapt.views import look, read
+from figureground.training.adapt.views import collect_views, read
 from figureground.training.augmentation import Sample
 
 Floats = NDArray[np.float64]
@@ -48,7 +49,7 @@ SPREAD = 0.1  # standard deviation of the gains, at least: a few pictures may ag
 class Learner(Protocol):
     """Something to train: a path of states, each further from the start than the one before it."""
 
-    def path(self, rows: Tensor) -> Iterator[Any]:
+    def regularization_path(self, rows: Tensor) -> Iterator[Any]:
         """What these rows of the views teach."""
         ...
 
@@ -58,7 +59,7 @@ class Learner(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AdaptResult:
     """What became of it. IoU: mean over the held-back pictures, at the size of the network's logits."""
 
     pictures: int
@@ -70,15 +71,15 @@ class Outcome:
     seconds: float
     out: str
     made_from: str
-    licence: str
+    license: str
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
-        return asdict(self)
+        return with_old_keys(asdict(self))
 
     def text(self) -> str:
         """What became of it, to be read by people."""
-        head = f"{self.out}: from {self.made_from} (licence: {self.licence}) and {self.pictures} pictures, {self.seconds:.0f} s"
+        head = f"{self.out}: from {self.made_from} (license: {self.license}) and {self.pictures} pictures, {self.seconds:.0f} s"
         before = f"IoU on {self.held_back} held-back pictures {self.iou_before:.3f}"
         if not self.adopted:
             return f"{head}\n{before} did not surely improve, so the network is written as it was"
@@ -86,7 +87,7 @@ class Outcome:
 
 
 def adapt(
-    data: Sequence[Pair],
+    data: Sequence[LabeledImage],
     out: Path,
     *,
     deep: bool = False,
@@ -96,7 +97,7 @@ def adapt(
     overwrite: bool = False,
     settings: Settings | None = None,
     quiet: bool = False,
-) -> Outcome:
+) -> AdaptResult:
     """Train a head (with `deep` the decoder) on `data` and write one ONNX file.
 
     start : a SegFormer checkpoint by hub id or folder, to be given a head; None: the embedded network. minutes : about how
@@ -116,23 +117,25 @@ def adapt(
         torch.set_num_threads(threads)
     judged, adopted, seconds = before[~np.isnan(before)], after is not None, time.monotonic() - began
     means = float(judged.mean()), float(judged.mean()) if after is None else after
-    result = Outcome(len(data), len(judged), *means, adopted, seconds, str(out), base.name, base.licence)
+    result = AdaptResult(len(data), len(judged), *means, adopted, seconds, str(out), base.name, base.license)
     _write(graph, out, result, base, deep)
     return result
 
 
 def _learnt(
-    base: Base, samples: list[Sample], deep: bool, seed: int, until: float, quiet: bool
+    base: FrozenNetwork, samples: list[Sample], deep: bool, seed: int, until: float, quiet: bool
 ) -> tuple[onnx.ModelProto, Floats, float | None]:
     """The graph to write, the IoU of each held-back picture before (else NaN), and their mean after, None if not adopted."""
     network = base.network if deep and isinstance(base, Own) else None
-    views = look(samples, base.seen if network is None else partial(_maps, network), seed, until - time.monotonic(), quiet)
+    views = collect_views(
+        samples, base.features if network is None else partial(_maps, network), seed, until - time.monotonic(), quiet
+    )
     learner: Learner = LinearLearner(views, seed) if network is None else DeepLearner(views, network, seed)
     table, before = held_back(learner, views, seed, deep, until, quiet)
     step, after = chosen(table, before)
     if step is None:
         return base.graph(None), before, None
-    state = taught(learner, views, step, until)
+    state = refit(learner, views, step, until)
     return base.graph(state) if network is None else exported(state, base.size), before, after
 
 
@@ -144,7 +147,7 @@ def _refuse(pictures: int, out: Path, deep: bool, start: str | None, minutes: fl
         raise UsageError("--deep trains the embedded network's decoder and --from adds a head to another one; leave one out")
     if deep and pictures < LEAST_DEEP:
         raise UsageError(
-            f"--deep wants at least {LEAST_DEEP} labelled pictures, but {pictures} came; leave it out, or label more"
+            f"--deep wants at least {LEAST_DEEP} labeled pictures, but {pictures} came; leave it out, or label more"
         )
     if not (minutes > 0 and math.isfinite(minutes)):
         raise UsageError(f"--minutes must be above 0, but is {minutes:g}")
@@ -154,7 +157,7 @@ def _refuse(pictures: int, out: Path, deep: bool, start: str | None, minutes: fl
         raise WriteFailed(f"'{out}' cannot be written: there is no folder '{out.parent}'; make it first")
 
 
-def _base(start: str | None, settings: Settings) -> Base:
+def _base(start: str | None, settings: Settings) -> FrozenNetwork:
     if start is None:
         return Own()
     from figureground.training.adapt.backbone import Backbone
@@ -169,7 +172,7 @@ def _maps(network: Any, x: Tensor) -> tuple[list[Tensor], Tensor]:
         return maps, decoded(network, maps)[1]
 
 
-def held_back(learner: Learner, views: Views, seed: int, once: bool, until: float, quiet: bool) -> tuple[Floats, Floats]:
+def held_back(learner: Learner, views: Views, seed: int, single_fold: bool, until: float, quiet: bool) -> tuple[Floats, Floats]:
     """IoU of pictures that each path did not learn from: (steps, n) along the paths, and (n,) of the network itself.
 
     NaN where a picture was never held back. once : hold back a fifth, not each picture by turns. until : by when, on
@@ -178,19 +181,19 @@ def held_back(learner: Learner, views: Views, seed: int, once: bool, until: floa
     plain = torch.nonzero(views.plain).ravel()
     count = len(plain)
     groups = np.array_split(np.random.default_rng(seed).permutation(count), FOLDS)
-    if once or count >= ENOUGH:
+    if single_fold or count >= ENOUGH:
         groups = groups[:1]
-    found: list[list[Floats]] = []
+    paths: list[list[Floats]] = []
     before = np.full(count, np.nan)
     for left, group in enumerate(tqdm(groups, "train", disable=quiet or None, unit="fold")):
         rows = torch.nonzero(~torch.isin(views.picture, torch.from_numpy(group))).ravel()
         asked = plain[torch.from_numpy(np.sort(group))]
         before[np.sort(group)] = ious(views.own[asked].float(), views.truth[asked])
         end = time.monotonic() + (until - time.monotonic()) / (len(groups) - left + 1)
-        found.append(_path(learner, views, rows, asked, end))
-    steps = min(map(len, found))
+        paths.append(_path(learner, views, rows, asked, end))
+    steps = min(map(len, paths))
     table = np.full((steps, count), np.nan)
-    for group, rows_of in zip(groups, found, strict=True):
+    for group, rows_of in zip(groups, paths, strict=True):
         table[:, np.sort(group)] = rows_of[:steps]
     return table, before
 
@@ -198,7 +201,7 @@ def held_back(learner: Learner, views: Views, seed: int, once: bool, until: floa
 def _path(learner: Learner, views: Views, rows: Tensor, asked: Tensor, until: float) -> list[Floats]:
     """IoU of each asked picture at each step of one path."""
     steps: list[Floats] = []
-    for state in learner.path(rows):
+    for state in learner.regularization_path(rows):
         steps.append(ious(learner.logits(state, asked), views.truth[asked]))
         means = [step.mean() for step in steps]
         if time.monotonic() > until or len(steps) - int(np.argmax(means)) > PATIENCE:
@@ -208,8 +211,8 @@ def _path(learner: Learner, views: Views, rows: Tensor, asked: Tensor, until: fl
 
 def ious(logits: Tensor, truth: Tensor) -> Floats:
     """IoU of each picture where a logit ≥ 0 says foreground; (n, 1, H, W) each, truth in [0, 1]."""
-    said, true = (logits >= 0).numpy(), (truth >= 0.5).numpy()
-    return np.array([Counts.of(s, t).iou for s, t in zip(said, true, strict=True)])
+    predicted, true = (logits >= 0).numpy(), (truth >= 0.5).numpy()
+    return np.array([Counts.of(s, t).iou for s, t in zip(predicted, true, strict=True)])
 
 
 def chosen(table: Floats, before: Floats) -> tuple[int | None, float]:
@@ -230,21 +233,22 @@ def chosen(table: Floats, before: Floats) -> tuple[int | None, float]:
     return best, float(table[best, judged].mean())
 
 
-def taught(learner: Learner, views: Views, step: int, until: float) -> Any:
+def refit(learner: Learner, views: Views, step: int, until: float) -> Any:
     """The state at that step of the path that all pictures teach, or the last one for which there is time."""
     state = None
-    for number, state in enumerate(learner.path(torch.arange(len(views.picture)))):  # noqa: B007
+    for number, state in enumerate(learner.regularization_path(torch.arange(len(views.picture)))):  # noqa: B007
         if number == step or time.monotonic() > until:
             break
     return state
 
 
-def _write(graph: onnx.ModelProto, out: Path, result: Outcome, base: Base, deep: bool) -> None:
-    said = {
+def _write(graph: onnx.ModelProto, out: Path, result: AdaptResult, base: FrozenNetwork, deep: bool) -> None:
+    notes = {
         "form": FORM,
         "version": figureground.__version__,
         "from": base.name,
-        "licence": base.licence,
+        "license": base.license,
+        "licence": base.license,  # versions before 0.4.0 read this key
         "permissive": base.permissive,
         "size": base.size,
         "trained": "decoder" if deep else "head",
@@ -254,5 +258,5 @@ def _write(graph: onnx.ModelProto, out: Path, result: Outcome, base: Base, deep:
         "iou_after": round(result.iou_after, 4),
         "adopted": result.adopted,
     }
-    helper.set_model_props(graph, {KEY: json.dumps(said, ensure_ascii=False)})
+    helper.set_model_props(graph, {KEY: json.dumps(notes, ensure_ascii=False)})
     write(graph.SerializeToString(), out)

@@ -1,7 +1,7 @@
 """A SegFormer checkpoint as what `adapt --from` builds on: its four stages are features, a linear head is all that is trained.
 
 Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers", NeurIPS 2021. The stages
-run through the graph that models/_segformer_onnx.py writes, without its decode head. To admit another backbone: a class
+run through the graph that models/segformer/onnx_writer.py writes, without its decode head. To admit another backbone: a class
 beside `Backbone` with its attributes and methods, and a graph whose outputs are its maps.
 """
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from figureground.inference import hub
 from figureground.inference.session import session
 from figureground.models import segformer
-from figureground.models._checkpoint import Architecture, Processor
+from figureground.models.segformer.config import Architecture, Processor
 from figureground.settings import Settings
 from figureground.training.adapt.bases import checked
 from figureground.training.adapt.head import Head
@@ -30,9 +30,9 @@ class Backbone:
     """The four stages of a SegFormer checkpoint, run through our own graph; it has no answer of its own to start from."""
 
     def __init__(self, weights: str, settings: Settings) -> None:
-        checkpoint = segformer._fetch(weights, settings)
-        self.name, self.licence = checkpoint.name, checkpoint.licence
-        self.permissive = checkpoint.licence in hub.PERMISSIVE
+        checkpoint = segformer.fetch_checkpoint(weights, settings)
+        self.name, self.license = checkpoint.name, checkpoint.license
+        self.permissive = checkpoint.license in hub.PERMISSIVE
         shape, processor = Architecture.of(checkpoint.config), Processor.of(checkpoint.preprocessor)
         self.size = processor.height
         self.stages = _stages(checkpoint, shape, replace(processor, width=processor.height), settings)
@@ -43,46 +43,46 @@ class Backbone:
             before = self.sides[-1] if self.sides else self.size
             self.sides.append((before + kernel // 2 * 2 - kernel) // stride + 1)
 
-    def seen(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+    def features(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """As `Base.seen`."""
         levels: list[list[Tensor]] = [[] for _ in self.widths]
         for picture in x:
             numbers = self.run(picture[None].numpy()).ravel()
             start = 0
-            for found, width, side in zip(levels, self.widths, self.sides, strict=True):
+            for level_maps, width, side in zip(levels, self.widths, self.sides, strict=True):
                 stop = start + width * side * side
-                found.append(torch.from_numpy(numbers[start:stop].reshape(side, side, width)).permute(2, 0, 1))
+                level_maps.append(torch.from_numpy(numbers[start:stop].reshape(side, side, width)).permute(2, 0, 1))
                 start = stop
-        return [torch.stack(found) for found in levels], torch.zeros(len(x), 1, self.sides[0], self.sides[0])
+        return [torch.stack(level_maps) for level_maps in levels], torch.zeros(len(x), 1, self.sides[0], self.sides[0])
 
     def graph(self, head: Head | None) -> onnx.ModelProto:
         """As `Base.graph`; None: a head that knows nothing."""
         head = head or Head(self.widths)
 
-        def said(x: Tensor) -> Tensor:
-            logits = head(*self.seen(x))
+        def answer(x: Tensor) -> Tensor:
+            logits = head(*self.features(x))
             return torch.sigmoid(F.interpolate(logits, size=self.size, mode="bilinear", align_corners=False)).detach()
 
-        return checked(_with_head(self.stages, head, self.sides, self.size), said, self.size)
+        return checked(_with_head(self.stages, head, self.sides, self.size), answer, self.size)
 
 
 def _stages(checkpoint: hub.Checkpoint, shape: Architecture, processor: Processor, settings: Settings) -> onnx.ModelProto:
     """The encoder alone: (1, 3, S, S) in [0, 1] → `stage0` and so on, (h · w, channels) each."""
     from figureground.inference.tensors import read
-    from figureground.models._segformer_onnx import write
+    from figureground.models.segformer.onnx_writer import write
 
     tensors = read(hub.checked(checkpoint))
     model = onnx.load_model_from_string(write(shape, processor, tensors, threads=settings.threads))
     wanted = {f"stage{i}" for i in range(len(shape.channels))}
-    kept = []
+    needed = []
     for node in reversed(model.graph.node):  # whatever the stages need, from the last to the first
         if wanted.intersection(node.output):
             wanted.update(node.input)
-            kept.append(node)
+            needed.append(node)
     nodes = [
         helper.make_node("Transpose", ["picture"], ["rows"], perm=[0, 2, 3, 1]),
         helper.make_node("Mul", ["rows", "255"], ["bytes"]),
-        *(_fed(node) for node in reversed(kept)),
+        *(_fed(node) for node in reversed(needed)),
     ]
     constants = [_rounded(tensor) for tensor in model.graph.initializer if tensor.name in wanted]
     constants.append(_constant("255", 255))

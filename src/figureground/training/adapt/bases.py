@@ -17,22 +17,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from figureground.errors import WeightsError
-from figureground.models.small import CARD
+from figureground.models.saliency import CARD
 from figureground.training import export
 from figureground.training.adapt.head import Head
 from figureground.training.weights import load, read_recipe
 
 
-class Base(Protocol):
+class FrozenNetwork(Protocol):
     """A frozen network."""
 
     name: str
-    licence: str
+    license: str
     permissive: bool
     size: int
     """S: pixels of a side of the pictures it looks at."""
 
-    def seen(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+    def features(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Of pictures (N, 3, S, S) in [0, 1]: feature maps (N, c, h, w), and own logits (N, 1, H, W) or zeros."""
         ...
 
@@ -45,17 +45,17 @@ class Base(Protocol):
 
 
 def checked(
-    graph: onnx.ModelProto, said: Any, size: int, kernels: Mapping[str, NDArray[np.float32]] = MappingProxyType({})
+    graph: onnx.ModelProto, answer: Any, size: int, kernels: Mapping[str, NDArray[np.float32]] = MappingProxyType({})
 ) -> onnx.ModelProto:
     """The graph with its weights rounded to float16, once it is near `said`, a function of a tensor, before and after.
 
     kernels : as for `export._halve`. Raises WeightsError.
     """
     generator = np.random.default_rng(0)
-    pictures = [export._picture(generator, size) for _ in range(3)]
-    rounded = export._halve(graph, kernels)
-    for made, step, bound in ((graph, "before", export.BEFORE), (rounded, "after", export.AFTER)):
-        apart = export._difference(said, made, pictures)
+    pictures = [export.drawn_picture(generator, size) for _ in range(3)]
+    rounded = export.halve(graph, kernels)
+    for candidate, step, bound in ((graph, "before", export.BEFORE), (rounded, "after", export.AFTER)):
+        apart = export.difference(answer, candidate, pictures)
         if not apart <= bound:
             raise WeightsError(f"the adapted graph is {apart:.1e} from torch ({step} rounding), but {bound:.0e} is allowed")
     return rounded
@@ -64,15 +64,15 @@ def checked(
 class Own:
     """The embedded network; its encoder's maps and its decoder's are features, its answer is where a head starts."""
 
-    name, licence, permissive = "small", CARD.licence, CARD.permissive
+    name, license, permissive = "saliency", CARD.license, CARD.permissive
 
     def __init__(self) -> None:
-        with as_file(files("figureground").joinpath("assets/small.safetensors")) as weights:
+        with as_file(files("figureground").joinpath("assets/saliency.safetensors")) as weights:
             recipe = read_recipe(weights)
             self.network: Any = rounded(load(weights, recipe.network).eval().requires_grad_(False))
         self.size = recipe.last_size or recipe.size
 
-    def seen(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+    def features(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """As `Base.seen`; own logits at S / 2."""
         with torch.no_grad():
             return read_out(self.network, x)
@@ -84,8 +84,8 @@ class Own:
 
 def exported(network: nn.Module, size: int) -> onnx.ModelProto:
     """The checked graph of a network that gives a list of logits, finest first."""
-    model = export._Probability(network).eval()
-    return checked(export._graph(model, size), model, size, model.kernels())
+    model = export.Probability(network).eval()
+    return checked(export.to_onnx(model, size), model, size, model.kernels())
 
 
 def rounded(network: nn.Module) -> nn.Module:
@@ -99,8 +99,8 @@ def rounded(network: nn.Module) -> nn.Module:
 
 def decoded(network: Any, maps: list[Tensor]) -> tuple[list[Tensor], Tensor]:
     """The decoder's maps at 1/16, 1/8, 1/4 and 1/2, and the logits, (N, 1, S/2, S/2)."""
-    features = network.decode(maps)
-    return features[::-1], network.heads[0](features[0])
+    maps_decoded = network.decode(maps)
+    return maps_decoded[::-1], network.heads[0](maps_decoded[0])
 
 
 def read_out(network: Any, x: Tensor) -> tuple[list[Tensor], Tensor]:

@@ -25,23 +25,23 @@ class DeepLearner:
     def __init__(self, views: Views, network: Any, seed: int) -> None:
         self.views, self.network, self.seed = views, network, seed
 
-    def path(self, rows: Tensor) -> Iterator[Any]:
+    def regularization_path(self, rows: Tensor) -> Iterator[Any]:
         """The networks that these rows of the views teach, one for each pass over them."""
         network = copy.deepcopy(self.network)
         trained = [p for part in PARTS for p in getattr(network, part).parameters()]
         for parameter in trained:
             parameter.requires_grad_(True)
-        optimiser = torch.optim.AdamW(trained, RATE)
+        optimizer = torch.optim.AdamW(trained, RATE)
         generator = torch.Generator().manual_seed(self.seed)
         for number in range(PASSES):
-            for group in optimiser.param_groups:
+            for group in optimizer.param_groups:
                 group["lr"] = RATE * min(1, (number + 1) / 3)
             for some in torch.split(rows[torch.randperm(len(rows), generator=generator)], BATCH):
                 maps, _, truth = self.views.batch(some)
-                optimiser.zero_grad(set_to_none=True)
+                optimizer.zero_grad(set_to_none=True)
                 logits_loss(decoded(network, maps)[1], truth).mean().backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(trained, 5.0)
-                optimiser.step()
+                optimizer.step()
             yield rounded(copy.deepcopy(network).requires_grad_(False))
 
     def logits(self, network: Any, rows: Tensor) -> Tensor:

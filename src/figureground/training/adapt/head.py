@@ -78,39 +78,39 @@ class LinearLearner:
     def __init__(self, views: Views, seed: int) -> None:
         self.views = views
         self.widths = [level.shape[1] for level in views.levels]
-        self.x, self.own, self.truth = _drawn(views, seed)  # (n, P, all channels), (n, P), (n, P)
+        self.x, self.own, self.truth = _sample_pixels(views, seed)  # (n, P, all channels), (n, P), (n, P)
         flat = self.x.view(-1, self.x.shape[2])
         self.mean, self.scale = flat.mean(0), flat.std(0).clamp(min=1e-3)
         flat.sub_(self.mean).div_(self.scale)
 
-    def path(self, rows: Tensor) -> Iterator[Head]:
+    def regularization_path(self, rows: Tensor) -> Iterator[Head]:
         """The heads that these rows of the views teach, one for each of `STRENGTHS`."""
         used = torch.zeros(len(self.x)).index_fill_(0, rows, 1 / len(rows))  # (n,)
         gain, bias, weight = torch.ones(()), torch.zeros(()), torch.zeros(self.x.shape[2])
         numbers = [number.requires_grad_(True) for number in (gain, bias, weight)]
         for strength in STRENGTHS:
-            optimiser = torch.optim.LBFGS(numbers, max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+            optimizer = torch.optim.LBFGS(numbers, max_iter=ITERATIONS, line_search_fn="strong_wolfe")
 
-            def closure(strength: float = strength, optimiser: torch.optim.LBFGS = optimiser) -> Tensor:
-                optimiser.zero_grad()
-                said = gain * self.own + self.x @ weight + bias  # (n, P)
-                loss = (logits_loss(said, self.truth) * used).sum() + strength * ((gain - 1) ** 2 + (weight**2).sum())
+            def closure(strength: float = strength, optimizer: torch.optim.LBFGS = optimizer) -> Tensor:
+                optimizer.zero_grad()
+                answer = gain * self.own + self.x @ weight + bias  # (n, P)
+                loss = (logits_loss(answer, self.truth) * used).sum() + strength * ((gain - 1) ** 2 + (weight**2).sum())
                 loss.backward()  # type: ignore[no-untyped-call]
                 return loss
 
-            optimiser.step(closure)  # type: ignore[no-untyped-call]
+            optimizer.step(closure)  # type: ignore[no-untyped-call]
             yield self._head(gain, bias, weight)
 
     @torch.no_grad()
     def _head(self, gain: Tensor, bias: Tensor, weight: Tensor) -> Head:
         """The head for features as they come; its weights rounded to float16, so that storing them so changes nothing."""
         plain = (weight / self.scale).half().float()
-        made = Head(self.widths)
-        made.gain.copy_(gain)
-        made.bias.copy_(bias - (plain * self.mean).sum())
-        for mine, part in zip(made.weights, torch.split(plain, self.widths), strict=True):
+        head = Head(self.widths)
+        head.gain.copy_(gain)
+        head.bias.copy_(bias - (plain * self.mean).sum())
+        for mine, part in zip(head.weights, torch.split(plain, self.widths), strict=True):
             mine.copy_(part[None, :, None, None])
-        return made.requires_grad_(False)
+        return head.requires_grad_(False)
 
     @torch.no_grad()
     def logits(self, head: Head, rows: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ class LinearLearner:
         return torch.cat([head(levels, own) for levels, own, _ in batches])
 
 
-def _drawn(views: Views, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def _sample_pixels(views: Views, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """P pixels of each view, others in each: features (n, P, all channels), own logits (n, P), truth (n, P)."""
     grid = max((level.shape[-2], level.shape[-1]) for level in views.levels)
     count, channels = len(views.own), sum(level.shape[1] for level in views.levels)
@@ -142,15 +142,15 @@ def _drawn(views: Views, seed: int) -> tuple[Tensor, Tensor, Tensor]:
 def at(level: Tensor, grid: tuple[int, ...], place: Tensor) -> Tensor:
     """A map (1, c, h, w) as if enlarged to `grid`, at some of its pixels (P,) alone, which is far quicker: (P, c)."""
     size = torch.tensor([grid[1], grid[0]])
-    centres = (torch.stack([place % grid[1], place // grid[1]], -1) + 0.5) / size  # (P, 2)
-    where = (2 * centres - 1)[None, None]
+    centers = (torch.stack([place % grid[1], place // grid[1]], -1) + 0.5) / size  # (P, 2)
+    where = (2 * centers - 1)[None, None]
     return F.grid_sample(level, where, mode="bilinear", padding_mode="border", align_corners=False)[0, :, 0].T
 
 
 def logits_loss(logits: Tensor, truth: Tensor) -> Tensor:
     """BCE + soft IoU of each view, (N,), over the pixels of (N, …) each."""
     bce = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").flatten(1).mean(1)
-    said = torch.sigmoid(logits)
-    both = (said * truth).flatten(1).sum(1)
-    either = (said + truth).flatten(1).sum(1) - both
-    return bce + 1 - (both + 1) / (either + 1)
+    probability = torch.sigmoid(logits)
+    intersection = (probability * truth).flatten(1).sum(1)
+    union = (probability + truth).flatten(1).sum(1) - intersection
+    return bce + 1 - (intersection + 1) / (union + 1)

@@ -1,4 +1,4 @@
-"""The user's labelled pictures on their way to a frozen network: read, judged, altered, looked at once and kept.
+"""The user's labeled pictures on their way to a frozen network: read, judged, altered, looked at once and kept.
 
 To alter them in another way: `_altered`.
 """
@@ -15,39 +15,39 @@ from torch import Tensor
 from tqdm import tqdm
 
 from figureground.errors import UsageError
-from figureground.evaluation.dataset import Pair, Shows, shows, tell_one_class
-from figureground.models._looks import fitted
+from figureground.evaluation.dataset import LabeledImage, Shows, shows, warn_single_class
+from figureground.models.saliency.tta import preprocess
 from figureground.training.adapt.head import Views
 from figureground.training.augmentation import Sample, sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LEAST = 5  # pictures: with fewer nothing can be held back that says anything
+MIN_PICTURES = 5  # pictures: with fewer nothing can be held back that says anything
 MOST_VIEWS = 8  # of one picture
 MANY_VIEWS = 320  # in all, but one of each picture in any case
 MEMORY = 1 << 29  # bytes of kept features, likewise
 SHARE = 0.35  # of the time given, for looking
 
 
-def read(data: Sequence[Pair], size: int, quiet: bool) -> list[Sample]:
+def read(data: Sequence[LabeledImage], size: int, quiet: bool) -> list[Sample]:
     """Every picture, (size, size, 3) uint8, and its mask, (size, size) uint8.
 
     Raises UsageError for fewer than `LEAST`, BadData for what cannot be read and where no mask shows both classes; masks
     that are empty or full are told of, counted.
     """
-    if len(data) < LEAST:
-        raise UsageError(f"adapting wants at least {LEAST} labelled pictures, but {len(data)} came; label some more")
+    if len(data) < MIN_PICTURES:
+        raise UsageError(f"adapting wants at least {MIN_PICTURES} labeled pictures, but {len(data)} came; label some more")
 
-    def one(pair: Pair) -> tuple[Sample, Shows]:
+    def one(pair: LabeledImage) -> tuple[Sample, Shows]:
         rgb, mask = pair.read()
-        small = np.rint(fitted(rgb, size)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
+        small = np.rint(preprocess(rgb, size)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
         return (small, shrunk(mask, size)), shows(mask)
 
     with ThreadPoolExecutor(2) as pool:
-        made = list(tqdm(pool.map(one, data), "read", len(data), disable=quiet or None, unit="picture"))
-    tell_one_class([pair.name for pair in data], [shown for _, shown in made], to_learn=True)
-    return [one_sample for one_sample, _ in made]
+        samples = list(tqdm(pool.map(one, data), "read", len(data), disable=quiet or None, unit="picture"))
+    warn_single_class([pair.name for pair in data], [shown for _, shown in samples], to_learn=True)
+    return [one_sample for one_sample, _ in samples]
 
 
 def shrunk(mask: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -57,8 +57,8 @@ def shrunk(mask: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], size: int) -> 
     return np.asarray(cv2.resize(smaller, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def look(
-    samples: list[Sample], seen: "Callable[[Tensor], tuple[list[Tensor], Tensor]]", seed: int, seconds: float, quiet: bool
+def collect_views(
+    samples: list[Sample], features: "Callable[[Tensor], tuple[list[Tensor], Tensor]]", seed: int, seconds: float, quiet: bool
 ) -> Views:
     """Each picture, its mirror image, and altered forms of it while time and memory allow, as the frozen network sees them.
 
@@ -66,31 +66,31 @@ def look(
     """
     began, count, row = time.monotonic(), len(samples), 0
     most = max(1, min(MOST_VIEWS, MANY_VIEWS // count))
-    kept: list[Tensor] = []  # levels, own, truth: room for all that may come; what is never written to takes no memory
+    rooms: list[Tensor] = []  # levels, own, truth: room for all that may come; what is never written to takes no memory
     with tqdm(total=most * count, desc="look", disable=quiet or None, unit="picture") as bar:
         for view in range(most):
             for index in range(count):
                 rgb, mask = _altered(samples, index, view, seed)
                 x = torch.from_numpy(rgb.astype(np.float32) / 255).permute(2, 0, 1)[None].contiguous()
-                levels, own = seen(x)
+                levels, own = features(x)
                 truth = torch.from_numpy(shrunk(mask, own.shape[-1]).astype(np.float32) / 255)[None, None]
-                made = [*levels, own, truth]
-                kept = kept or [torch.empty(most * count, *part.shape[1:], dtype=torch.float16) for part in made]
-                for room, part in zip(kept, made, strict=True):
+                parts = [*levels, own, truth]
+                rooms = rooms or [torch.empty(most * count, *part.shape[1:], dtype=torch.float16) for part in parts]
+                for room, part in zip(rooms, parts, strict=True):
                     room[row] = part[0]
                 row += 1
                 bar.update()
-            rounds, bytes_each = view + 1, sum(2 * room[0].numel() for room in kept[:-2])
+            rounds, bytes_each = view + 1, sum(2 * room[0].numel() for room in rooms[:-2])
             too_long = (time.monotonic() - began) * (rounds + 1) / rounds > SHARE * seconds
             if too_long or bytes_each * count * (rounds + 1) > MEMORY:
                 break
         bar.total = bar.n
-    *all_levels, owns, truths = (room[:row] for room in kept)
+    *all_levels, owns, truths = (room[:row] for room in rooms)
     return Views(all_levels, owns, truths, torch.arange(row) % count, torch.arange(row) < count)
 
 
 def _altered(samples: list[Sample], index: int, view: int, seed: int) -> Sample:
-    """View 0 of a picture is itself, 1 its mirror image, each further one another crop, turn and colouring of it."""
+    """View 0 of a picture is itself, 1 its mirror image, each further one another crop, turn and coloring of it."""
     rgb, mask = samples[index]
     if view == 0:
         return rgb, mask

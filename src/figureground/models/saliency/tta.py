@@ -1,0 +1,171 @@
+"""How often, where and how large a network looks at a picture. To add a way of looking: a row in `TTA`.
+
+S is the side of what the network is given, in pixels. Several answers are joined by fixed weights and never stretched by
+their own least and greatest value: nothing stays nothing.
+"""
+
+from collections.abc import Callable, Mapping
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground.errors import UnknownName
+from figureground.masks.propagation import logit, sigmoid
+from figureground.types import Mask, Rgb
+
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""(1, 3, S, S) float32 in [0, 1] → (1, 1, S, S) float32 in [0, 1]."""
+Sides = tuple[int, ...]
+"""The network's own S, and where its graph takes others too, a smaller and a larger one."""
+Window = tuple[slice, slice]
+"""Rows and columns of a picture."""
+
+SIDES: Sides = (320, 256, 352)  # of a graph that takes any: seen small a large subject is whole, seen large a thin one is there
+THRESHOLD_FIRST = 0.3  # what the first look gives at least this is the subject, for a second look
+TAIL = 0.01  # of the subject's mass that may lie outside each side of its box: a stray spot does not widen it
+MIN_PIXELS = 16  # pixels of the first answer that a subject has at least: fewer are noise
+MARGIN = 0.2  # of the box's longer side, added on each side
+WORTH = 0.75  # the second look is worth its time where its window is a smaller part of the picture than this
+FADE = 0.15  # of a window's side, over which what was seen there fades out
+TRUST = 0.5  # how much of the answer inside a window is the second look's
+SURE = 13.8  # the log odds that an answer is believed at most: one in a million
+
+
+def sides(shape: tuple[int, ...]) -> Sides:
+    """The sizes for a graph whose input has this shape, (1, 3, S, S), −1 where it takes any."""
+    return SIDES if shape[-1] < 0 else (shape[-1],)
+
+
+def single(run: Run, sides: Sides, rgb: Rgb) -> Mask:
+    """One look at the whole picture."""
+    return upsample(whole(run, sides[0], rgb), rgb.shape)
+
+
+def two_scale_tta(run: Run, sides: Sides, rgb: Rgb) -> Mask:
+    """The picture in the smaller size and its mirror image in the larger, joined by the mean of their logits.
+
+    Two different views for the time of two passes: seen small a large subject is whole, seen large a thin part is there.
+    """
+    small, large = sides[1 % len(sides)], sides[-1]
+    mirror = logit(_mirror(run, preprocess(rgb, large)), SURE)  # (L, L)
+    plain = cv2.resize(logit(whole(run, small, rgb), SURE), (large, large), interpolation=cv2.INTER_LINEAR)
+    return upsample(sigmoid((mirror + plain) * np.float32(0.5)), rgb.shape)
+
+
+def multiscale_zoom_tta(run: Run, sides: Sides, rgb: Rgb) -> Mask:
+    """Both in every size; then what was found, larger, where it is clearly smaller than the picture."""
+    first = flip_tta(run, sides[0], rgb)
+    window, joined = subject(first, rgb.shape), multiscale_tta(run, sides[1:], rgb, first)
+    return upsample(joined, rgb.shape) if window is None else zoom_tta(run, sides[-1], rgb, joined, window)
+
+
+TTA: Mapping[str, Callable[[Run, Sides, Rgb], Mask]] = {"fast": single, "balanced": two_scale_tta, "best": multiscale_zoom_tta}
+"""(run, sides, picture (H, W, 3) uint8) → (H, W) float32 in [0, 1], by quality."""
+
+
+def tta_for(quality: str) -> Callable[[Run, Sides, Rgb], Mask]:
+    """The row of `TTA`; raises UnknownName."""
+    if quality not in TTA:
+        raise UnknownName("quality", quality, TTA)
+    return TTA[quality]
+
+
+def whole(run: Run, side: int, rgb: Rgb) -> Mask:
+    """The whole picture as it is; (S, S)."""
+    return _plain(run, preprocess(rgb, side))
+
+
+def flip_tta(run: Run, side: int, rgb: Rgb) -> Mask:
+    """The whole picture and its mirror image, joined by the mean of their logits; (S, S)."""
+    x = preprocess(rgb, side)
+    return sigmoid((logit(_plain(run, x), SURE) + logit(_mirror(run, x), SURE)) * np.float32(0.5))
+
+
+def multiscale_tta(run: Run, sides: Sides, rgb: Rgb, first: Mask) -> Mask:
+    """`first`, (S, S), and what the network says of the picture in other sizes, joined by the mean of their logits; (S, S)."""
+    total = logit(first, SURE)
+    for side in sides:
+        how = cv2.INTER_AREA if side > len(first) else cv2.INTER_LINEAR
+        total += cv2.resize(logit(flip_tta(run, side, rgb), SURE), first.shape, interpolation=how)
+    return sigmoid(total / np.float32(1 + len(sides)))
+
+
+def subject(answer: Mask, shape: tuple[int, ...]) -> Window | None:
+    """A window of the picture, `shape` (H, W, …), around what `seen`, (S, S), shows; as square as the picture allows.
+
+    None where too little was found, or where the window would be nearly the whole picture.
+    """
+    mass = np.where(answer >= THRESHOLD_FIRST, answer, 0)
+    if np.count_nonzero(mass) < MIN_PIXELS:
+        return None
+    rows, columns = (_extent(mass.sum(1 - axis, np.float64)) * shape[axis] for axis in (0, 1))
+    wanted = max(np.ptp(rows), np.ptp(columns)) * (1 + 2 * MARGIN)
+    window = _stretched(rows, wanted, shape[0]), _stretched(columns, wanted, shape[1])
+    area = (window[0].stop - window[0].start) * (window[1].stop - window[1].start)
+    return window if area < WORTH * shape[0] * shape[1] else None
+
+
+def zoom_tta(run: Run, side: int, rgb: Rgb, first: Mask, window: Window) -> Mask:
+    """`first`, (S, S), enlarged, and drawn towards what the network says of `window` alone; (H, W)."""
+    part = rgb[window]
+    full, second = upsample(first, rgb.shape), upsample(flip_tta(run, side, part), part.shape)
+    place = full[window]
+    rows, columns = (np.arange(span.start, span.stop, dtype=np.float32) + 0.5 for span in window)
+    second -= place  # in place: pictures may be huge
+    second *= TRUST * _weight(rows, window[0], rgb.shape[0])[:, None]
+    second *= _weight(columns, window[1], rgb.shape[1])
+    place += second
+    return full
+
+
+def preprocess(rgb: Rgb, side: int) -> NDArray[np.float32]:
+    """A picture, (H, W, 3) uint8, as the network wants it: (1, 3, S, S) float32 in [0, 1]."""
+    height, width = rgb.shape[:2]
+    # in two steps: OpenCV's area mode must not enlarge, as it would one side of a thin picture, lopsidedly
+    shrunk = cv2.resize(rgb, (min(width, side), min(height, side)), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(shrunk, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(small.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+
+
+def _plain(run: Run, x: NDArray[np.float32]) -> Mask:
+    answer: Mask = run(x)[0, 0]
+    return answer
+
+
+def _mirror(run: Run, x: NDArray[np.float32]) -> Mask:
+    answer: Mask = run(np.ascontiguousarray(x[..., ::-1]))[0, 0, :, ::-1]
+    return answer
+
+
+def upsample(answer: Mask, shape: tuple[int, ...]) -> Mask:
+    """(S, S) → (H, W), `shape` being (H, W, …)."""
+    full: Mask = np.asarray(cv2.resize(answer, shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.clip(full, 0, 1, out=full)
+
+
+def _extent(mass: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From where to where, (2,) as shares of the side, the mass lies, but for `TAIL` of it at each end."""
+    skip = TAIL * mass.sum()
+    low, high = (int(np.searchsorted(np.cumsum(way), skip)) for way in (mass, mass[::-1]))
+    return np.array([low, len(mass) - high]) / len(mass)
+
+
+def _stretched(span: NDArray[np.float64], wanted: float, length: int) -> slice:
+    """`wanted` pixels around the middle of `span`, moved and cut to lie within 0 … length."""
+    wanted = min(wanted, length)
+    start = min(max(span.mean() - wanted / 2, 0.0), length - wanted)
+    return slice(int(start), min(length, int(np.ceil(start + wanted))))
+
+
+def _weight(places: NDArray[np.float32], window: slice, length: int) -> NDArray[np.float32]:
+    """Weights at `places`, in pixels along a side: 1 within the window, falling smoothly to 0 at its ends, 0 outside.
+
+    An end of the window that is the picture's own, at 0 or `length`, does not fade.
+    """
+    fade = FADE * (window.stop - window.start)
+    start = (places - window.start) / fade if window.start > 0 else np.ones_like(places)
+    end = (window.stop - places) / fade if window.stop < length else np.ones_like(places)
+    near = np.clip(np.minimum(start, end), 0, 1)
+    smooth: NDArray[np.float32] = (near * near * (3 - 2 * near)).astype(np.float32, copy=False)
+    return smooth

@@ -1,0 +1,122 @@
+"""SegFormer, which names every pixel: any checkpoint of its family by hub id or folder, without torch.
+
+Paper: Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers", NeurIPS 2021.
+Weights: NVIDIA's, fine-tuned on ADE20K, from the hub (research and evaluation only), or any others named with `weights`.
+To add a short name for a checkpoint: a row in `SHORT`.
+"""
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from figureground.errors import WeightsError
+from figureground.inference import hub
+from figureground.inference.cache import get_or_create
+from figureground.inference.label_sets import stuff_flags
+from figureground.inference.resize import enlarge_labels, to_size
+from figureground.inference.session import LARGE, Session, choose, session
+from figureground.models import Card, Model, Weights
+from figureground.models.segformer.config import Architecture, Processor, require_segformer
+from figureground.settings import Settings
+from figureground.types import LabelMap, Rgb
+
+DEFAULT = "nvidia/segformer-b5-finetuned-ade-640-640"
+RUNTIMES = LARGE
+"""The order in which the runtime `auto` is chosen."""
+_FOLDER = "segformer"  # in the cache
+_WRITER = 2  # to be raised with every change of what onnx_writer.py writes: kept networks are then made anew
+SHORT = {f"segformer-b{n}": f"nvidia/segformer-b{n}-finetuned-ade-512-512" for n in range(5)} | {"segformer-b5": DEFAULT}
+"""Names for those who do not know the hub's."""
+
+CARD = Card(
+    output_type=LabelMap,
+    about="names every pixel, one of 150 classes; slow, downloads 340 MB once",
+    weights=DEFAULT,
+    license="NVIDIA Source Code License for SegFormer: research and evaluation only",
+    data="ADE20K (research use) after ImageNet-1k (research use)",
+    permissive=False,
+    source="Xie et al., SegFormer, NeurIPS 2021, https://arxiv.org/abs/2105.15203",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SegFormer:
+    """A loaded checkpoint; `weights` and `license` say which."""
+
+    weights: str
+    license: str
+    names: tuple[str, ...]
+    stuff: tuple[bool, ...]
+    processor: Processor
+    session: Session
+
+    def __call__(self, rgb: Rgb, /) -> LabelMap:
+        """The class of each pixel of (H, W, 3) uint8 sRGB; raises WeightsError where the network gives no numbers."""
+        p = self.processor
+        logits = self.session(to_size(rgb, p.height, p.width, p.resample).astype(np.float32)[None])[0]
+        if not np.isfinite(logits).all():
+            raise WeightsError(f"the network '{self.weights}' gives no finite numbers; fetch it again", code="model_corrupt")
+        return LabelMap(enlarge_labels(logits, *rgb.shape[:2]), self.names, self.stuff)
+
+
+def load(
+    settings: Settings,
+    *,
+    weights: Weights = DEFAULT,
+) -> Model:
+    """The model made ready: fetched and converted unless that is kept; raises WeightsError.
+
+    `weights` may be one of `SHORT` too. On the first fetch the logger `figureground` says under which license they stand.
+    """
+    checkpoint = fetch_checkpoint(weights, settings)
+    shape, processor = Architecture.of(checkpoint.config), Processor.of(checkpoint.preprocessor)
+    opened_session = session(_graph(checkpoint, shape, processor, settings), settings, RUNTIMES)
+    return SegFormer(checkpoint.name, checkpoint.license, shape.names, stuff_flags(shape.names), processor, opened_session)
+
+
+def pull(settings: Settings, weights: str = DEFAULT) -> Path:
+    """Fetch and convert beforehand: the path of the converted network, which `load` will find.
+
+    Raises WeightsError as `load` does, and where the cache folder cannot be written.
+    """
+    checkpoint = fetch_checkpoint(weights, settings)
+    shape, processor = Architecture.of(checkpoint.config), Processor.of(checkpoint.preprocessor)
+    path = _graph(checkpoint, shape, processor, settings)
+    if isinstance(path, bytes):
+        where = settings.cache / _FOLDER
+        raise WeightsError(f"the converted network cannot be kept in '{where}'; name another folder: FIGUREGROUND_CACHE")
+    return path
+
+
+def fetch_checkpoint(weights: str, settings: Settings) -> hub.Checkpoint:
+    """Fetch a checkpoint by hub id, folder or short name; log its license when it is fetched. Raises WeightsError."""
+    checkpoint = hub.fetch(SHORT.get(weights, weights), settings, require_segformer)
+    if checkpoint.fetched:
+        message = "the weights of %s are under this license: %s"
+        logging.getLogger("figureground").warning(message, checkpoint.name, checkpoint.license)
+    return checkpoint
+
+
+def _graph(checkpoint: hub.Checkpoint, shape: Architecture, processor: Processor, settings: Settings) -> Path | bytes:
+    """Where the converted network is kept, or the network itself where it could not be kept."""
+    whole = choose(settings, RUNTIMES).runtime == "onnxruntime"
+    made_from = [_WRITER, whole, checkpoint.sha256, asdict(shape), asdict(processor)]
+    key = sha256(json.dumps(made_from).encode()).hexdigest()
+
+    def convert() -> bytes:
+        from tqdm import tqdm
+
+        from figureground.inference.tensors import read
+        from figureground.models.segformer.onnx_writer import write
+
+        tensors = read(hub.checked(checkpoint))
+        with tqdm(total=len(tensors), desc=f"converting {checkpoint.name}", unit="tensor", disable=None) as bar:
+            graph = write(shape, processor, tensors, whole=whole, threads=settings.threads, read=bar.update)
+            bar.update(bar.total - bar.n)  # what no inference needs
+        return graph
+
+    return get_or_create(settings.cache / _FOLDER / f"{key}.onnx", convert)

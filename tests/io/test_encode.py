@@ -1,0 +1,153 @@
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from encoded import unpacked_png
+from figureground.errors import NameCollision, OutputExists, UnknownName, UsageError, WriteFailed
+from figureground.io.encode import ENCODERS, EncodeOptions, encode, over, parse_color, plan, refuse_existing, write
+
+RGBA = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def read(data):
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_lossless_formats_keep_every_pixel(suffix, channels):
+    image = RGBA[..., 0] if channels == 1 else RGBA[..., :channels].copy()
+    if channels == 4:
+        image = RGBA.copy()
+        image[..., 3] = np.maximum(image[..., 3], 1)  # WebP may drop the colour of what cannot be seen
+    back = np.asarray(read(encode(image, suffix)))
+    if channels == 1 and back.ndim == 3:
+        back = back[..., 0]
+    assert np.array_equal(back, image)
+
+
+@pytest.mark.parametrize("suffix", [s for s in ENCODERS if s != ".npy"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_sixteen_bits_are_written_where_the_format_has_them(suffix, channels):
+    deep = np.full((8, 9, channels), 40000, np.uint16)
+    deep[..., 3:] = 65535
+    data = encode(deep, suffix, EncodeOptions(icc=PROFILE, dpi=(300, 300)))
+    if suffix == ".png":
+        assert data[24] == 16
+        assert np.array_equal(unpacked_png(data), deep)
+    assert read(data).info["icc_profile"] == PROFILE
+    assert np.abs(np.asarray(read(data)).astype(int)[..., :3] - 156).max() <= 2
+
+
+def test_sixteen_bits_over_a_color():
+    image = np.array([[[1, 2, 3, 0], [1, 2, 3, 65535], [40000, 0, 0, 32768]]], np.uint16)
+    assert over(image, (255, 0, 1)).tolist() == [[[65535, 0, 257], [1, 2, 3], [52767, 0, 128]]]
+    assert unpacked_png(encode(image, ".png", EncodeOptions(background="red"))).shape == (1, 3, 3)
+
+
+def test_png_effort_small_is_smaller():
+    flat = np.repeat(np.repeat(RGBA[:4, :4], 10, 0), 10, 1)
+    fast, small = (encode(flat, ".png", EncodeOptions(png_effort=effort)) for effort in ("fast", "best"))
+    assert len(small) < len(fast)
+    assert np.array_equal(read(small), read(fast))
+
+
+def test_npy_keeps_floats():
+    mask = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    assert np.array_equal(np.load(io.BytesIO(encode(mask, ".npy"))), mask)
+
+
+@pytest.mark.parametrize("suffix", [s for s in ENCODERS if s != ".npy"])
+def test_profile_and_resolution_travel(suffix):
+    look = EncodeOptions(icc=PROFILE, dpi=(300, 300))
+    image = read(encode(RGBA, suffix, look))
+    assert image.info["icc_profile"] == PROFILE
+    if suffix in (".png", ".jpg", ".jpeg"):
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def test_quality_makes_smaller_files():
+    smooth = np.tile(np.arange(200, dtype=np.uint8)[:, None, None], (1, 200, 3)) + RGBA[:1, :1, :3] // 8
+    for suffix in (".jpg", ".avif", ".webp"):
+        small, large = (len(encode(smooth, suffix, EncodeOptions(quality=quality))) for quality in (20, 95))
+        assert small < large
+
+
+def test_transparent_as_jpeg_gets_white_or_what_was_asked_for():
+    clear = np.zeros((8, 8, 4), np.uint8)
+    assert np.asarray(read(encode(clear, ".jpg"))).min() >= 254
+    blue = np.asarray(read(encode(clear, ".jpg", EncodeOptions(background="blue"))))
+    assert np.allclose(blue[0, 0], (0, 0, 255), atol=3)
+
+
+def test_over_is_exact():
+    image = np.array([[[10, 20, 30, 0], [10, 20, 30, 255], [100, 100, 100, 51]]], np.uint8)
+    assert over(image, (200, 0, 100)).tolist() == [[[200, 0, 100], [10, 20, 30], [180, 20, 100]]]
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("white", (255, 255, 255)), ("#102030", (16, 32, 48)), ("#123", (17, 34, 51))])
+def test_colors(text, wanted):
+    assert parse_color(text) == wanted
+
+
+def test_unknown_colors_and_formats():
+    with pytest.raises(UsageError, match="reddish"):
+        parse_color("reddish")
+    with pytest.raises(UnknownName, match=r"did you mean '\.png'"):
+        encode(RGBA, ".pn")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    target = tmp_path / "a.png"
+    target.write_bytes(b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WriteFailed, match="No space left"):
+        write(b"new", target)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert target.read_bytes() == b"old"
+
+
+def test_write_replaces_whole_files(tmp_path):
+    target = tmp_path / "a.png"
+    write(b"one", target)
+    write(b"two", target)
+    assert target.read_bytes() == b"two"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_write_to_a_device_does_not_replace_it():
+    write(b"gone", Path("/dev/null"))
+    assert not Path("/dev/null").is_file()
+
+
+def test_plan_names_files_after_picture_and_view():
+    [first, second] = plan(["in/a.jpg", "https://example.org/b.jpg?x=1"], ["a", "b"], ["mask", "cutout"], suffix=".webp")
+    assert first.targets == {"mask": Path("in/a.mask.webp"), "cutout": Path("in/a.cutout.webp")}
+    assert second.targets["mask"] == Path("b.mask.webp")
+
+
+def test_plan_refuses_what_would_overwrite():
+    with pytest.raises(NameCollision, match=r"'a/x\.jpg' and 'b/x\.png'"):
+        plan(["a/x.jpg", "b/x.png"], ["x", "x"], ["mask"], folder=Path("out"))
+    with pytest.raises(NameCollision, match="never written over"):
+        plan(["x.mask.png", "x.jpg"], ["y", "x"], ["mask"])
+    with pytest.raises(UsageError, match="--out-dir"):
+        plan(["a", "b"], ["a", "b"], ["mask"], output="c.png")
+
+
+def test_refuse_existing(tmp_path):
+    refuse_existing([tmp_path / "new.png"])
+    (tmp_path / "old.png").touch()
+    with pytest.raises(OutputExists, match=r"old\.png"):
+        refuse_existing([tmp_path / "new.png", tmp_path / "old.png"])
