@@ -138,7 +138,7 @@ def test_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("FIGUREGROUND_CACHE", str(tmp_path))
     ended = command("doctor", "--threads", 5, "--runtime", "openvino")
     assert (ended.code, ended.err) == (0, "")
-    assert "method subject             openvino, CPU, fp32, 5 threads (default)" in ended.out
+    assert "method subject           openvino, CPU, fp32, 5 threads (default)" in ended.out
     report = json.loads(command("doctor", "--json").out)
     assert report["settings"] == {"FIGUREGROUND_CACHE": str(tmp_path)}
     assert report["methods"]["subject"]["runtime"] == "onnxruntime"
@@ -167,5 +167,5 @@ def test_it_is_quick_and_asks_no_network(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "FIGUREGROUND_CACHE": str(tmp_path)}
     end = subprocess.run([sys.executable, "-c", QUIET], env=environment, capture_output=True, text=True, check=False)
     assert end.returncode == 0, end.stderr
-    assert "method small" in end.stdout
+    assert "method subject" in end.stdout
     assert float(end.stderr) < 1.5  # seconds of the processor, which other work on the machine does not lengthen much

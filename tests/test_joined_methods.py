@@ -60,7 +60,7 @@ def test_one_method_has_nobody_to_agree_with():
 def test_two_that_find_nothing_agree(monkeypatch):
     nothing = SaliencyMap(np.zeros((2, 4), np.float32))
     monkeypatch.setattr(models, "load", lambda name, settings, **_: lambda rgb, prompt=None: nothing)
-    assert Separator(find("subject+small"))(RGB).agreement == 1
+    assert Separator(find("subject+subject"))(RGB).agreement == 1
 
 
 def test_options_go_to_the_method_that_knows_them():

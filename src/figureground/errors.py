@@ -82,6 +82,7 @@ class DownloadFailed(InputError):
 class OutputError(FigureGroundError):
     """A result cannot be written; the next one may be."""
 
+    code = "write_error"
     exit_code = 1
 
 

@@ -374,7 +374,7 @@ def test_a_stream_that_nobody_hears_waits_and_can_be_ended(monkeypatch):
             yield [(number, None)]
 
     monkeypatch.setattr("figureground.batch.engines.ray._dataset", lambda *given: SimpleNamespace(iter_batches=many))
-    monkeypatch.setattr("figureground.batch.engines.ray.said", lambda block: block)
+    monkeypatch.setattr("figureground.batch.engines.ray.row_outcomes", lambda block: block)
     stream = _Stream(WORK, None, Home("."), [], 1)
     assert stream.next() == [(0, None)]
     time.sleep(0.5)
@@ -405,7 +405,7 @@ def run(monkeypatch):
         monkeypatch.setattr("figureground.batch.engines.ray._dataset", lambda *given: Dataset(given[3], most))
         return made
 
-    monkeypatch.setattr("figureground.batch.engines.ray.said", lambda block: block)
+    monkeypatch.setattr("figureground.batch.engines.ray.row_outcomes", lambda block: block)
     return made
 
 

@@ -242,7 +242,7 @@ def test_the_input_is_never_written_over(photo):
 
 
 MISTAKES = [
-    (["remove"], 2, ["FOLDER"]),
+    (["remove"], 2, ["PICTURES"]),
     (["remove", "none.jpg"], 1, ["none.jpg"]),
     (["remove", "."], 1, ["not_a_regular_file"]),
     (["remove", "photo.jpg", "--method", "subjct"], 2, ["subjct", "did you mean 'subject'"]),

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from figureground.errors import WeightsError
-from figureground.inference import cache, hub_requests
+from figureground.inference import cache
 from figureground.inference import hub as hub_module
 from figureground.models.segformer.config import require_segformer
 from figureground.settings import Settings
@@ -202,10 +202,10 @@ def test_a_silent_hub_is_given_up_within_ten_seconds(ask):
 def test_a_call_that_never_ends_is_left_behind():
     stop = threading.Event()
     with pytest.raises(TimeoutError, match="no answer within"):
-        hub_requests.within(0.05, stop.wait)
+        hub_module.within(0.05, stop.wait)
     stop.set()
     with pytest.raises(KeyError):
-        hub_requests.within(5, lambda: {}["nothing"])
+        hub_module.within(5, lambda: {}["nothing"])
 
 
 def test_offline_and_not_kept(ask, monkeypatch):

@@ -111,7 +111,7 @@ class _RayRun:
                     if isinstance(result, FigureGroundError):
                         raise result
                     if result is not None and (task := waiting.pop(number, None)) is not None:
-                        self.tracker.results.remote(number)
+                        self.tracker.finish.remote(number)
                         yield store_outcome(self.config, self.place, task, result) if result.contents else result
         finally:
             stream.end()
