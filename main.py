@@ -13,7 +13,8 @@ from PIL import Image
 
 from figureground import FigureGroundError, Method, Separation, Separator
 from figureground.errors import UsageError
-from figureground.io.encode import encode, write
+from figureground.io.encode import encode
+from figureground.io.files import write
 
 
 def separate(source: str, common: bool) -> Separation:

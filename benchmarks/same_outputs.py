@@ -1,8 +1,8 @@
 """Whether two checkouts write the same bytes: python benchmarks/same_outputs.py BEFORE AFTER PICTURES... [--every N]
 
-BEFORE and AFTER are checkouts of this project; PICTURES are files, folders and zip archives. Each checkout writes all views that the
-default method has, with `remove` and with `batch`. The files are compared by their SHA-256. The
-exit code is 0 where all are the same, else 1.
+BEFORE and AFTER are checkouts of this project; PICTURES are files, folders and zip archives. Each checkout writes all views of
+the default method with `remove`, and two of them with `batch`. The files are compared by their SHA-256. The exit code is 0
+where all are the same, else 1.
 """
 
 import argparse

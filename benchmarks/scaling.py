@@ -28,7 +28,8 @@ WIDTH, HEIGHT, MARGIN = 720, 420, 60
 def point(path: Path) -> Point:
     """Milliseconds of each stage for one picture, and bytes of memory for each of its pixels."""
     from figureground import Separator, Settings
-    from figureground.io.encode import encode, write
+    from figureground.io.encode import encode
+    from figureground.io.files import write
     from figureground.pipeline import Clock
 
     separate = Separator("subject", Settings(max_pixels=200_000_000))

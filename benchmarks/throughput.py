@@ -16,7 +16,8 @@ from pathlib import Path
 from common import arguments, folder_of, report, spread
 from figureground import Separation, Separator
 from figureground._machine import cores
-from figureground.io.encode import encode, write
+from figureground.io.encode import encode
+from figureground.io.files import write
 
 
 def save(folder: Path, done: Separation) -> None:

@@ -22,7 +22,7 @@ from commandline import command
 from drawn import pair
 from figureground.batch.engines import Stop, WorkerConfig, local
 from figureground.batch.ledger import Task
-from figureground.io.encode import PART
+from figureground.io.files import PART
 from figureground.jobs import JobSpec
 from figureground.methods import find
 from figureground.settings import Settings

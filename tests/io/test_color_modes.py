@@ -11,6 +11,7 @@ from encoded import cmyk_profile, gray_profile, png, png_chunk, saved, srgb_prof
 from figureground.io import color_modes as module
 from figureground.io.color_modes import eight_bits, to_rgb8, to_srgb, upright
 from figureground.io.decode import Loaded, decode
+from figureground.io.orientation import exif_orientation
 from figureground.settings import Settings
 
 GREEN, MAGENTA = (0, 200, 0), (200, 0, 200)
@@ -96,7 +97,7 @@ def test_broken_exif_data_are_passed_over():
 
     image = Broken()
     image.__dict__.update(cornered().__dict__)
-    assert module._orientation(image) == 1
+    assert exif_orientation(image) == 1
 
 
 GRAYS = ["1", "L", "I;16", "I;16B", "I", "F", "LA", "La"]

@@ -8,7 +8,8 @@ from PIL import Image, ImageCms
 
 from encoded import unpacked_png
 from figureground.errors import NameCollision, OutputExists, UnknownName, UsageError, WriteFailed
-from figureground.io.encode import ENCODERS, EncodeOptions, encode, over, parse_color, plan, refuse_existing, write
+from figureground.io.encode import ENCODERS, EncodeOptions, encode, over, parse_color
+from figureground.io.files import plan, refuse_existing, write
 
 RGBA = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from figureground.errors import UnknownOption
 from figureground.evaluation.metrics import Counts, boundary_iou
-from figureground.masks import refine
+from figureground.masks import guided_filter, refine, tiles
 from figureground.masks.refine import REFINERS, clean, clean_guided, guided, none
 from photographs import FOLDER
 
@@ -169,7 +169,7 @@ def test_clean_in_tiles_equals_a_plain_reference(tile, monkeypatch):
     mask = np.clip(coarse(mask, 60), 0, 1)
     mask[20:70, 10:55] = 1
     mask[generator.integers(20, 70, 40), generator.integers(10, 55, 40)] = 0.3
-    monkeypatch.setattr(refine, "TILE", tile)
+    monkeypatch.setattr(tiles, "TILE", tile)
     result = clean(gray(mask), mask)
     np.testing.assert_array_equal(result, plain_clean(mask, 0.05, refine.PINHOLE))
     assert (result != mask).sum() > 100
@@ -197,7 +197,7 @@ def plain_guided(rgb, mask, radius):
     products = windows[..., :, None, :] * windows[..., None, :, :]
     spread = products.mean(-1) - middle[..., :, None] * middle[..., None, :]
     together = (windows * answers[..., None, :]).mean(-1) - middle * answer[..., None]
-    slopes = np.linalg.solve(spread + refine.EPSILON * np.eye(3), together[..., None])[..., 0]
+    slopes = np.linalg.solve(spread + guided_filter.EPSILON * np.eye(3), together[..., None])[..., 0]
     offset = answer - (slopes * middle).sum(-1)
 
     def mean(plane):
@@ -239,10 +239,10 @@ def test_guided_in_tiles_equals_the_whole(monkeypatch):
     rgb, truth = photograph()
     mask = coarse(truth, 48)
     monkeypatch.setattr(refine, "FLAT", -1)
-    monkeypatch.setattr(refine, "TILE", 4096)
+    monkeypatch.setattr(tiles, "TILE", 4096)
     whole = guided(rgb, mask)
     for tile in (64, 77):
-        monkeypatch.setattr(refine, "TILE", tile)
+        monkeypatch.setattr(tiles, "TILE", tile)
         np.testing.assert_allclose(guided(rgb, mask), whole, atol=1e-6)
 
 
@@ -250,7 +250,7 @@ def test_guided_leaves_what_is_far_from_every_edge(monkeypatch):
     rgb, _ = photograph()
     mask = np.zeros(rgb.shape[:2], np.float32)
     mask[:, :100] = 1
-    monkeypatch.setattr(refine, "TILE", 16)
+    monkeypatch.setattr(tiles, "TILE", 16)
     result = guided(rgb, mask, edge_radius=0.01)
     radius = round(0.01 * max(mask.shape))
     np.testing.assert_array_equal(result[:, : 100 - 2 * radius], 1)

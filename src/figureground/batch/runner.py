@@ -26,7 +26,7 @@ from figureground.batch.ledger import NAME, Ledger, Outcome, ResumePolicy, Task
 from figureground.batch.status import rows
 from figureground.batch.watch import InputDisposal, StableFileFilter
 from figureground.errors import BatchAborted, InputError, UsageError, WriteFailed
-from figureground.io.encode import make_folder
+from figureground.io.files import make_folder
 from figureground.io.storage import Folder, is_remote, place
 from figureground.jobs import JobSpec
 from figureground.pipeline import share

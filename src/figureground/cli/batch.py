@@ -127,7 +127,7 @@ def _print_status(inputs: tuple[str, ...], ledger: Path, out: Path, status: bool
         click.echo(json.dumps(facts) if as_json else text(facts))
     if report is not None:
         from figureground.batch.report import page
-        from figureground.io.encode import write
+        from figureground.io.files import write
 
         write(page(ledger, out).encode(), report)
     return 0

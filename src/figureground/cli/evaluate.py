@@ -48,7 +48,8 @@ def evaluate(
     from figureground.evaluation.groups import read_categories
     from figureground.evaluation.plots import plot_result
     from figureground.evaluation.report import Evaluated, page
-    from figureground.io.encode import encoder, write
+    from figureground.io.encode import encoder
+    from figureground.io.files import write
     from figureground.pipeline import Separator
 
     if plot is not None:

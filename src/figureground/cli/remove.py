@@ -13,7 +13,8 @@ from figureground.cli.console import note, say
 from figureground.cli.options import job_options, spec_from
 from figureground.errors import InputError, NoForeground, OutputError, UsageError, WriteFailed
 from figureground.executor import in_order
-from figureground.io.encode import ENCODERS, OPAQUE, STDOUT, Plan, encoder, make_folder, plan, refuse_existing, write
+from figureground.io.encode import ENCODERS, OPAQUE, encoder
+from figureground.io.files import STDOUT, Plan, make_folder, plan, refuse_existing, write
 from figureground.io.picture import stem
 from figureground.jobs import JobSpec, run_job
 from figureground.pipeline import Clock, Separator, share

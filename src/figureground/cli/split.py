@@ -24,7 +24,7 @@ def split(data: tuple[str, ...], out: Path, overwrite: bool, as_json: bool, **sh
     from figureground.evaluation.dataset import labeled_images
     from figureground.evaluation.split import lines
     from figureground.evaluation.split import split as deal
-    from figureground.io.encode import make_folder, refuse_existing, write
+    from figureground.io.files import make_folder, refuse_existing, write
 
     lists = deal(labeled_images(data), **shares)
     files = {part: out / f"{part}.txt" for part in lists.parts}

@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw
 
 from figureground.evaluation.evaluate import EvaluationResult
 from figureground.evaluation.metrics import f_beta
-from figureground.io.encode import encode, write
+from figureground.io.encode import encode
+from figureground.io.files import write
 
 COLORS = {"loss": (90, 90, 90), "max_f": (20, 110, 180), "mae": (200, 80, 30), "iou": (40, 140, 70)}
 WIDTH, PANEL, MARGIN = 720, 170, 46

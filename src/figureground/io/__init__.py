@@ -1,1 +1,1 @@
-"""Reads pictures safely and writes files atomically. See docs/how-it-works.md for what each file does."""
+"""Reads pictures safely and writes files atomically. docs/architecture.md says what each file does."""

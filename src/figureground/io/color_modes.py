@@ -16,6 +16,7 @@ from PIL import Image
 
 from figureground._machine import cores
 from figureground.io.decode import Loaded
+from figureground.io.orientation import as_stored, exif_orientation
 from figureground.types import Rgb
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def upright(loaded: Loaded) -> Upright:
     16 bits stay 16 bits; the modes I and F are scaled into them, not clipped: see WHITES. Broken EXIF data and
     profiles are passed over.
     """
-    orientation, key = _orientation(loaded.image), _transparent_color(loaded)
+    orientation, key = exif_orientation(loaded.image), _transparent_color(loaded)
     transform, icc, remarks = _profile(loaded.image)
     if loaded.deep is not None and orientation == 1 and key is None:
         pixels: Pixels = loaded.deep
@@ -72,7 +73,7 @@ def _gathered(loaded: Loaded, orientation: int, key: NDArray[Any] | None, transf
     channels = 4 if key is not None or _has_alpha(image) else 3
     pixels = np.empty((*size, channels), np.uint16 if deep else np.uint8)
     ramp = _ramp(transform, deep) if transform and _is_gray(image.mode) else None
-    stored = _as_stored(pixels, orientation)
+    stored = as_stored(pixels, orientation)
     for rows in strips(image.height, image.width):
         strip = loaded.deep[rows] if loaded.deep is not None else read(_crop(image, rows))
         _place(strip, stored[rows], key, ramp)
@@ -264,23 +265,6 @@ def by_strips(shape: tuple[int, ...], kind: np.dtype[Any], function: Callable[[s
 
 def _crop(image: Image.Image, rows: slice) -> Image.Image:
     return image.crop((0, rows.start, image.width, rows.stop))
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none, or none that makes sense."""
-    try:
-        value = image.getexif().get(274, 1)
-    except Exception:  # whatever is wrong with the EXIF data, the picture can be seen
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _as_stored(pixels: Pixels, orientation: int) -> Pixels:
-    """A view of upright `pixels` with the rows and columns of a file of that EXIF orientation."""
-    view: Pixels = pixels.swapaxes(0, 1) if orientation > 4 else pixels
-    rows = slice(None, None, -1 if orientation in (3, 4, 6, 7) else 1)
-    columns = slice(None, None, -1 if orientation in (2, 3, 7, 8) else 1)
-    return view[rows, columns]
 
 
 def _dpi(value: Any, turned: bool) -> tuple[float, float] | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from figureground.errors import MissingExtra, UnreadablePicture, UsageError, WriteFailed
-from figureground.io.encode import PART, make_folder, write
+from figureground.io.files import PART, make_folder, write
 from figureground.io.picture import Encoded, from_stream
 from figureground.settings import Settings
 

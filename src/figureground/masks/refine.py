@@ -4,14 +4,16 @@ A refiner's keyword-only parameters are its options and become the command's fla
 To add a refiner: a function here and a row in `REFINERS`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from figureground.errors import UnknownOption
-from figureground.masks.components import ConnectedComponents, Flags, Numbers, Shape, Slices
+from figureground.masks.components import ConnectedComponents, Flags, Shape
+from figureground.masks.guided_filter import guided_filter
+from figureground.masks.tiles import tiles
 from figureground.types import Mask, Rgb
 
 Floats = NDArray[np.floating]
@@ -19,9 +21,7 @@ Floats = NDArray[np.floating]
 FAINT = 0.1  # what is no more than this counts as background where parts are told apart, and 1 − this as foreground
 PINHOLE = 0.001  # share of the subject's area up to which a hole is a fault; the gap between arm and body is larger
 RIM = 0.01  # share of the longer side: how far around a part its faint rim reaches
-EPSILON = np.float32(1e-4)  # regularisation of the guided filter, for colors in [0, 1]: contrast below √ε = 0.01 is no edge
 FLAT = 0.02  # where a mask varies by no more than this there is no edge to finish
-TILE = 512  # pixels of a side that the guided filter works on at once, without margins
 
 MinPart = Annotated[float, "Parts with a smaller share of the largest part's area are removed; 0 to 1."]
 EdgeRadius = Annotated[float, "How far the guided filter looks, as a share of the picture's longer side; up to 0.1."]
@@ -58,9 +58,9 @@ def guided(rgb: Rgb, mask: Mask, *, edge_radius: EdgeRadius = 0.0125) -> Mask:
         raise UnknownOption(f"edge_radius is a share above 0 and up to 0.1, not {edge_radius:g}")
     radius = max(1, round(edge_radius * max(mask.shape)))
     result = mask.copy()
-    for tile, window, inner in _tiles(mask.shape, 2 * radius):
+    for tile, window, inner in tiles(mask.shape, 2 * radius):
         if np.ptp(mask[window]) > FLAT:
-            result[tile] = _guided(rgb[window], mask[window], radius)[inner]
+            result[tile] = guided_filter(rgb[window], mask[window], radius)[inner]
     return result
 
 
@@ -85,7 +85,7 @@ def _without_islands(mask: Mask, min_part: float) -> tuple[Mask, int]:
     if not small.any():
         return mask, pixels
     result, radius = mask.copy(), max(1, round(RIM * max(mask.shape)))
-    for tile, window, inner in _tiles(mask.shape, radius, parts.boxes[small]):
+    for tile, window, inner in tiles(mask.shape, radius, parts.boxes[small]):
         islands = parts.render(small, window)
         rim = _grown(islands, radius) & ~_grown(parts.render(~small, window), radius)
         result[tile][(islands | rim)[inner]] = 0
@@ -110,7 +110,7 @@ def _without_pinholes(mask: Mask, limit: float, in_place: bool) -> Mask:
     if not small.any():
         return mask
     result = mask if in_place else mask.copy()
-    for tile, _, _ in _tiles(mask.shape, 0, parts.boxes[small]):
+    for tile, _, _ in tiles(mask.shape, 0, parts.boxes[small]):
         result[tile][parts.render(small, tile)] = 1
     return result
 
@@ -121,61 +121,3 @@ def _grown(shape: Shape, radius: int) -> Shape:
 
     grown = cv2.dilate(shape.view(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8))
     return np.asarray(grown, np.uint8).view(np.bool_)
-
-
-def _tiles(shape: tuple[int, ...], margin: int, boxes: Numbers | None = None) -> Iterator[tuple[Slices, Slices, Slices]]:
-    """The tiles of a picture; each with its margin, cut at the picture's border; and its place in that window.
-
-    boxes : (N, 4) left, top, right, bottom; only the tiles that one of them touches, with the margin, are wanted.
-    """
-    wanted = np.full((-(-shape[0] // TILE), -(-shape[1] // TILE)), boxes is None)
-    for left, top, right, bottom in () if boxes is None else boxes.tolist():
-        rows = slice(max(0, top - margin) // TILE, (bottom + margin - 1) // TILE + 1)
-        wanted[rows, max(0, left - margin) // TILE : (right + margin - 1) // TILE + 1] = True
-    for y, x in (np.argwhere(wanted) * TILE).tolist():
-        rows, columns = slice(y, min(y + TILE, shape[0])), slice(x, min(x + TILE, shape[1]))
-        top, left = max(0, y - margin), max(0, x - margin)
-        window = np.s_[top : rows.stop + margin, left : columns.stop + margin]
-        inner = np.s_[y - top : rows.stop - top, x - left : columns.stop - left]
-        yield (rows, columns), window, inner
-
-
-def _guided(rgb: Rgb, mask: Mask, radius: int) -> Floats:
-    """The guided filter of one window in float32, (h, w): each pixel's color under the mean of its windows' functions."""
-    import cv2
-
-    def mean(plane: Floats) -> Floats:
-        box = cv2.blur(plane, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
-        return np.asarray(box, np.float32)
-
-    # colors around 0 keep the rounding of variances small
-    planes = [plane.astype(np.float32) * np.float32(1 / 255) - np.float32(0.5) for plane in cv2.split(rgb)]
-    slopes, offset = _fit(planes, mask, mean)
-    filtered = mean(offset)
-    for slope, plane in zip(slopes, planes, strict=True):
-        filtered += mean(slope) * plane
-    return np.clip(filtered, 0, 1, out=filtered)
-
-
-def _fit(planes: list[Floats], mask: Mask, mean: Callable[[Floats], Floats]) -> tuple[list[Floats], Floats]:
-    """Slopes and offset of the linear function of the three colors that fits the mask best in each window.
-
-    The 3 × 3 covariance of the colors, with ε on its diagonal, is taken apart as L D Lᵀ, which keeps its accuracy where
-    the colors vary together, as in gray pictures.
-    """
-    red, green, blue = planes
-    r, g, b, m = (mean(plane) for plane in (*planes, mask))
-    d0 = mean(red * red) - r * r + EPSILON
-    rg, rb = mean(red * green) - r * g, mean(red * blue) - r * b
-    l10, l20 = rg / d0, rb / d0
-    d1 = mean(green * green) - g * g + EPSILON - l10 * rg
-    gb = mean(green * blue) - g * b - l20 * rg
-    l21 = gb / d1
-    d2 = mean(blue * blue) - b * b + EPSILON - l20 * rb - l21 * gb
-    y0 = mean(red * mask) - r * m
-    y1 = mean(green * mask) - g * m - l10 * y0
-    y2 = mean(blue * mask) - b * m - l20 * y0 - l21 * y1
-    in_blue = y2 / d2
-    in_green = y1 / d1 - l21 * in_blue
-    in_red = y0 / d0 - l10 * in_green - l20 * in_blue
-    return [in_red, in_green, in_blue], m - in_red * r - in_green * g - in_blue * b

@@ -28,7 +28,7 @@ from figureground._machine import cores
 from figureground.errors import OutputExists, UsageError, WriteFailed
 from figureground.evaluation.dataset import LabeledImage
 from figureground.evaluation.metrics import Counts
-from figureground.io.encode import write
+from figureground.io.files import write
 from figureground.models.adapted import FORM, KEY
 from figureground.settings import Settings
 from figureground.training.adapt.bases import FrozenNetwork, Own, decoded, exported
