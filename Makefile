@@ -7,6 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do command 
 PICTURE ?= tests/pictures/astronaut.jpg
 METHOD ?= subject
 BIN := .venv/bin
+PARALLEL := -n 2 --dist loadgroup
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --constraint constraints.txt
 
 .PHONY: run test check fix bench browser docs clean
@@ -15,14 +16,14 @@ run: .venv/.base
 	@$(BIN)/figureground remove '$(PICTURE)' --method '$(METHOD)' --view cutout,foreground,background,mask,overlay --out-dir out --overwrite
 
 test: .venv/.test
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/python -m pytest $(PARALLEL)
 
 check: .venv/.test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(MAKE) test
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term --cov-fail-under=97
 
 fix: .venv/.test
 	$(BIN)/ruff check --fix

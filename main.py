@@ -12,9 +12,10 @@ from pathlib import Path
 from PIL import Image
 
 from figureground import FigureGroundError, Method, Separation, Separator
-from figureground.errors import UsageError
+from figureground.errors import OutputExists, UsageError
 from figureground.io.encode import encode
 from figureground.io.files import write
+from figureground.io.picture import stem
 
 
 def separate(source: str, common: bool) -> Separation:
@@ -35,10 +36,14 @@ def main(words: list[str]) -> int:
     try:
         if len(words) != 2 or words[1] not in ("False", "True"):
             raise UsageError(f"wanted: python main.py IMAGE_OR_URL False|True, but {' '.join(words) or 'nothing'} came")
+        paths = {view: Path(f"{stem(words[0])}.{view}.png") for view in ("foreground", "background")}
+        for path in paths.values():
+            if path.exists():
+                raise OutputExists(f"'{path}' exists; move it away, or work in another folder")
         done = separate(words[0], words[1] == "True")
         print(main_label(done))
-        for view in ("foreground", "background"):
-            image, path = done.view(view), Path(f"{done.picture.name}.{view}.png")
+        for view, path in paths.items():
+            image = done.view(view)
             write(encode(image, ".png"), path)
             print(path)
             if sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):

@@ -1,3 +1,4 @@
+import pydoc
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,9 @@ def test_the_drawing_of_the_errors_is_true():
     for kind in _below(FigureGroundError) - {FigureGroundError, errors.InputError, errors.UsageError}:
         assert kind.__name__ in drawn
         assert kind.code in drawn or kind.code == "decode_error"
+
+
+def test_help_shows_no_environment(monkeypatch):
+    monkeypatch.setenv("A_SECRET", "hunter2")
+    assert "hunter2" not in pydoc.render_doc(Settings)
+    assert "hunter2" not in pydoc.render_doc("figureground.diagnostics")

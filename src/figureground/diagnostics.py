@@ -25,8 +25,9 @@ Report = dict[str, Any]
 NAME = "figureground"
 
 
-def examine(settings: Settings, environment: Mapping[str, str] = os.environ) -> Report:
+def examine(settings: Settings, environment: Mapping[str, str] | None = None) -> Report:
     """All that is worth knowing when something is slow, missing or refused, as plain data; bytes and cores as numbers."""
+    environment = os.environ if environment is None else environment
     name, features = _machine.processor()
     return {
         "version": figureground.__version__,

@@ -77,6 +77,8 @@ class DownloadFailed(InputError):
     """The other side did not deliver."""
 
     code = "upstream_error"
+    retry_after: float | None = None
+    """Seconds after which another try may succeed; None: none is of use."""
 
 
 class OutputError(FigureGroundError):

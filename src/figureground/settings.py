@@ -57,10 +57,10 @@ class Settings:
             object.__setattr__(self, "cache", _cache())
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Settings from FIGUREGROUND_* variables; raises UsageError where one has a value of the wrong form."""
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read FIGUREGROUND_* variables, by default those of this process; raises UsageError for a value of the wrong form."""
         given = {}
-        environment = _current_variables(environment)
+        environment = _current_variables(os.environ if environment is None else environment)
         for field in fields(cls):
             key = f"FIGUREGROUND_{field.name.upper()}"
             if text := environment.get(key, "").strip():

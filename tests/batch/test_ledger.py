@@ -199,10 +199,72 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path):
     with sqlite3.connect(path) as base:
         base.execute("PRAGMA user_version = 99")
     base.close()
-    with pytest.raises(BatchAborted, match="layout 99"):
+    with pytest.raises(BatchAborted, match="newer version of figureground"):
         Ledger(path)
 
 
 def test_a_folder_without_a_ledger_is_refused(tmp_path):
     with pytest.raises(BatchAborted, match="holds no ledger"):
         summary(tmp_path)
+
+
+def test_several_settings_keep_their_rows_beside_each_other(desk):
+    cutouts, masks = ResumePolicy("f1", (".cutout.png",)), ResumePolicy("f2", (".mask.png",))
+    assert desk.run(inputs("a.jpg", "b.jpg"), cutouts) == ["a", "b"]
+    desk.do_all(cutouts)
+    assert desk.run(inputs("a.jpg", "b.jpg"), masks) == ["a", "b"]
+    desk.do_all(masks)
+    for policy in (cutouts, masks, cutouts):
+        assert desk.run(inputs("a.jpg", "b.jpg"), policy) == []
+        assert desk.ledger.counts() == {"waiting": 0, "done": 2, "failed": 0, "skipped": 0}
+
+
+def test_what_other_settings_wrote_under_the_same_name_is_written_again(desk):
+    fine, coarse = ResumePolicy("f1", (".cutout.png",)), ResumePolicy("f2", (".cutout.png",))
+    for policy in (fine, coarse, fine):
+        assert desk.run(inputs("a.jpg"), policy) == ["a"]
+        desk.do_all(policy)
+    assert desk.run(inputs("a.jpg"), fine) == []
+
+
+def test_the_files_of_an_input_keep_their_name_under_other_settings(desk):
+    assert desk.run(inputs("a.jpg")) == ["a"]
+    desk.do_all()
+    assert desk.run(inputs("a.jpg", "a.png"), ResumePolicy("f2", (".mask.png",))) == ["a", "a.png"]
+
+
+LAYOUT_1 = """
+PRAGMA user_version = 1;
+CREATE TABLE runs (run INTEGER PRIMARY KEY, began REAL, ended REAL, inputs TEXT, settings TEXT, engine TEXT, workers INTEGER);
+CREATE TABLE pictures (
+    number INTEGER PRIMARY KEY, source TEXT NOT NULL UNIQUE, name TEXT NOT NULL, stem TEXT, key TEXT, claim TEXT,
+    stamp TEXT NOT NULL, fingerprint TEXT, run INTEGER NOT NULL, state TEXT NOT NULL, code TEXT, message TEXT, seconds REAL,
+    width INTEGER, height INTEGER, coverage REAL, certainty REAL, box TEXT, files TEXT, finished REAL
+);
+CREATE INDEX keys ON pictures (key);
+CREATE INDEX states ON pictures (run, state);
+INSERT INTO runs (run, began) VALUES (1, 0);
+INSERT INTO pictures (source, name, stem, key, claim, stamp, fingerprint, run, state, files)
+VALUES ('in/a.jpg', 'a.jpg', 'a', 'a', '.cutout.png', '1', 'f1', 1, 'done', '{"a.cutout.png": 4}'),
+       ('in/b.jpg', 'b.jpg', 'b', 'b', '.cutout.png', '1', 'f1', 1, 'waiting', NULL),
+       ('in/c.txt', 'c.txt', NULL, NULL, NULL, '1', NULL, 1, 'skipped', NULL);
+"""
+
+
+def test_a_ledger_of_version_0_2_0_goes_on(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with sqlite3.connect(out / "figureground-ledger.sqlite") as base:
+        base.executescript(LAYOUT_1)
+    base.close()
+    for name in ("a.cutout.png", "b.cutout.png"):
+        (out / name).write_bytes(b"1234")
+    assert summary(out)["done"] == 1  # --status reads it as it is
+    desk = Desk(out)
+    assert desk.run(inputs("a.jpg", "b.jpg")) == ["b"]  # what is done stands, and what was claimed may be replaced
+    desk.do_all()
+    assert desk.run(inputs("a.jpg", "b.jpg"), ResumePolicy("f2", (".mask.png",))) == ["a", "b"]
+    desk.ledger.close()
+    again = Desk(out)
+    assert again.run(inputs("a.jpg", "b.jpg")) == []
+    again.ledger.close()

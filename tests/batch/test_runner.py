@@ -22,12 +22,15 @@ from commandline import command
 from drawn import pair
 from figureground.batch.engines import Stop, WorkerConfig, local
 from figureground.batch.ledger import Task
+from figureground.batch.runner import Batch, fingerprint, run
 from figureground.io.files import PART
 from figureground.jobs import JobSpec
 from figureground.methods import find
 from figureground.settings import Settings
 
 LEDGER = "figureground-ledger.sqlite"
+INLINE = "--engine", "inline"
+"""What a run decides does not depend on processes; what processes are for has tests of its own."""
 
 
 def draw(path: Path, seed: int, side: int = 96) -> Path:
@@ -123,20 +126,20 @@ def test_a_folder_becomes_a_folder_and_the_ledger_tells_all(photos, tmp_path):
 
 
 def test_the_bytes_are_those_of_remove(photos, tmp_path):
-    assert command("batch", photos / "b.jpg", tmp_path / "out").code == 0
+    assert command("batch", *INLINE, photos / "b.jpg", tmp_path / "out").code == 0
     assert command("remove", photos / "b.jpg", "--out-dir", tmp_path / "one").code == 0
     assert files(tmp_path / "out") == files(tmp_path / "one")
 
 
 def test_nothing_is_done_twice_and_what_changed_is(photos, tmp_path):
     out = tmp_path / "out"
-    assert command("batch", photos, out).code == 1
+    assert command("batch", *INLINE, photos, out).code == 1
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
-    assert command("batch", photos, out).err.count("0 done now") == 1
+    assert command("batch", *INLINE, photos, out).err.count("0 done now") == 1
     draw(photos / "b.jpg", 77)
     (out / "f.cutout.png").unlink()
     draw(photos / "broken.jpg", 78)
-    end = command("batch", photos, out)
+    end = command("batch", *INLINE, photos, out)
     assert (end.code, "3 done now" in end.err) == (0, True)
     after = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
     assert {path.name for path in after if after[path] != before.get(path)} == {
@@ -144,18 +147,20 @@ def test_nothing_is_done_twice_and_what_changed_is(photos, tmp_path):
         "f.cutout.png",
         "broken.cutout.png",
     }
-    end = command("batch", photos, out, "--background", "white")
+    end = command("batch", *INLINE, photos, out, "--background", "white")
     assert "9 done now" in end.err
-    assert "9 done now" in command("batch", photos, out, "--background", "white", "--no-resume").err
+    assert "9 done now" in command("batch", *INLINE, photos, out, "--background", "white", "--no-resume").err
 
 
 def test_failures_stand_until_they_are_asked_for(photos, tmp_path):
     out = tmp_path / "out"
-    assert command("batch", photos, out, "--json").code == 1
-    again = command("batch", photos, out, "--json")
+    assert command("batch", *INLINE, photos, out, "--json").code == 1
+    again = command("batch", *INLINE, photos, out, "--json")
     assert (again.code, len(again.lines())) == (1, 1)
-    assert [line["code"] for line in command("batch", photos, out, "--retry-failed", "--json").lines()[:-1]] == ["truncated"]
-    assert command("batch", photos, out, "--lenient", "--json").lines()[-1]["summary"]["done_now"] == 9
+    assert [line["code"] for line in command("batch", *INLINE, photos, out, "--retry-failed", "--json").lines()[:-1]] == [
+        "truncated"
+    ]
+    assert command("batch", *INLINE, photos, out, "--lenient", "--json").lines()[-1]["summary"]["done_now"] == 9
 
 
 def test_killed_at_any_moment_it_goes_on_and_ends_the_same(tmp_path):
@@ -240,21 +245,21 @@ def test_two_runs_do_not_share_a_folder(photos, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     with FileLock(out / "figureground-ledger.lock"):
-        command("batch", photos, out).refused(3, "busy", "another run works on")
-    assert command("batch", photos, out).code == 1
+        command("batch", *INLINE, photos, out).refused(3, "busy", "another run works on")
+    assert command("batch", *INLINE, photos, out).code == 1
 
 
 @pytest.mark.parametrize(("source", "target"), [("in", "in"), ("in/sub", "in")])
 def test_inputs_do_not_lie_where_outputs_go(photos, tmp_path, source, target):
     before = {path: path.read_bytes() for path in photos.rglob("*.*")}
-    command("batch", tmp_path / source, tmp_path / target).refused(2, "usage", "the folder of the outputs")
+    command("batch", *INLINE, tmp_path / source, tmp_path / target).refused(2, "usage", "the folder of the outputs")
     assert {path: path.read_bytes() for path in photos.rglob("*.*")} == before
 
 
 def test_outputs_among_the_inputs_are_not_taken_for_inputs(photos):
     out = photos / "out"
-    assert command("batch", photos, out).code == 1
-    assert "0 done now" in command("batch", photos, out).err
+    assert command("batch", *INLINE, photos, out).code == 1
+    assert "0 done now" in command("batch", *INLINE, photos, out).err
     assert states(out)["inputs"] == 10
 
 
@@ -263,7 +268,7 @@ def test_a_link_in_the_outputs_does_not_lead_out(photos, tmp_path):
     out.mkdir()
     elsewhere.mkdir()
     (out / "sub").symlink_to(elsewhere)
-    end = command("batch", photos, out, "--json")
+    end = command("batch", *INLINE, photos, out, "--json")
     assert end.code == 1
     assert not list(elsewhere.iterdir())
     assert sum(line.get("code") == "write_error" for line in end.lines()[:-1]) == 3
@@ -275,7 +280,7 @@ def test_leftovers_of_a_killed_run_are_cleared(photos, tmp_path):
     left, kept = out / "sub" / ".0123456789abcdef.part", out / "sub" / "mine.part"
     left.write_bytes(b"half")
     kept.write_bytes(b"mine")
-    command("batch", photos / "b.jpg", out)
+    command("batch", *INLINE, photos / "b.jpg", out)
     assert (left.exists(), kept.exists()) == (False, True)
 
 
@@ -395,19 +400,19 @@ def test_watching_takes_pictures_as_they_settle_and_moves_them_when_asked(photos
 
 def test_inputs_are_deleted_only_when_asked_and_done(photos, tmp_path):
     out = tmp_path / "out"
-    assert command("batch", photos, out).code == 1
+    assert command("batch", *INLINE, photos, out).code == 1
     assert len(list(photos.rglob("*.*"))) == 10
     (out / "b.cutout.png").write_bytes(b"x" * (out / "b.cutout.png").stat().st_size)  # of the right size, but broken
-    assert command("batch", photos, out, "--delete-inputs").code == 1
+    assert command("batch", *INLINE, photos, out, "--delete-inputs").code == 1
     assert {path.name for path in photos.rglob("*.*")} == {"broken.jpg", "notes.txt", "b.jpg"}
-    command("batch", photos, out, "--delete-inputs", "--move-inputs", tmp_path).refused(2, "exclude each other")
+    command("batch", *INLINE, photos, out, "--delete-inputs", "--move-inputs", tmp_path).refused(2, "exclude each other")
 
 
 def test_moved_inputs_replace_nothing(photos, tmp_path):
     moved = tmp_path / "moved"
     moved.mkdir()
     (moved / "b.jpg").write_bytes(b"older")
-    assert command("batch", photos / "b.jpg", tmp_path / "out", "--move-inputs", moved).code == 0
+    assert command("batch", *INLINE, photos / "b.jpg", tmp_path / "out", "--move-inputs", moved).code == 0
     assert (moved / "b.jpg").read_bytes() == b"older"
     assert (moved / "b~2.jpg").exists() and not (photos / "b.jpg").exists()
 
@@ -419,7 +424,14 @@ def test_archives_lists_and_tables_in_one_batch(photos, tmp_path):
     (tmp_path / "list.txt").write_text(f"{photos}/f.bmp\n")
     (tmp_path / "t.csv").write_text(f"id,path\n1,{photos}/g.tif\n")
     end = command(
-        "batch", tmp_path / "some.zip", f"@{tmp_path}/list.txt", tmp_path / "t.csv", tmp_path / "out", "--format", "webp"
+        "batch",
+        *INLINE,
+        tmp_path / "some.zip",
+        f"@{tmp_path}/list.txt",
+        tmp_path / "t.csv",
+        tmp_path / "out",
+        "--format",
+        "webp",
     )
     assert end.code == 1
     assert f"unsupported_format: {tmp_path}/some.zip::bad.jpg is not a JPEG" in end.err
@@ -428,17 +440,17 @@ def test_archives_lists_and_tables_in_one_batch(photos, tmp_path):
 
 def test_shards_together_are_the_whole(photos, tmp_path):
     out = tmp_path / "out"
-    codes = [command("batch", photos, out, "--shard", f"{i}/2").code for i in (1, 2)]
+    codes = [command("batch", *INLINE, photos, out, "--shard", f"{i}/2").code for i in (1, 2)]
     assert sorted(codes) in ([0, 1], [1, 1])
     assert len(files(out)) == 8
     assert states(out)["inputs"] == 10
-    command("batch", photos, out, "--shard", "3/2").refused(2, "a shard is i/n")
+    command("batch", *INLINE, photos, out, "--shard", "3/2").refused(2, "a shard is i/n")
 
 
 def test_the_page_shows_doubtful_pictures_first(photos, tmp_path):
     out, page = tmp_path / "out", tmp_path / "page.html"
     cv2.imwrite(str(photos / "empty.png"), np.full((64, 64, 3), 128, np.uint8))
-    assert command("batch", photos, out).code == 1
+    assert command("batch", *INLINE, photos, out).code == 1
     assert command("batch", out, "--report", page).code == 0
     html = page.read_text("utf-8")
     assert "<script" not in html and "http" not in html.replace("http-equiv", "")
@@ -467,15 +479,68 @@ def test_calls_that_make_no_sense_are_refused(tmp_path, monkeypatch, words, what
 
 def test_an_empty_folder_is_no_error(tmp_path):
     (tmp_path / "in").mkdir()
-    end = command("batch", tmp_path / "in", tmp_path / "out")
+    end = command("batch", *INLINE, tmp_path / "in", tmp_path / "out")
     assert (end.code, "0 done of 0" in end.err) == (0, True)
 
 
 def test_what_failed_before_anything_was_read_is_told(tmp_path):
-    end = command("batch", tmp_path / "nowhere", tmp_path / "out")
+    end = command("batch", *INLINE, tmp_path / "nowhere", tmp_path / "out")
     assert end.code == 1
     assert f"not_found: '{tmp_path / 'nowhere'}'" in end.err and "0 done, 1 failed of 1" in end.err
 
 
 def test_status_of_nothing_is_refused(tmp_path):
     command("batch", "--status", tmp_path).refused(3, "holds no ledger")
+
+
+def test_the_engine_in_this_process_gives_what_processes_give(photos, tmp_path):
+    for engine in ("local", "inline"):
+        assert command("batch", photos, tmp_path / engine, "--engine", engine).code == 1
+    assert files(tmp_path / "local") == files(tmp_path / "inline")
+    assert table(tmp_path / "local") == table(tmp_path / "inline")
+
+
+def test_watching_in_this_process_ends_when_it_is_stopped(photos, tmp_path):
+    spec, stop, done = JobSpec(find("subject"), Settings(threads=1)), Stop(), []
+
+    def note(outcome):
+        done.append(json.loads(outcome))
+        stop.soft = len(done) == 2
+
+    asked = Batch((str(photos),), str(tmp_path / "out"), spec, engine="inline", watch=True, settle=0, as_json=True)
+    run(asked, echo=note, note=print, stop=stop)
+    assert len(files(tmp_path / "out")) == 2
+
+
+def test_moved_pictures_are_not_found_again_below_their_own_folder(photos, tmp_path):
+    moved = photos / "done"
+    assert command("batch", *INLINE, photos, tmp_path / "out", "--move-inputs", moved).code == 1
+    once = sorted(path.relative_to(moved).as_posix() for path in moved.rglob("*.*"))
+    assert len(once) == 8
+    end = command("batch", *INLINE, photos, tmp_path / "out", "--move-inputs", moved)
+    assert "0 done now" in end.err
+    assert sorted(path.relative_to(moved).as_posix() for path in moved.rglob("*.*")) == once
+    assert states(tmp_path / "out")["inputs"] == 2  # the broken one, and the one that is none
+
+
+def test_several_settings_share_a_folder_of_outputs(photos, tmp_path):
+    words = "batch", *INLINE, photos / "b.jpg", tmp_path / "out"
+    assert command(*words).code == 0
+    cutout = files(tmp_path / "out")
+    assert command(*words, "--view", "mask").code == 0
+    end = command(*words)
+    assert (end.code, "0 done now" in end.err) == (0, True), end
+    assert files(tmp_path / "out") | cutout == files(tmp_path / "out")
+    assert sorted(files(tmp_path / "out")) == ["b.cutout.png", "b.mask.png"]
+
+
+@pytest.mark.parametrize("option", ["weights", "mask_weights"])
+def test_other_weights_in_the_same_folder_are_other_settings(tmp_path, option):
+    (tmp_path / "checkpoint").mkdir()
+    weights = tmp_path / "checkpoint" / "model.safetensors"
+    method = find("text").with_options(**{option: str(tmp_path / "checkpoint")})
+    marks = set()
+    for content in (b"one", b"two"):
+        weights.write_bytes(content)
+        marks.add(fingerprint(Batch(("in",), "out", JobSpec(method, Settings()))))
+    assert len(marks) == 2

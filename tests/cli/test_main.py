@@ -154,3 +154,16 @@ def test_progress_is_silent_in_a_pipe(tmp_path):
 def test_the_module_runs_as_the_command_does():
     end = subprocess.run([sys.executable, "-m", "figureground", "--version"], capture_output=True, text=True, check=True)
     assert figureground.__version__ in end.stdout
+
+
+def test_errors_are_json_only_where_the_option_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plain = command("remove", "--", "--json")  # a picture of that name, which is not there
+    assert (plain.code, plain.err.startswith("figureground: not_found: ")) == (1, True), plain
+    for words in (
+        ["remove", "none.jpg", "--json"],
+        ["remove", "--json", "none.jpg", "--view", "nonesuch"],
+        ["evaluate", "none", "--json"],
+    ):
+        [line] = command(*words).err.splitlines()
+        assert set(json.loads(line)) == {"code", "message", "picture"}

@@ -85,12 +85,29 @@ def test_the_founding_command_on_a_missing_picture(weights, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_founding_command_replaces_nothing(weights, picture, tmp_path):
+    kept = tmp_path / f"{picture.stem}.foreground.png"
+    kept.write_bytes(b"mine")
+    end = run(picture, "False", cwd=tmp_path, FIGUREGROUND_WEIGHTS=str(weights))
+    assert end.returncode == 1
+    assert "output_exists" in end.stderr and kept.name in end.stderr
+    assert kept.read_bytes() == b"mine"
+
+
 def test_labels_lists_all_classes():
     end = command("labels")
     lines = end.out.splitlines()
     assert len(lines) == 150
     assert sum(line.startswith("stuff") for line in lines) == 35
     assert json.loads(command("labels", "--json").out)[12] == {"index": 12, "name": "person", "stuff": False}
+
+
+def test_labels_of_a_method_are_those_of_its_model():
+    rows = json.loads(command("labels", "--method", "instance", "--json").out)
+    assert (len(rows), rows[0]["name"], sum(row["stuff"] for row in rows)) == (133, "person", 50)
+    assert command("labels", "--weights", "segformer-b0").out == command("labels").out
+    command("labels", "--weights", "someone/else").refused(2, "someone/else", "name a picture")
+    command("labels", "--method", "subject").refused(2, "mismatch", "names no classes")
 
 
 def test_labels_of_a_picture(picture, weights):

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from encoded import swapped_profile
 from figureground.errors import BadData
 from figureground.evaluation.dataset import LabeledImage, labeled_images
+from figureground.io.picture import Picture
 
 MASK = np.array([[0, 255, 255], [0, 128, 0]], np.uint8)
 RGB = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
@@ -282,3 +284,34 @@ def test_masks_that_cannot_be_meant():
         one(GOOD["images/a.png"], encoded((MASK > 127).astype(np.uint8))).read()
     with pytest.raises(BadData, match="floating-point"):
         one(GOOD["images/a.png"], encoded(Image.fromarray(MASK.astype(np.float32)), "TIFF")).read()
+
+
+@pytest.mark.parametrize("name", ["transparent.png", "profile.png", "turned.jpg"])
+def test_pictures_are_what_remove_reads(tmp_path, name):
+    rgb = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
+    exif = Image.Exif()
+    exif[274] = 6
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    path = tmp_path / "images" / name
+    if name == "transparent.png":
+        alpha = np.linspace(0, 255, 240).astype(np.uint8).reshape(12, 20, 1)
+        Image.fromarray(np.concatenate([rgb, alpha], 2)).save(path)
+    elif name == "profile.png":
+        Image.fromarray(rgb).save(path, icc_profile=swapped_profile())
+    else:
+        Image.fromarray(rgb).save(path, exif=exif, quality=95)
+    wanted = Picture.read(path).rgb
+    Image.fromarray(np.eye(*wanted.shape[:2], dtype=np.uint8) * 255).save((tmp_path / "masks" / name).with_suffix(".png"))
+    [pair] = labeled_images([tmp_path])
+    assert np.array_equal(pair.read()[0], wanted)
+
+
+def test_pictures_have_the_limits_of_remove(tmp_path, monkeypatch):
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        Image.new("L", (40, 30)).save(tmp_path / folder / "a.png")
+    monkeypatch.setenv("FIGUREGROUND_MAX_PIXELS", "1000")
+    [pair] = labeled_images([tmp_path])
+    with pytest.raises(BadData, match=r"the picture of .* at most 0.001 are read"):
+        pair.read()

@@ -308,17 +308,42 @@ def test_memory_that_does_not_suffice(monkeypatch):
     assert refused(saved(photo(), "PNG"), LENIENT).code == "resource_limit"
 
 
-def test_pillows_remarks_stay_off_stderr_and_the_filters_are_restored():
-    before = list(warnings.filters)
+def remark():
+    warnings.warn_explicit("odd file", UserWarning, "PIL/x.py", 1, module="PIL.TiffImagePlugin")
+
+
+def test_pillows_remarks_stay_off_stderr_and_others_keep_theirs():
     with quiet(), quiet():
-        warnings.warn_explicit("odd file", UserWarning, "PIL/x.py", 1, module="PIL.TiffImagePlugin")
+        remark()
+        with pytest.warns(UserWarning, match="ours"):
+            warnings.warn_explicit("ours", UserWarning, "app.py", 1, module="app")
     with pytest.warns(UserWarning, match="odd file"):
-        warnings.warn_explicit("odd file", UserWarning, "PIL/x.py", 1, module="PIL.TiffImagePlugin")
-    assert list(warnings.filters) == before
+        remark()
+
+
+def test_another_thread_keeps_its_filters_while_a_picture_is_decoded():
+    inside, done, heard = threading.Event(), threading.Event(), []
+
+    def decode_for_long():
+        with quiet():
+            inside.set()
+            done.wait(10)
+
+    thread = threading.Thread(target=decode_for_long)
+    thread.start()
+    inside.wait(10)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        remark()
+        heard += [str(each.message) for each in caught]
+        filters = list(warnings.filters)
+        done.set()
+        thread.join()
+        assert list(warnings.filters) == filters
+    assert heard == ["odd file"]
 
 
 def test_threads_may_decode_together():
-    before = list(warnings.filters)
     data = [saved(photo(), kind) for kind in ("PNG", "JPEG", "TIFF", "WEBP")]
     cut = data[0][: len(data[0]) // 2]
     outcomes = []
@@ -343,7 +368,6 @@ def test_threads_may_decode_together():
         thread.join()
     assert len(outcomes) == 72
     assert set(outcomes) == {"refused", (64, 48)}
-    assert list(warnings.filters) == before
 
 
 def test_libraries_below_say_nothing_on_stderr():

@@ -8,7 +8,9 @@ import threading
 import time
 import zlib
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -21,6 +23,11 @@ BODY = bytes(range(256)) * 500
 LIMITS = Settings(cache=Path("unused"), timeout=5.0, max_bytes=200_000)
 HURRY = Settings(cache=Path("unused"), timeout=0.4, max_bytes=200_000)
 PRIVATE = "?token=hunter2#hunter3"
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    monkeypatch.setattr("figureground.io.retry.PAUSES", (0.01, 0.02))
 
 
 def head(status=200, **fields):
@@ -307,3 +314,60 @@ def test_an_ordinary_server(tmp_path):
             assert fetch(f"http://127.0.0.1:{running.server_port}/a b.png", LIMITS) == BODY
         finally:
             running.shutdown()
+
+
+class Moody(BaseHTTPRequestHandler):
+    """Fails as often as the path says, in the way that it says, then gives the body: /503/2, /reset/1."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self):
+        kind, times = self.path.strip("/").split("/")
+        self.asked.append(self.path)
+        if self.asked.count(self.path) > int(times):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(BODY)))
+            self.end_headers()
+            self.wfile.write(BODY)
+        elif kind == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        else:
+            self.send_response(int(kind))
+            self.send_header("Retry-After", "0")
+            self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def moody(monkeypatch):
+    monkeypatch.setattr(Moody, "asked", [])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Moody)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("kind", ["429", "502", "503", "504", "reset"])
+def test_what_may_pass_is_tried_again_twice_at_most(moody, kind):
+    assert fetch(f"{moody}/{kind}/2", Settings()) == BODY
+    with pytest.raises(DownloadFailed):
+        fetch(f"{moody}/{kind}/3", Settings())
+    assert Moody.asked == [f"/{kind}/2"] * 3 + [f"/{kind}/3"] * 3
+
+
+@pytest.mark.parametrize("kind", ["400", "404", "500"])
+def test_what_will_not_pass_is_asked_once(moody, kind):
+    with pytest.raises(DownloadFailed, match=f"answers {kind}"):
+        fetch(f"{moody}/{kind}/1", Settings())
+    assert len(Moody.asked) == 1
+
+
+def test_no_try_begins_after_the_time_that_a_download_may_take(moody, monkeypatch):
+    monkeypatch.setattr("figureground.io.retry.PAUSES", (60.0,))
+    with pytest.raises(DownloadFailed, match="503"):
+        fetch(f"{moody}/503/1", Settings(timeout=5))
+    assert len(Moody.asked) == 1

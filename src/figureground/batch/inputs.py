@@ -54,7 +54,7 @@ class InputOptions:
 
     column: str = ""
     follow_links: bool = False
-    exclude: str = ""
+    exclude: tuple[str, ...] = ()
 
 
 def items(source: str, options: InputOptions) -> Iterator[Item]:
@@ -90,7 +90,7 @@ def _safe(name: str) -> str:
 def _folder(root: Path, options: InputOptions) -> Iterator[Item]:
     """Every entry below a folder but the folders, sub-folders after files."""
     home, above = os.path.realpath(root), os.fspath(root / "_")[:-1]
-    excluded = os.path.realpath(options.exclude) if options.exclude else ""
+    excluded = {os.path.realpath(folder) for folder in options.exclude}
     waiting = [""]
     while waiting:
         folder = waiting.pop()
@@ -107,7 +107,7 @@ def _folder(root: Path, options: InputOptions) -> Iterator[Item]:
             name = f"{folder}/{entry}" if folder else entry
             if not is_folder:
                 yield _file(above + name, name, home, options)
-            elif not excluded or os.path.realpath(root / name) != excluded:
+            elif not excluded or os.path.realpath(root / name) not in excluded:
                 below.append(name)
         waiting += reversed(below)
 
@@ -122,8 +122,8 @@ def _file(source: str, name: str, home: str, options: InputOptions) -> Item:
         code = "permission_denied" if isinstance(error, PermissionError) else "not_found"
         return Item(source, name, "", "failed", code, f"it cannot be looked at ({error.strerror})")
     stamp = f"{facts.st_size}:{facts.st_mtime_ns}"
-    if not home and options.exclude and _within(source, options.exclude):
-        return Item(source, name, stamp, "skipped", "inside_output", "it lies in the folder of the outputs")
+    if not home and any(_within(source, folder) for folder in options.exclude):
+        return Item(source, name, stamp, "skipped", "inside_output", "it lies in the folder of the outputs, or of moved inputs")
     if not stat.S_ISREG(facts.st_mode):
         what = "a link to a folder" if stat.S_ISDIR(facts.st_mode) else "no regular file (a pipe, a socket or a device)"
         return Item(source, name, stamp, "skipped", "not_a_regular_file", f"it is {what}")

@@ -1,7 +1,7 @@
-"""The ledger of a batch: one SQLite file beside the outputs, one row for each input, the truth of what became of it.
+"""The ledger of a batch: one SQLite file beside the outputs, one row for each input and settings, and every file written.
 
-One process writes it; any number may read it while it does. To note one more thing of each picture: a column in
-`_TABLES`, a field in `Outcome`, and its place in `record`.
+One process writes it; any number may read it while it does. To store one more fact of each picture: a column in `_TABLES`, a
+field in `Outcome`, its place in `record`, a higher `LAYOUT`, and a row in `_MIGRATIONS`.
 """
 
 import hashlib
@@ -22,23 +22,22 @@ from figureground.io.picture import Encoded
 from figureground.io.storage import Place, key
 
 NAME = "figureground-ledger"
-LAYOUT = 1
+LAYOUT = 2
 CHUNK = 500  # rows that are held in memory at a time
 
-_TABLES = f"""
-PRAGMA user_version = {LAYOUT};
+_TABLES = """
 CREATE TABLE IF NOT EXISTS runs (
     run INTEGER PRIMARY KEY, began REAL, ended REAL, inputs TEXT, settings TEXT, engine TEXT, workers INTEGER
 );
 CREATE TABLE IF NOT EXISTS pictures (
     number INTEGER PRIMARY KEY,
-    source TEXT NOT NULL UNIQUE,
+    source TEXT NOT NULL,
     name TEXT NOT NULL,
     stem TEXT,
     key TEXT,
     claim TEXT,
     stamp TEXT NOT NULL,
-    fingerprint TEXT,
+    fingerprint TEXT NOT NULL,
     run INTEGER NOT NULL,
     state TEXT NOT NULL,
     code TEXT,
@@ -50,8 +49,10 @@ CREATE TABLE IF NOT EXISTS pictures (
     certainty REAL,
     box TEXT,
     files TEXT,
-    finished REAL
+    finished REAL,
+    UNIQUE (source, fingerprint)
 );
+CREATE TABLE IF NOT EXISTS outputs (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS keys ON pictures (key);
 CREATE INDEX IF NOT EXISTS states ON pictures (run, state);
 """
@@ -115,15 +116,27 @@ class Ledger:
         with sqlite_errors(path):
             self._base = sqlite3.connect(path, isolation_level=None, timeout=30)
             self._base.text_factory = os.fsdecode  # names of files need not be UTF-8
-            layout = self._base.execute("PRAGMA user_version").fetchone()[0]
-            if layout not in (0, LAYOUT):
-                raise BatchAborted(
-                    f"'{path}' is a ledger of layout {layout}, but this version reads {LAYOUT}; use another folder"
-                )
             self._base.execute("PRAGMA journal_mode = WAL")
             self._base.execute("PRAGMA synchronous = NORMAL")
-            self._base.executescript(_TABLES)
+            with self._transaction():
+                self._migrate()
+                for statement in _TABLES.split(";"):
+                    self._base.execute(statement)
+                self._base.execute(f"PRAGMA user_version = {LAYOUT}")
         self.run = 0
+        self.policy: ResumePolicy | None = None
+
+    def _migrate(self) -> None:
+        """Bring a ledger of an older version to this layout; raises BatchAborted for one of a newer version."""
+        layout = self._base.execute("PRAGMA user_version").fetchone()[0]
+        if layout > LAYOUT:
+            raise BatchAborted(
+                f"'{self.path}' was written by a newer version of figureground (layout {layout}; this version reads up to"
+                f" {LAYOUT}); update figureground, or use another folder"
+            )
+        if layout:
+            for step in range(layout, LAYOUT):
+                _MIGRATIONS[step](self._base)
 
     def close(self) -> None:
         """Close it, and fold its journal in."""
@@ -145,6 +158,7 @@ class Ledger:
 
     def register(self, items: Iterable[Item], policy: ResumePolicy, place: Place) -> None:
         """A row for every input, all or none: which wait to be done, which stand, and what their files are called."""
+        self.policy = policy
         with sqlite_errors(self.path), self._transaction():
             for item in items:
                 self._take(item, policy)
@@ -169,7 +183,7 @@ class Ledger:
         self._base.execute("COMMIT")
 
     def _take(self, item: Item, policy: ResumePolicy) -> None:
-        """The row of one input: new, or its old one, which waits again where the input or the order has changed."""
+        """Write the row of an input under these settings: a new one, or its old one, which waits again if the input changed."""
         again = ["stamp IS NOT excluded.stamp", "state = 'skipped'"]
         if not policy.resume:
             again.append("1")
@@ -177,26 +191,32 @@ class Ledger:
             again.append("state = 'failed'")
         if policy.overwrite:
             again.append("code = 'output_exists'")
-        redo = f"fingerprint IS NOT excluded.fingerprint OR {' OR '.join(again)}"
+        redo = " OR ".join(again)
         state = item.state or "waiting", item.code or None, item.message or None
         self._base.execute(
             f"""INSERT INTO pictures (source, name, stamp, fingerprint, run, state, code, message)
             VALUES (CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?, ?, ?, ?)
-            ON CONFLICT (source) DO UPDATE SET run = excluded.run,
+            ON CONFLICT (source, fingerprint) DO UPDATE SET run = excluded.run,
             state = CASE WHEN excluded.state != 'waiting' THEN excluded.state WHEN {redo} THEN 'waiting' ELSE state END,
             code = CASE WHEN excluded.state != 'waiting' OR {redo} THEN excluded.code ELSE code END,
             message = CASE WHEN excluded.state != 'waiting' OR {redo} THEN excluded.message ELSE message END,
-            stamp = excluded.stamp, fingerprint = excluded.fingerprint""",  # noqa: S608  # parts of our own
+            stamp = excluded.stamp""",  # noqa: S608  # parts of our own
             (os.fsencode(item.source), os.fsencode(item.name), item.stamp, policy.fingerprint, self.run, *state),
         )
 
     def _name(self) -> None:
         """Call the files of new rows after their inputs; where two would meet, both keep their suffix, or get a mark."""
+        # the files of an input keep their name under other settings
+        self._base.execute(
+            """UPDATE pictures SET (stem, key) = (SELECT stem, key FROM pictures AS other WHERE other.source = pictures.source
+            AND other.stem IS NOT NULL LIMIT 1) WHERE stem IS NULL AND state = 'waiting'"""
+        )
         for rows in self._pages("name, source", "stem IS NULL AND state = 'waiting'"):
             self._rename(rows, lambda name, _: posixpath.splitext(name)[0])
         # a row that has a claim keeps its name for ever, whoever comes later
-        meeting = """SELECT number, name, source FROM pictures WHERE claim IS NULL AND state = 'waiting' AND key IN
-            (SELECT key FROM pictures WHERE key IS NOT NULL GROUP BY key HAVING count(*) > 1)"""
+        meeting = """SELECT number, name, source FROM pictures WHERE state = 'waiting' AND key IN
+            (SELECT key FROM pictures WHERE key IS NOT NULL GROUP BY key HAVING count(DISTINCT source) > 1)
+            AND NOT EXISTS (SELECT 1 FROM pictures AS other WHERE other.source = pictures.source AND other.claim IS NOT NULL)"""
         self._rename(self._base.execute(meeting).fetchall(), lambda name, _: name)
         self._rename(self._base.execute(meeting).fetchall(), lambda name, source: f"{name}~{_hash(source):08x}")
 
@@ -216,17 +236,18 @@ class Ledger:
             last = rows[-1][0]
 
     def _claim(self, policy: ResumePolicy, place: Place) -> None:
-        """Take the targets of waiting rows; a row of which one is there already, and not from us, fails."""
+        """Take the targets of waiting rows; a row fails where one of them exists that no row of this ledger has claimed."""
         claim, size = ",".join(policy.endings), place.sizes()
-        for rows in self._pages("stem, files", "run = ? AND state = 'waiting' AND claim IS NOT ?", self.run, claim):
+        for rows in self._pages("stem", "run = ? AND state = 'waiting' AND claim IS NOT ?", self.run, claim):
             taken, there = [], []
-            for number, stem, files in rows:
-                known = json.loads(files or "{}")
-                foreign = [stem + end for end in policy.endings if stem + end not in known and size(stem + end) is not None]
+            for number, stem in rows:
+                names = [stem + end for end in policy.endings]
+                foreign = [name for name in names if size(name) is not None and self._owner(name) is None]
                 if foreign and not policy.overwrite:
                     there.append((f"'{foreign[0]}' is there already; replace it with --overwrite", number))
                 else:
                     taken.append((claim, number))
+                    self._own(names, number)
             self._base.executemany("UPDATE pictures SET claim = ? WHERE number = ?", taken)
             self._base.executemany(
                 "UPDATE pictures SET state = 'failed', code = 'output_exists', message = CAST(? AS TEXT) WHERE number = ?",
@@ -234,11 +255,24 @@ class Ledger:
             )
 
     def _verify(self, place: Place) -> None:
-        """Rows that are done, but whose files are gone or have another size, wait again."""
+        """Let done rows wait again whose files are gone, have another size, or were written by another row since."""
         size = place.sizes()
+
+        def stands(number: int, name: str, bytes_written: int) -> bool:
+            return size(name) == bytes_written and self._owner(name) == number
+
         for rows in self._pages("files", "run = ? AND state = 'done'", self.run):
-            lost = [(number,) for number, files in rows if any(size(n) != s for n, s in json.loads(files).items())]
+            lost = [(number,) for number, files in rows if not all(stands(number, *each) for each in json.loads(files).items())]
             self._base.executemany("UPDATE pictures SET state = 'waiting' WHERE number = ?", lost)
+
+    def _owner(self, name: str) -> int | None:
+        """Return the row that claimed or wrote a file last; None for a file that is not of this ledger."""
+        row = self._base.execute("SELECT number FROM outputs WHERE name = CAST(? AS TEXT)", (os.fsencode(name),)).fetchone()
+        return row[0] if row else None
+
+    def _own(self, names: Iterable[str], number: int) -> None:
+        rows = [(os.fsencode(name), number) for name in names]
+        self._base.executemany("INSERT OR REPLACE INTO outputs (name, number) VALUES (CAST(? AS TEXT), ?)", rows)
 
     def waiting(self) -> Iterator[Task]:
         """What is to be done, in the order of the inputs, drawn as it is needed."""
@@ -259,6 +293,7 @@ class Ledger:
                 coverage = ?, certainty = ?, box = ?, files = CAST(? AS TEXT), finished = ? WHERE number = ?""",
                 (*row, outcome.number),
             )
+            self._own(outcome.files, outcome.number)
 
     def name(self, number: int) -> str:
         """Where the input of a row lies below its root."""
@@ -276,9 +311,32 @@ class Ledger:
         return {"waiting": 0, "done": 0, "failed": 0, "skipped": 0} | dict(counted.fetchall())
 
     def has_changed(self, item: Item) -> bool:
-        """Whether an input is new, or not what it was when its row was written."""
-        row = self._base.execute("SELECT stamp FROM pictures WHERE source = CAST(? AS TEXT)", (os.fsencode(item.source),))
+        """Whether an input is new under these settings, or not what it was when its row was written."""
+        values = os.fsencode(item.source), self.policy.fingerprint if self.policy else ""
+        row = self._base.execute("SELECT stamp FROM pictures WHERE source = CAST(? AS TEXT) AND fingerprint = ?", values)
         return row.fetchone() not in ((item.stamp,),)
+
+
+def _one_row_for_each_settings(base: sqlite3.Connection) -> None:
+    """Layout 1 had one row for each input, and knew the files of the last settings alone."""
+    columns = [row[1] for row in base.execute("PRAGMA table_info(pictures)")]
+    base.execute("ALTER TABLE pictures RENAME TO old_pictures")
+    for statement in _TABLES.split(";"):
+        base.execute(statement)
+    chosen = ", ".join("coalesce(fingerprint, '')" if column == "fingerprint" else column for column in columns)
+    base.execute(f"INSERT INTO pictures ({', '.join(columns)}) SELECT {chosen} FROM old_pictures")  # noqa: S608  # our own columns
+    rows = base.execute("SELECT number, stem, claim, files FROM old_pictures WHERE stem IS NOT NULL").fetchall()
+    for number, stem, claim, files in rows:
+        names = {stem + end for end in (claim or "").split(",") if end} | set(json.loads(files or "{}"))
+        values = [(os.fsencode(name), number) for name in names]
+        base.executemany("INSERT OR REPLACE INTO outputs (name, number) VALUES (CAST(? AS TEXT), ?)", values)
+    base.execute("DROP TABLE old_pictures")
+    for statement in _TABLES.split(";"):
+        base.execute(statement)  # the indices, whose names were taken
+
+
+_MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _one_row_for_each_settings}
+"""What brings a layout to the next one."""
 
 
 def _hash(text: str) -> int:

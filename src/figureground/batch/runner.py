@@ -34,6 +34,9 @@ from figureground.pipeline import share
 Print = Callable[..., None]
 MAX_NOTES = 10  # failures that are told one by one; the ledger has them all
 DAY = 86_400.0
+ASSETS = Path(__file__).parent.parent / "assets"
+WEIGHTS_OPTIONS = ("weights", "mask_weights")
+"""Options of models that may name a file or a folder."""
 
 
 @old_names
@@ -93,18 +96,11 @@ def _checked(batch: Batch) -> WorkerConfig:
     """Refuse what cannot be done, before anything is touched."""
     batch.spec.validate()
     batch.spec.check_format(batch.suffix)
-    if batch.engine not in engines.names():
-        engines.load(batch.engine)
+    _check_engine(batch)
     if is_remote(batch.out) and batch.ledger is None:
         raise UsageError(f"the ledger is a file on this machine, but '{batch.out}' is not; name a folder for it with --ledger")
-    if batch.watch and batch.engine != "local":
-        raise UsageError("--watch works with --engine local, which takes pictures as they come")
     if batch.shard and not 1 <= batch.shard[0] <= batch.shard[1]:
         raise UsageError(f"--shard is i/n with 1 <= i <= n, but {batch.shard[0]}/{batch.shard[1]} came")
-    if batch.engine == "local" and batch.min_workers not in (0, batch.workers):
-        raise UsageError(f"--workers {batch.min_workers}-{batch.workers} wants --engine ray; the local engine takes one number")
-    if batch.engine == "local" and batch.rows != "paths":
-        raise UsageError(f"--rows {batch.rows} wants --engine ray; workers of the local engine read and write files themselves")
     batch.input_disposal.check()
     _refuse_overlap(batch)
     for folder in (batch.folder, *([] if is_remote(batch.out) else [Path(batch.out)])):
@@ -112,13 +108,29 @@ def _checked(batch: Batch) -> WorkerConfig:
             make_folder(folder)
         except WriteFailed as error:
             raise BatchAborted(str(error)) from error
-    workers = batch.workers or cores()
+    workers = 1 if batch.engine == "inline" else batch.workers or cores()
     settings = batch.spec.settings
     spec = replace(batch.spec, settings=replace(settings, threads=share(settings, workers)))
     limits, cluster = (batch.picture_seconds, batch.picture_memory), (batch.address, batch.min_workers)
     return WorkerConfig(
         spec, batch.out, batch.suffix, workers, *limits, batch.input_disposal.requested, *cluster, rows=batch.rows
     )
+
+
+def _check_engine(batch: Batch) -> None:
+    """Raise UnknownName for an engine that does not exist, UsageError for options that it does not have."""
+    if batch.engine not in engines.names():
+        engines.load(batch.engine)
+    if batch.watch and batch.engine == "ray":
+        raise UsageError("--watch works with --engine local, which takes pictures as they come")
+    if batch.engine != "ray" and batch.min_workers not in (0, batch.workers):
+        raise UsageError(f"--workers {batch.min_workers}-{batch.workers} wants --engine ray; other engines take one number")
+    if batch.engine != "ray" and batch.rows != "paths":
+        raise UsageError(f"--rows {batch.rows} wants --engine ray; workers of other engines read and write files themselves")
+    if batch.engine == "inline" and (batch.workers or 1) > 1:
+        raise UsageError(f"--engine inline has one worker, this process, but --workers {batch.workers} was given")
+    if batch.engine == "inline" and batch.picture_memory:
+        raise UsageError("--engine inline cannot bound a picture's memory; leave out --picture-memory, or take --engine local")
 
 
 def _refuse_overlap(batch: Batch) -> None:
@@ -150,13 +162,14 @@ def _plain(batch: Batch) -> dict[str, Any]:
 
 
 def _weights(spec: JobSpec) -> list[str]:
-    """Checksums of the networks' files that are on this machine: the one in the package, and those that the user named."""
+    """Return the checksums of the networks' files on this machine: the one in the package, and files and folders by option."""
     from figureground.inference.cache import sha256
 
-    ours = Path(__file__).parent.parent / "assets/saliency.onnx"
     methods = [each for each in (spec.method, spec.method.second) if each]
-    named = [Path(str(each.options.get("weights") or (ours if each.model == "saliency" else ""))) for each in methods]
-    return [sha256(path) for path in named if path.is_file()]
+    paths = [ASSETS / "saliency.onnx"] if any(each.model == "saliency" for each in methods) else []
+    paths += [Path(str(each.options[name])) for each in methods for name in WEIGHTS_OPTIONS if each.options.get(name)]
+    files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    return [f"{file.name} {sha256(file)}" for file in files if file.is_file()]
 
 
 def fingerprint(batch: Batch) -> str:
@@ -213,7 +226,10 @@ class _BatchRun:
 
     def __init__(self, batch: Batch, config: WorkerConfig, ledger: Ledger, stop: Stop, echo: Print, note: Print) -> None:
         self.batch, self.config, self.ledger, self.stop, self.echo, self.note = batch, config, ledger, stop, echo, note
-        self.input_options = replace(batch.input_options, exclude="" if is_remote(batch.out) else batch.out)
+        folders = [] if is_remote(batch.out) else [batch.out]
+        if batch.input_disposal.move is not None:
+            folders.append(str(batch.input_disposal.move))
+        self.input_options = replace(batch.input_options, exclude=tuple(folders))
         self.policy = ResumePolicy(
             fingerprint(batch), config.endings, batch.resume, batch.retry_failed, batch.overwrite, batch.shard
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from figureground.cli.options import import_part, settings_from
+from figureground.cli.options import import_part, json_option, settings_from
 
 
 @click.command()
@@ -18,7 +18,7 @@ from figureground.cli.options import import_part, settings_from
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is held back and how pictures are altered.")
 @click.option("--threads", type=click.IntRange(1), help="Processor threads; else as many as cores.")
 @click.option("--overwrite", is_flag=True, help="Replace --out where it is there already.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_option("As JSON.")
 def adapt(data: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> None:
     """Adapt the embedded network to your own pictures: DATA as for train, or two folders PICTURES MASKS, into one ONNX file.
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from figureground.cli.console import note
-from figureground.cli.options import job_options, spec_from
+from figureground.cli.options import job_options, json_option, spec_from
 from figureground.errors import UsageError
 from figureground.io.encode import ENCODERS
 
@@ -63,7 +63,9 @@ FOLDER = click.Path(path_type=Path)
     metavar="MB",
     help="What a picture may take above what its worker holds (Linux); else any.",
 )
-@click.option("--engine", default="local", show_default=True, metavar="NAME", help="local, or ray.")
+@click.option(
+    "--engine", default="local", show_default=True, metavar="NAME", help="local (processes), inline (this process), or ray."
+)
 @click.option("--address", default="auto", show_default=True, help="Of a Ray cluster: auto, local, or ray://HOST:PORT.")
 @click.option(
     "--rows",
@@ -82,7 +84,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--move-inputs", type=FOLDER, help="Move each picture below this folder then.")
 @click.option("--status", is_flag=True, help="Say how the batch in OUT stands, and end.")
 @click.option("--report", type=FOLDER, help="Write a page on the batch in OUT here (HTML), doubtful pictures first, and end.")
-@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each picture, and a summary, on standard output.")
+@json_option("A line of JSON for each picture, and a summary, on standard output.")
 def batch(inputs: tuple[str, ...], out: str, status: bool, report: Path | None, as_json: bool, **options: Any) -> int:
     """Separate many pictures, from IN (folders, globs, @list.txt, CSV tables, archives, addresses) into the folder OUT.
 

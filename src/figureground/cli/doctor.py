@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
-from figureground.cli.options import runtime_options, settings_from
+from figureground.cli.options import json_option, runtime_options, settings_from
 
 
 @click.command()
 @runtime_options
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_option("As JSON.")
 def doctor(as_json: bool, **options: Any) -> None:
     """Say what this machine can do, what is installed, and what each method would run with."""
     from figureground.diagnostics import examine, text

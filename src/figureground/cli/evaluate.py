@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from figureground.cli.options import chosen, method_options, runtime_options, settings_from
+from figureground.cli.options import chosen, json_option, method_options, runtime_options, settings_from
 from figureground.methods import find
 from figureground.types import Mask, Rgb
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw precision over recall and reliability here.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page with figures, curves and pictures here (HTML).")
-@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON, a line for each method.")
+@json_option("Print all figures as JSON, a line for each method.")
 def evaluate(
     data: tuple[str, ...],
     method: str,

@@ -5,11 +5,10 @@ from typing import Any
 
 import click
 
-from figureground.cli.options import chosen, draft_option, runtime_options, settings_from
-from figureground.errors import IncompatibleParts
-from figureground.inference.label_sets import ade20k
+from figureground.cli.options import chosen, draft_option, json_option, runtime_options, settings_from
+from figureground.errors import IncompatibleParts, UsageError
 from figureground.methods import Method
-from figureground.models import card
+from figureground.models import card, module
 from figureground.pipeline import Separator
 from figureground.settings import Settings
 from figureground.types import InstanceMap, LabelMap, Map
@@ -21,14 +20,14 @@ from figureground.types import InstanceMap, LabelMap, Map
 @click.option("--weights", help="Hub id or local folder of another checkpoint.")
 @runtime_options
 @draft_option
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_option("As JSON.")
 def labels(picture: str | None, method: str, weights: str | None, as_json: bool, **options: Any) -> None:
     """List the classes that PICTURE shows, with their shares; without PICTURE, all that the model knows.
 
     With --method instance: its objects, by the numbers that --instance takes.
     """
     chosen_method = chosen(method, {"weights": weights})
-    rows = known() if picture is None else foreground_share(picture, chosen_method, settings_from(options))
+    rows = known(chosen_method) if picture is None else classes_in(picture, chosen_method, settings_from(options))
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False))
         return
@@ -39,16 +38,29 @@ def labels(picture: str | None, method: str, weights: str | None, as_json: bool,
         click.echo(f"{number}{share}{'stuff' if row['stuff'] else 'thing'}  {row['name']}{score}")
 
 
-def known() -> list[dict[str, Any]]:
-    """The 150 classes of ADE20K in the order of the SegFormer checkpoints: name, and whether it is stuff."""
-    return [{"index": index, "name": name.strip(), "stuff": stuff} for index, (name, stuff) in enumerate(ade20k())]
+def known(method: Method) -> list[dict[str, Any]]:
+    """Return the classes of a method's model in its own order: index, name, and whether it is stuff.
+
+    Raises IncompatibleParts for a model that names none, UsageError for a checkpoint that must be loaded to know them.
+    """
+    _output_key(method)
+    file = module(method.model)
+    weights = method.options.get("weights")
+    if weights and weights not in {card(method.model).weights, *file.SHORT}:
+        raise UsageError(f"the classes of '{weights}' are read from the checkpoint; name a picture too, or leave out --weights")
+    return [{"index": index, "name": name.strip(), "stuff": stuff} for index, (name, stuff) in enumerate(file.CLASSES())]
 
 
-def foreground_share(picture: str, method: Method, settings: Settings) -> list[dict[str, Any]]:
-    """The classes that a picture shows, the largest first, or its objects by number; raises Mismatch where there are none."""
-    kinds: dict[type[Map], str] = {LabelMap: "labels", InstanceMap: "instances"}
-    output_type = card(method.model).output_type
-    if output_type not in kinds:
-        raise IncompatibleParts(f"model '{method.model}' names no classes; take a method such as stuff or instance")
-    rows: list[dict[str, Any]] = Separator(method, settings)(picture).info()[kinds[output_type]]
+def classes_in(picture: str, method: Method, settings: Settings) -> list[dict[str, Any]]:
+    """Return the classes that a picture shows, the largest first, or its objects by number; raises IncompatibleParts."""
+    key = _output_key(method)
+    rows: list[dict[str, Any]] = Separator(method, settings)(picture).info()[key]
     return rows
+
+
+def _output_key(method: Method) -> str:
+    keys: dict[type[Map], str] = {LabelMap: "labels", InstanceMap: "instances"}
+    output_type = card(method.model).output_type
+    if output_type not in keys:
+        raise IncompatibleParts(f"model '{method.model}' names no classes; take a method such as stuff or instance")
+    return keys[output_type]

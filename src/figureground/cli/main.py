@@ -50,8 +50,9 @@ class OneLine(click.Group):
 
     def _run(self, words: list[str], *args: Any, **kwargs: Any) -> NoReturn:
         logging.getLogger("figureground").handlers[:] = [_Stderr()]
+        state: dict[str, bool] = {}  # the options of the command that decide how its errors are printed
         try:
-            code = super().main(words, *args, **{**kwargs, "standalone_mode": False})
+            code = super().main(words, *args, **{**kwargs, "standalone_mode": False, "obj": state})
             if code == STOPPED:
                 _stopped()
             sys.exit(code if isinstance(code, int) else 0)
@@ -59,10 +60,10 @@ class OneLine(click.Group):
             click.echo(error.ctx.get_help())
             sys.exit(2)
         except click.ClickException as error:
-            say(UsageError(error.format_message()))
+            say(UsageError(error.format_message()), state.get("json", False))
             sys.exit(2)
         except FigureGroundError as error:
-            say(error, "--json" in words)
+            say(error, state.get("json", False))
             sys.exit(error.exit_code)
         except (KeyboardInterrupt, click.Abort):
             _stopped("figureground: stopped")

@@ -46,6 +46,16 @@ def given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def json_option(about: str) -> Callable[[F], F]:
+    """--json: results, and the errors that end the command, as JSON; `main` reads from the context which it is."""
+
+    def tell(context: click.Context, _: click.Parameter, value: bool) -> bool:
+        context.ensure_object(dict)["json"] = value
+        return value
+
+    return click.option("--json", "as_json", is_flag=True, is_eager=True, callback=tell, help=about)
+
+
 def runtime_options(command: F) -> F:
     """--runtime, --precision, --device and --threads: what executes the network; `settings_from` reads them."""
     for option in (

@@ -10,7 +10,7 @@ import click
 
 from figureground._machine import cores
 from figureground.cli.console import note, say
-from figureground.cli.options import job_options, spec_from
+from figureground.cli.options import job_options, json_option, spec_from
 from figureground.errors import InputError, NoForeground, OutputError, UsageError, WriteFailed
 from figureground.executor import in_order
 from figureground.io.encode import ENCODERS, OPAQUE, encoder
@@ -48,7 +48,7 @@ class Job:
 @click.option("--format", "suffix", type=click.Choice([s[1:] for s in ENCODERS]), help="Of files named by us, and of -o -.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
 @click.option("--workers", type=click.IntRange(1), help="Pictures worked on at once; else as many as cores, at most 4.")
-@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each picture on standard output.")
+@json_option("A line of JSON for each picture on standard output.")
 @click.option("--timings", is_flag=True, help="Say how long each stage took, on standard error.")
 def remove(pictures: tuple[str, ...], **options: Any) -> int:
     """Separate PICTURES: paths, http(s) addresses, or - for standard input."""

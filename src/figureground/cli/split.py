@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from figureground.cli.options import json_option
+
 
 @click.command()
 @click.argument("data", nargs=-1, required=True)
@@ -15,7 +17,7 @@ import click
 @click.option("--seed", default=0, show_default=True, help="Another seed, other lists.")
 @click.option("--alike", default=48, show_default=True, help="Bits of 256 in which hashes of near-duplicates differ at most.")
 @click.option("--overwrite", is_flag=True, help="Replace lists that are there already.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@json_option("As JSON.")
 def split(data: tuple[str, ...], out: Path, overwrite: bool, as_json: bool, **shares: Any) -> None:
     """Deal DATA out into lists for training, validation and test; near-duplicates stay together.
 

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from figureground._deprecated import module_attribute
-from figureground.errors import BadData
+from figureground.errors import BadData, InputError
+from figureground.io.picture import Encoded, Picture
 
 Load = Callable[[], bytes]
 
@@ -56,12 +57,13 @@ class LabeledImage:
     def read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """The picture, (H, W, 3) uint8 sRGB, upright, and its mask, (H, W) uint8, 255 = foreground.
 
-        Masks may have 1, 8 or 16 bits, and three equal channels. A picture's alpha is left out.
+        The picture is read as `figureground remove` reads it: upright, its ICC profile applied, what is transparent over white,
+        under the limits of `Settings`. Masks may have 1, 8 or 16 bits, and three equal channels.
         Raises BadData where one of the two is no picture, their sizes differ, or the mask says it otherwise than in gray from
         0 to 255: in colors, in its transparency, or as 0 and 1.
         """
-        rgb = self._decode("picture", self.image, _colors)
-        mask = self._decode("mask", self.mask, _gray)
+        rgb = self._read("picture", lambda: Picture.read(Encoded(self.image(), self.name)).rgb)
+        mask = self._read("mask", lambda: _gray(self.mask()))
         if rgb.shape[:2] != mask.shape:
             sizes = [f"{shape[1]} × {shape[0]}" for shape in (rgb.shape, mask.shape)]
             raise BadData(f"'{self.name}': the mask must have the picture's size, {sizes[0]}, but has {sizes[1]}")
@@ -69,33 +71,29 @@ class LabeledImage:
             raise BadData(f"the mask of '{self.name}' holds 0 and 1; foreground must be 255: multiply it by 255")
         return rgb, mask
 
-    def _decode(self, what: str, load: Load, values: Callable[[Image.Image], NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    def _read(self, what: str, read: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uint8]:
         try:
-            with Image.open(BytesIO(load())) as image:
-                return values(ImageOps.exif_transpose(image))
-        except FAULTS as error:
+            return read()
+        except (*FAULTS, InputError) as error:
             raise BadData(f"the {what} of '{self.name}' cannot be read ({error}); mend or remove it") from error
 
 
 TINT = 64  # of 255: channels of a mask that differ by more are a color, not what a camera or JPEG made of gray
 
 
-def _colors(image: Image.Image) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8; alpha is left out."""
-    image = _eight_bits(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")  # else Pillow warns of what it leaves out of a palette
-    return np.array(image.convert("RGB"))
-
-
-def _gray(image: Image.Image) -> NDArray[np.uint8]:
-    """(H, W) uint8; raises ValueError where another reading than gray is as likely."""
+def _gray(data: bytes) -> NDArray[np.uint8]:
+    """Return a mask's file as (H, W) uint8; raises ValueError where another reading than gray is as likely."""
+    with Image.open(BytesIO(data)) as opened:
+        image = ImageOps.exif_transpose(opened)
     if image.mode.startswith("I") and 0 < np.asarray(image).max() <= 255:
         raise ValueError("it has 16 bits and no value above 255, of 65535; save it with 8 bits")
     image = _eight_bits(image)
     if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise ValueError("it is transparent in places; save it without transparency, white where the foreground is")
-    if image.mode not in {"1", "L", "LA"} and np.abs(np.diff(_colors(image).astype(np.int16), axis=2)).max() > TINT:
+    if (
+        image.mode not in {"1", "L", "LA"}
+        and np.abs(np.diff(np.asarray(image.convert("RGBA"))[..., :3].astype(np.int16), axis=2)).max() > TINT
+    ):
         raise ValueError("it is colored; save it in gray, white where the foreground is and black elsewhere")
     return np.array(image.convert("L"))
 

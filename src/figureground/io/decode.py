@@ -8,10 +8,10 @@ import ctypes
 import logging
 import re
 import struct
-import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -291,22 +291,26 @@ def _sixteen_bits(data: bytes, image: Image.Image) -> NDArray[np.uint16] | None:
     return deep
 
 
-_lock = threading.Lock()
-_inside: list[AbstractContextManager[Any]] = []  # one entry for each thread that wants quiet, all the same
+_inside: ContextVar[bool] = ContextVar("figureground.inside_pillow", default=False)
+
+
+class _Inside:
+    """What `warnings` asks whether a filter is meant for a module: yes for Pillow's, in a context that is within `quiet`."""
+
+    def match(self, module: str) -> bool:
+        return _inside.get() and module.startswith(("PIL", "pillow_heif"))
+
+
+_FILTER: Any = ("ignore", None, Warning, _Inside(), 0)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps Pillow's own remarks on odd files off stderr while any thread is inside."""
-    with _lock:
-        _inside.append(_inside[0] if _inside else warnings.catch_warnings())
-        if len(_inside) == 1:
-            _inside[0].__enter__()
-            warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\b")
+    """Keep Pillow's own warnings on odd files off stderr in this context; other threads and callers keep their filters."""
+    if _FILTER not in warnings.filters:
+        warnings.filters.insert(0, _FILTER)  # type: ignore[attr-defined]  # typeshed has a read-only sequence
+    token = _inside.set(True)
     try:
         yield
     finally:
-        with _lock:
-            filters = _inside.pop()
-            if not _inside:
-                filters.__exit__(None, None, None)
+        _inside.reset(token)

@@ -14,10 +14,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from figureground.errors import DownloadFailed, FigureGroundError, PictureTooLarge, RefusedAddress
+from figureground.io.retry import BUSY, is_reset, retry
 from figureground.settings import Settings
 
 CHUNK = 1 << 16
@@ -57,10 +59,14 @@ class Deadline:
 
     def time_left(self) -> float:
         """Seconds left; raises DownloadFailed (upstream_timeout) where there are none."""
-        seconds = self.at - time.monotonic()
+        seconds = self.seconds()
         if seconds <= 0:
             raise self.missed()
         return seconds
+
+    def seconds(self) -> float:
+        """Seconds left, below 0 where it has passed."""
+        return self.at - time.monotonic()
 
     def missed(self) -> DownloadFailed:
         """The error that says so."""
@@ -71,14 +77,16 @@ class Deadline:
 def fetch(url: str, settings: Settings) -> bytes:
     """What lies at `url`, following at most `settings.max_redirects` redirects, within `settings.timeout` seconds in all.
 
-    Raises RefusedAddress, DownloadFailed (upstream_error, upstream_timeout) or PictureTooLarge, where the body has more
-    than `settings.max_bytes` bytes after decompression. No message holds the query or credentials of a URL.
+    A busy server (429, 502, 503, 504) and a connection that was reset are tried again, twice at most. Raises RefusedAddress,
+    DownloadFailed (upstream_error, upstream_timeout), or PictureTooLarge for a body of more than `settings.max_bytes` bytes
+    after decompression. No message holds the query or credentials of a URL.
     """
     label = shown(url)
     deadline = Deadline(time.monotonic() + settings.timeout, label)
     try:
         for _ in range(settings.max_redirects + 1):
-            answer = _fetch_one(parse(url), settings, deadline)
+            target = parse(url)
+            answer = retry(partial(_fetch_one, target, settings, deadline), _wait, deadline.seconds)
             if isinstance(answer, bytes):
                 return answer
             url = urljoin(url, answer.location)
@@ -136,6 +144,13 @@ class _Redirect:
     location: str
 
 
+def _wait(error: Exception) -> float | None:
+    """Return how long to wait before the same request is made again; None: it would fail again."""
+    if isinstance(error, DownloadFailed):
+        return error.retry_after
+    return 0.0 if is_reset(error) else None
+
+
 def _fetch_one(target: Target, settings: Settings, deadline: Deadline) -> bytes | _Redirect:
     """One request: the body, or where it is said to be."""
     with closing(_connect(target, deadline)) as sock:
@@ -148,7 +163,11 @@ def _fetch_one(target: Target, settings: Settings, deadline: Deadline) -> bytes 
                 return _Redirect(location)
             if response.status != 200:
                 reason = f"the server answers {response.status} where a picture is wanted"
-                raise DownloadFailed(f"{target.label}: {reason}", picture=target.label)
+                error = DownloadFailed(f"{target.label}: {reason}", picture=target.label)
+                if response.status in BUSY:
+                    after = response.headers.get("Retry-After", "")
+                    error.retry_after = float(after) if after.isascii() and after.isdigit() else 0.0
+                raise error
             return _body(response, settings, target.label)
 
 

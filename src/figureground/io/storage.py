@@ -18,6 +18,7 @@ from typing import IO, Any, Protocol
 from figureground.errors import MissingExtra, UnreadablePicture, UsageError, WriteFailed
 from figureground.io.files import PART, make_folder, write
 from figureground.io.picture import Encoded, from_stream
+from figureground.io.retry import retry, wait_for_storage
 from figureground.settings import Settings
 
 MEMBER = "::"
@@ -60,11 +61,16 @@ def open_source(source: str, settings: Settings) -> str | Encoded:
     """
     if is_remote(source):
         fs, path = filesystem(source)
-        return _bounded(source, settings, lambda: fs.open(path, "rb"))
+        return retry(lambda: _bounded(source, settings, lambda: fs.open(path, "rb")), _wait_for_source)
     archive, mark, member = source.partition(MEMBER)
     if mark and archive.lower().endswith(ARCHIVES):
         return _bounded(source, settings, lambda: _member(archive, member))
     return source
+
+
+def _wait_for_source(error: Exception) -> float | None:
+    """As `wait_for_storage`, for an error that says what lies behind it."""
+    return wait_for_storage(error.__cause__) if isinstance(error.__cause__, Exception) else None
 
 
 def _bounded(source: str, settings: Settings, opened: Callable[[], IO[bytes]]) -> Encoded:
@@ -189,13 +195,13 @@ class Bucket:
     def write(self, data: bytes, name: str) -> None:
         """Put one object; raises WriteFailed."""
         try:
-            self.fs.pipe_file(f"{self.root}/{name}", data)
+            retry(lambda: self.fs.pipe_file(f"{self.root}/{name}", data), wait_for_storage)
         except Exception as error:  # each storage has errors of its own
             raise WriteFailed(f"'{self.root}/{name}' cannot be written: {error}") from error
 
     def read(self, name: str) -> bytes:
         """An object's bytes; raises OSError."""
-        data: bytes = self.fs.cat_file(f"{self.root}/{name}")
+        data: bytes = retry(lambda: self.fs.cat_file(f"{self.root}/{name}"), wait_for_storage)
         return data
 
     def sizes(self) -> Callable[[str], int | None]:

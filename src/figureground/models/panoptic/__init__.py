@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from figureground.inference.label_sets import class_names, stuff_flags
+from figureground.inference.label_sets import class_names, coco, stuff_flags
 from figureground.inference.preprocess import Normalization, side, unusable
 from figureground.inference.torch_loader import Family, TorchCheckpoint, fetch, quiet, require
 from figureground.inference.torch_loader import load as load_network
@@ -37,6 +37,9 @@ CONFIGS = {
 }
 """How the answers of each architecture are read; the numbers are the defaults of transformers' post-processing."""
 FAMILY = Family("panoptic", "AutoModelForUniversalSegmentation", tuple(CONFIGS))
+
+CLASSES = coco
+"""The class names of `DEFAULT`, and which of them are stuff."""
 
 CARD = Card(
     output_type=InstanceMap,

@@ -16,7 +16,7 @@ import numpy as np
 from figureground.errors import WeightsError
 from figureground.inference import hub
 from figureground.inference.cache import get_or_create
-from figureground.inference.label_sets import stuff_flags
+from figureground.inference.label_sets import ade20k, stuff_flags
 from figureground.inference.resize import enlarge_labels, to_size
 from figureground.inference.session import LARGE, Session, choose, session
 from figureground.models import Card, Model, Weights
@@ -31,6 +31,9 @@ _FOLDER = "segformer"  # in the cache
 _WRITER = 2  # to be raised with every change of what onnx_writer.py writes: kept networks are then made anew
 SHORT = {f"segformer-b{n}": f"nvidia/segformer-b{n}-finetuned-ade-512-512" for n in range(5)} | {"segformer-b5": DEFAULT}
 """Names for those who do not know the hub's."""
+
+CLASSES = ade20k
+"""The class names of `DEFAULT`, and which of them are stuff."""
 
 CARD = Card(
     output_type=LabelMap,
