@@ -195,7 +195,7 @@ def test_a_picture_whose_actors_are_lost_is_given_up(tmp_path, ray):
                 killed += 1
             time.sleep(0.1)
         assert driver.returncode == 1
-    assert killed == TRIES
+    assert TRIES <= killed <= TRIES + 1  # one more may start before the driver has ended
     assert rows(tmp_path / "out", "state, code") == [("failed", "resource_limit")]
 
 

@@ -95,7 +95,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(views, "MOST_VIEWS", 1)
     monkeypatch.setattr(adapting, "FOLDS", 2)
     monkeypatch.setattr(head, "STRENGTHS", (0.3,))
-    monkeypatch.setattr(bases, "read_recipe", lambda _: Recipe(size=64))
+    monkeypatch.setattr(bases, "read_recipe", lambda _: Recipe(network="lite2", size=64))
     monkeypatch.setattr("figureground.cli.train.write_graph", lambda *_: None)
 
     def call(name, files):

@@ -181,8 +181,9 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.mark.parametrize("url", [f"http://127.0.0.1:{free_port()}", "http://nowhere.invalid"])
-def test_a_hub_out_of_reach_is_told_within_ten_seconds_and_says_how_to_proceed(ask, url):
+@pytest.mark.parametrize("host", ["127.0.0.1", "nowhere.invalid"])
+def test_a_hub_out_of_reach_is_told_within_ten_seconds_and_says_how_to_proceed(ask, host):
+    url = f"http://127.0.0.1:{free_port()}" if host == "127.0.0.1" else f"http://{host}"
     start = time.monotonic()
     with pytest.raises(WeightsError) as error:
         ask(Hub({}, url=url))

@@ -223,9 +223,12 @@ def test_clicks_mend_the_embedded_network_on_photographs(monkeypatch):
     spec = importlib.util.spec_from_file_location("benchmark_points", BENCHMARK)
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
-    for row in benchmark.measure(VALIDATION, every=50, looks=False):
-        before, after = np.mean(row.low + row.rest, axis=0)
-        assert after > before, row.kind
+    judged = [(row.kind, [*row.low, *row.rest]) for row in benchmark.measure(VALIDATION, every=50, looks=False)]
+    assert any(scores for _, scores in judged)
+    for kind, scores in judged:
+        if scores:  # a kind of click may fit none of these few pictures
+            before, after = np.mean(scores, axis=0)
+            assert after > before, kind
 
 
 def test_a_real_click_on_the_drawn_colors():

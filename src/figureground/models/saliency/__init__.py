@@ -16,7 +16,7 @@ from figureground.types import Rgb, SaliencyMap
 
 CARD = Card(
     output_type=SaliencyMap,
-    about="our own network, 4.1 M parameters, in the package: the subject that catches the eye",
+    about="our own network, 5.6 M parameters, in the package: the subject that catches the eye",
     weights="in the package",
     license="Apache-2.0",
     data="DUTS-TR (no license stated), ImageNet (the encoder) and PASCAL VOC (Flickr's terms): research material;"
