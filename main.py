@@ -35,7 +35,7 @@ def main(words: list[str]) -> int:
     """Do what the command line asks for; returns the exit code."""
     try:
         if len(words) != 2 or words[1] not in ("False", "True"):
-            raise UsageError(f"wanted: python main.py IMAGE_OR_URL False|True, but {' '.join(words) or 'nothing'} came")
+            raise UsageError(f"wanted: python main.py IMAGE_OR_URL False|True, but got {' '.join(words) or 'nothing'}")
         paths = {view: Path(f"{stem(words[0])}.{view}.png") for view in ("foreground", "background")}
         for path in paths.values():
             if path.exists():

@@ -175,7 +175,7 @@ def test_no_workers_are_refused_before_anything_is_drawn(cheap, workers):
         raise AssertionError("drawn from")
         yield
 
-    with pytest.raises(UsageError, match=f"at least 1, but {workers} came"):
+    with pytest.raises(UsageError, match=f"at least 1, but got {workers}"):
         cheap.map(never(), workers)
 
 

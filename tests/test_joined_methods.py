@@ -76,7 +76,7 @@ def test_options_go_to_the_method_that_knows_them():
 def test_names_that_cannot_be_joined():
     with pytest.raises(UnknownName, match="stuf"):
         find("subject+stuf")
-    with pytest.raises(UsageError, match="two methods can be joined"):
+    with pytest.raises(UsageError, match="at most two methods"):
         find("subject+stuff+depth")
 
 

@@ -14,7 +14,7 @@ def test_a_point_is_in_pixels_or_per_cent():
 
 @pytest.mark.parametrize("text", ["", "320", "1,2,3", "a,b", "1;2", "1,2%%", "nan,1", "inf,1", "1e3,2", "1,,2"])
 def test_what_is_no_point_is_refused(text):
-    with pytest.raises(UsageError, match=r"a point is x,y in pixels or per cent, .* but '.*' came"):
+    with pytest.raises(UsageError, match=r"a point is x,y in pixels or per cent, .* but got '.*'"):
         point(text)
 
 

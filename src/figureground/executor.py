@@ -52,7 +52,7 @@ def in_order(
     Raises UsageError where `workers` is not at least 1.
     """
     if workers < 1:
-        raise UsageError(f"workers is how many pictures are worked on at once, at least 1, but {workers} came")
+        raise UsageError(f"workers is how many pictures are worked on at once, at least 1, but got {workers}")
     return _results(lambda source: _attempt(call, source, faults), sources, workers)
 
 

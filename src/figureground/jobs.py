@@ -45,7 +45,7 @@ class JobSpec:
         """Raise UsageError where files of this suffix cannot hold the views."""
         if suffix.lower() in ARRAYS and self.views != ("mask",):
             raise UsageError(
-                f"{suffix} holds a mask's floats, so it goes with --view mask, but --view {','.join(self.views)} came"
+                f"{suffix} holds a mask's floats, so it goes with --view mask, but got --view {','.join(self.views)}"
             )
 
 

@@ -85,7 +85,7 @@ def find(name: str) -> Method:
     if "+" in name:
         first, _, second = name.partition("+")
         if "+" in second:
-            raise UsageError(f"two methods can be joined, such as subject+stuff, but '{name}' came")
+            raise UsageError(f"expected at most two methods, such as subject+stuff, but got '{name}'")
         return replace(find(first), second=find(second))
     name = current("method", name)
     if name not in METHODS:

@@ -48,7 +48,7 @@ def box(text: str) -> Box:
 def _numbers(text: str, count: int, wanted: str) -> tuple[Coordinate, ...]:
     matches = [_COORDINATE.fullmatch(part) for part in text.split(",")]
     if len(matches) != count or not all(matches):
-        raise UsageError(f"{wanted}, but '{text[:60]}' came")
+        raise UsageError(f"{wanted}, but got '{text[:60]}'")
     return tuple(Coordinate(float(one[1]), bool(one[2])) for one in matches if one)
 
 

@@ -175,7 +175,7 @@ def test_a_list_names_pictures_of_sources_beside_it_in_its_own_order(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("../one.zip a\n", r"val.txt', line 1: wanted SOURCE, a tab and a key, but '../one.zip a' came"),
+        ("../one.zip a\n", r"val.txt', line 1: wanted SOURCE, a tab and a key, but got '../one.zip a'"),
         ("\n../one.zip\tz\n", r"val.txt', line 2: '../one.zip' has no picture 'z'"),
         ("../none.zip\ta\n", r"none.zip' does not exist"),
     ],

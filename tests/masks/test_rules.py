@@ -59,7 +59,7 @@ def test_logit_scale_moves_no_pixel_across_one_half_and_keeps_the_order(values, 
 
 @pytest.mark.parametrize("logit_scale", [0, -1, float("nan"), float("inf")])
 def test_a_logit_scale_that_makes_no_sense(logit_scale):
-    with pytest.raises(UsageError, match="logit_scale is above 0"):
+    with pytest.raises(UsageError, match="logit_scale must be above 0"):
         salient(SaliencyMap(np.zeros((1, 1), np.float32)), logit_scale=logit_scale)
 
 

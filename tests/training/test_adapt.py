@@ -335,11 +335,11 @@ def test_altered_views_are_the_same_each_time_and_end_when_time_or_memory_do(mon
     [
         ({"out": "a.pt"}, UsageError, "--out names an ONNX file"),
         ({"deep": True, "start": "a/b"}, UsageError, "leave one out"),
-        ({"deep": True}, UsageError, "--deep wants at least 20 labeled pictures, but 0 came"),
+        ({"deep": True}, UsageError, "--deep needs at least 20 labeled pictures, but got 0"),
         ({"minutes": 0}, UsageError, "--minutes must be above 0"),
         ({"minutes": float("nan")}, UsageError, "--minutes must be above 0"),
         ({"out": "nowhere/a.onnx"}, WriteFailed, "no folder"),
-        ({}, UsageError, "at least 5 labeled pictures, but 0 came"),
+        ({}, UsageError, "at least 5 labeled pictures, but got 0"),
     ],
 )
 def test_refusals(tmp_path, options, error, words):

@@ -100,7 +100,7 @@ def _checked(batch: Batch) -> WorkerConfig:
     if is_remote(batch.out) and batch.ledger is None:
         raise UsageError(f"the ledger is a file on this machine, but '{batch.out}' is not; name a folder for it with --ledger")
     if batch.shard and not 1 <= batch.shard[0] <= batch.shard[1]:
-        raise UsageError(f"--shard is i/n with 1 <= i <= n, but {batch.shard[0]}/{batch.shard[1]} came")
+        raise UsageError(f"--shard is i/n with 1 <= i <= n, but got {batch.shard[0]}/{batch.shard[1]}")
     batch.input_disposal.check()
     _refuse_overlap(batch)
     for folder in (batch.folder, *([] if is_remote(batch.out) else [Path(batch.out)])):

@@ -17,7 +17,7 @@ def _shard(context: click.Context, parameter: click.Parameter, text: str | None)
         return None
     first, slash, second = text.partition("/")
     if not (slash and first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
-        raise click.BadParameter(f"a shard is i/n with 1 <= i <= n, such as 2/8, but '{text}' came")
+        raise click.BadParameter(f"a shard is i/n with 1 <= i <= n, such as 2/8, but got '{text}'")
     return int(first), int(second)
 
 
@@ -28,7 +28,7 @@ def _workers(context: click.Context, parameter: click.Parameter, text: str | Non
     first, _, second = text.partition("-")
     second = second or first
     if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
-        raise click.BadParameter(f"workers are a number, or with --engine ray a range such as 2-16, but '{text}' came")
+        raise click.BadParameter(f"workers are a number, or with --engine ray a range such as 2-16, but got '{text}'")
     return int(first), int(second)
 
 
@@ -123,7 +123,7 @@ def _print_status(inputs: tuple[str, ...], ledger: Path, out: Path, status: bool
     from figureground.batch.status import summary, text
 
     if inputs:
-        raise UsageError(f"--status and --report want the folder of the outputs alone, but '{inputs[0]}' came too")
+        raise UsageError(f"--status and --report want the folder of the outputs alone, but got '{inputs[0]}' too")
     facts = summary(ledger)
     if status:
         click.echo(json.dumps(facts) if as_json else text(facts))

@@ -182,7 +182,7 @@ def _listed(source: Path) -> list[LabeledImage]:
             continue
         place, tab, key = line.partition("\t")
         if not tab:
-            raise BadData(f"'{source}', line {number}: wanted SOURCE, a tab and a key, but '{line[:60]}' came")
+            raise BadData(f"'{source}', line {number}: wanted SOURCE, a tab and a key, but got '{line[:60]}'")
         if place not in known:
             known[place] = {pair.key: pair for pair in labeled_images([source.parent / place])}
         if key not in known[place]:

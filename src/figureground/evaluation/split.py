@@ -78,7 +78,7 @@ def split(data: Sequence[LabeledImage], val: float = 0.1, test: float = 0.1, see
     from below. Raises UsageError for shares that leave nothing to train on, BadData for no or unreadable pictures.
     """
     if not (0 <= val < 1 and 0 <= test < 1 and val + test < 1):
-        raise UsageError(f"--val and --test are shares of which the sum is below 1, but {val:g} and {test:g} came")
+        raise UsageError(f"--val and --test are shares of which the sum is below 1, but got {val:g} and {test:g}")
     if not data:
         raise BadData("there is nothing to split: the data set holds no pictures")
     groups = near_duplicates(*_hashes(data), alike)

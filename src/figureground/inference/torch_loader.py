@@ -103,7 +103,7 @@ def load(checkpoint: TorchCheckpoint, settings: Settings, family: Family) -> Any
         raise UsageError(f"model '{family.model}' runs on the device cpu, but FIGUREGROUND_DEVICE asks for '{settings.device}'")
     if settings.runtime != "auto" or settings.precision != "fp32":
         asked = f"--runtime {settings.runtime} --precision {settings.precision}"
-        raise UsageError(f"model '{family.model}' runs in torch with fp32, but {asked} came; leave them out")
+        raise UsageError(f"model '{family.model}' runs in torch with fp32, but got {asked}; leave them out")
     torch.set_num_threads(settings.threads or cores())
     with quiet():
         try:

@@ -112,7 +112,7 @@ def parse_color(text: str) -> tuple[int, int, int]:
     try:
         return ImageColor.getrgb(text)[:3]
     except ValueError:
-        raise UsageError(f"a color is a name such as white, or #rrggbb, but '{text[:40]}' came") from None
+        raise UsageError(f"expected a color such as white or #rrggbb, but got '{text[:40]}'") from None
 
 
 def over(image: Pixels, behind: tuple[int, int, int]) -> Pixels:

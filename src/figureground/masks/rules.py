@@ -54,7 +54,7 @@ def salient(map_given: SaliencyMap, *, logit_scale: LogitScale = 3.0) -> Mask:
     map itself. Raises UsageError for a logit_scale that is not above 0.
     """
     if not 0 < logit_scale < float("inf"):
-        raise UsageError(f"logit_scale is above 0, 1 leaves the map as it is, but {logit_scale:g} came")
+        raise UsageError(f"logit_scale must be above 0 (1 leaves the map unchanged), but got {logit_scale:g}")
     if logit_scale == 1:
         return map_given.values
     steps = np.linspace(0, 1, 1 << 16)  # a table, since powers of every pixel would cost more than the network

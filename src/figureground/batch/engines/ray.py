@@ -292,7 +292,7 @@ def _check_port(address: str) -> None:
     """See whether anything listens there: Ray would wait for minutes."""
     host, colon, port = address.removeprefix(CLIENT).rpartition(":")
     if not (host and colon and port.isdigit()):
-        raise UsageError(f"--address is auto, local, HOST:PORT or ray://HOST:PORT, but '{address}' came")
+        raise UsageError(f"--address is auto, local, HOST:PORT or ray://HOST:PORT, but got '{address}'")
     try:
         socket.create_connection((host, int(port)), PATIENCE).close()
     except (OSError, OverflowError) as error:

@@ -142,12 +142,12 @@ def _learnt(
 def _refuse(pictures: int, out: Path, deep: bool, start: str | None, minutes: float, overwrite: bool) -> None:
     """Raises what can be told before any work."""
     if out.suffix.lower() != ".onnx":
-        raise UsageError(f"--out names an ONNX file, such as my.onnx, but '{out}' came")
+        raise UsageError(f"--out names an ONNX file, such as my.onnx, but got '{out}'")
     if deep and start is not None:
         raise UsageError("--deep trains the embedded network's decoder and --from adds a head to another one; leave one out")
     if deep and pictures < LEAST_DEEP:
         raise UsageError(
-            f"--deep wants at least {LEAST_DEEP} labeled pictures, but {pictures} came; leave it out, or label more"
+            f"--deep needs at least {LEAST_DEEP} labeled pictures, but got {pictures}; label more pictures, or leave out --deep"
         )
     if not (minutes > 0 and math.isfinite(minutes)):
         raise UsageError(f"--minutes must be above 0, but is {minutes:g}")

@@ -37,7 +37,7 @@ def read(data: Sequence[LabeledImage], size: int, quiet: bool) -> list[Sample]:
     that are empty or full are told of, counted.
     """
     if len(data) < MIN_PICTURES:
-        raise UsageError(f"adapting wants at least {MIN_PICTURES} labeled pictures, but {len(data)} came; label some more")
+        raise UsageError(f"expected at least {MIN_PICTURES} labeled pictures, but got {len(data)}; label more pictures")
 
     def one(pair: LabeledImage) -> tuple[Sample, Shows]:
         rgb, mask = pair.read()
