@@ -66,6 +66,7 @@ def test_options(old, new):
 def test_flags(old, new):
     with renamed(new):
         assert current_flags(["remove", "a.jpg", old, "1", f"{old}=2"]) == ["remove", "a.jpg", new, "1", f"{new}=2"]
+    assert current_flags(["remove", "--", old]) == ["remove", "--", old]
     assert current_flags(["remove", "a.jpg", new, "1"]) == ["remove", "a.jpg", new, "1"]
 
 

@@ -78,8 +78,9 @@ def current_names(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def current_flags(words: Sequence[str]) -> list[str]:
     """Return the words of a command line with flags and the PNG effort under their names now."""
+    end = words.index("--") if "--" in words else len(words)  # what follows is no flag
     renamed: list[str] = []
-    for word in words:
+    for word in words[:end]:
         flag, equals, value = word.partition("=")
         renamed.append(current("flag", flag) + equals + value if flag in RENAMED["flag"] else word)
     for place, word in enumerate(renamed):
@@ -87,7 +88,7 @@ def current_flags(words: Sequence[str]) -> list[str]:
             renamed[place] = current("PNG effort", word)
         elif word.startswith("--png-effort="):
             renamed[place] = f"--png-effort={current('PNG effort', word.partition('=')[2])}"
-    return renamed
+    return [*renamed, *words[end:]]
 
 
 def with_old_keys(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -247,7 +247,7 @@ class Ledger:
                     there.append((f"'{foreign[0]}' is there already; replace it with --overwrite", number))
                 else:
                     taken.append((claim, number))
-                    self._own(names, number)
+                    _own(self._base, names, number)
             self._base.executemany("UPDATE pictures SET claim = ? WHERE number = ?", taken)
             self._base.executemany(
                 "UPDATE pictures SET state = 'failed', code = 'output_exists', message = CAST(? AS TEXT) WHERE number = ?",
@@ -270,10 +270,6 @@ class Ledger:
         row = self._base.execute("SELECT number FROM outputs WHERE name = CAST(? AS TEXT)", (os.fsencode(name),)).fetchone()
         return row[0] if row else None
 
-    def _own(self, names: Iterable[str], number: int) -> None:
-        rows = [(os.fsencode(name), number) for name in names]
-        self._base.executemany("INSERT OR REPLACE INTO outputs (name, number) VALUES (CAST(? AS TEXT), ?)", rows)
-
     def waiting(self) -> Iterator[Task]:
         """What is to be done, in the order of the inputs, drawn as it is needed."""
         for rows in self._pages("source, stem", "run = ? AND state = 'waiting'", self.run):
@@ -293,7 +289,7 @@ class Ledger:
                 coverage = ?, certainty = ?, box = ?, files = CAST(? AS TEXT), finished = ? WHERE number = ?""",
                 (*row, outcome.number),
             )
-            self._own(outcome.files, outcome.number)
+            _own(self._base, outcome.files, outcome.number)
 
     def name(self, number: int) -> str:
         """Where the input of a row lies below its root."""
@@ -317,10 +313,18 @@ class Ledger:
         return row.fetchone() not in ((item.stamp,),)
 
 
+def _own(base: sqlite3.Connection, names: Iterable[str], number: int) -> None:
+    """Write down that these files belong to a row."""
+    rows = [(os.fsencode(name), number) for name in names]
+    base.executemany("INSERT OR REPLACE INTO outputs (name, number) VALUES (CAST(? AS TEXT), ?)", rows)
+
+
 def _one_row_for_each_settings(base: sqlite3.Connection) -> None:
     """Layout 1 had one row for each input, and knew the files of the last settings alone."""
     columns = [row[1] for row in base.execute("PRAGMA table_info(pictures)")]
     base.execute("ALTER TABLE pictures RENAME TO old_pictures")
+    for index in ("keys", "states"):  # their names are wanted for the new table
+        base.execute(f"DROP INDEX IF EXISTS {index}")
     for statement in _TABLES.split(";"):
         base.execute(statement)
     chosen = ", ".join("coalesce(fingerprint, '')" if column == "fingerprint" else column for column in columns)
@@ -328,11 +332,8 @@ def _one_row_for_each_settings(base: sqlite3.Connection) -> None:
     rows = base.execute("SELECT number, stem, claim, files FROM old_pictures WHERE stem IS NOT NULL").fetchall()
     for number, stem, claim, files in rows:
         names = {stem + end for end in (claim or "").split(",") if end} | set(json.loads(files or "{}"))
-        values = [(os.fsencode(name), number) for name in names]
-        base.executemany("INSERT OR REPLACE INTO outputs (name, number) VALUES (CAST(? AS TEXT), ?)", values)
+        _own(base, names, number)
     base.execute("DROP TABLE old_pictures")
-    for statement in _TABLES.split(";"):
-        base.execute(statement)  # the indices, whose names were taken
 
 
 _MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _one_row_for_each_settings}
