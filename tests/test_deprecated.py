@@ -28,7 +28,7 @@ def renamed(new):
 
 
 def test_the_tests_know_every_kind_of_the_table():
-    kinds = {"method", "model", "option", "flag", "PNG effort", "environment variable", "JSON key", "module"}
+    kinds = {"method", "model", "option", "flag", "PNG effort", "engine", "environment variable", "JSON key", "module"}
     assert set(RENAMED) == kinds | set(MODULES) | set(CLASSES)
 
 
@@ -68,6 +68,13 @@ def test_flags(old, new):
         assert current_flags(["remove", "a.jpg", old, "1", f"{old}=2"]) == ["remove", "a.jpg", new, "1", f"{new}=2"]
     assert current_flags(["remove", "--", old]) == ["remove", "--", old]
     assert current_flags(["remove", "a.jpg", new, "1"]) == ["remove", "a.jpg", new, "1"]
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED["engine"].items())
+def test_engines(old, new, tmp_path):
+    ended = command("batch", "none.jpg", tmp_path / "out", "--engine", old, "--watch", "--delete-inputs", "--move-inputs", "x")
+    assert ended.code == 2
+    assert f"engine '{old}' is deprecated and goes in version 0.4.0; use {new}" in ended.err
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED["PNG effort"].items())

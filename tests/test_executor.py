@@ -1,4 +1,5 @@
 import itertools
+import pickle
 import subprocess
 import sys
 import threading
@@ -12,13 +13,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from figureground import Picture, Separation, Separator, Settings, models, pipeline
+from figureground import Picture, Separation, Separator, Settings, executor, models, pipeline
 from figureground._machine import cores
-from figureground.errors import NoForeground, PictureTooLarge, UnreadablePicture, UsageError, WriteFailed
-from figureground.executor import Result, in_order
-from figureground.pipeline import memory_errors, share
+from figureground.errors import (
+    MissingExtra,
+    NoForeground,
+    PictureTooLarge,
+    UnknownName,
+    UnreadablePicture,
+    UsageError,
+    WriteFailed,
+)
+from figureground.executor import ExecutorConfig, Result, share
+from figureground.pipeline import memory_errors
 from figureground.types import SaliencyMap
 from photographs import FOLDER
+
+
+def in_order(call, sources, workers, *faults):
+    """Results of the thread back end, in the order of the sources."""
+    given = {"faults": faults[0]} if faults else {}
+    return executor.map(call, sources, ExecutorConfig("thread", workers), **given)
+
 
 NAMES = ("astronaut", "chelsea", "coffee", "rocket")
 
@@ -258,10 +274,10 @@ def test_pictures_read_before_are_taken_too(cheap):
     ("threads", "workers", "each"), [(8, 2, 4), (8, 3, 2), (8, 8, 1), (8, 20, 1), (1, 1, 1), (0, 1, cores()), (0, 1000, 1)]
 )
 def test_the_networks_threads_are_shared_out(threads, workers, each):
-    assert share(Settings(threads=threads), workers) == each
+    assert share(threads, workers) == each
 
 
-def test_a_network_is_loaded_again_only_where_its_threads_change(monkeypatch):
+def test_a_network_is_loaded_once_for_all_threads(monkeypatch):
     loaded = []
 
     def load(name, settings, **options):
@@ -272,7 +288,105 @@ def test_a_network_is_loaded_again_only_where_its_threads_change(monkeypatch):
     separate = pipeline.Separator("subject", Settings(threads=4))
     for workers in (1, 2, 2, 4, 4, 1):
         assert len(list(separate.map([plain(1)] * 3, workers))) == 3
-    assert loaded == [4, 2, 1]
+    assert loaded == [4]
+
+
+class Doubler:
+    """A Loader: fails for odd tens, and for 7 in a way that is nobody's fault."""
+
+    def load(self):
+        return self.call
+
+    @staticmethod
+    def call(number):
+        if number == 7:
+            raise ZeroDivisionError("a bug")
+        if number % 20 == 10:
+            raise UnreadablePicture(f"picture {number}")
+        return 2 * number
+
+
+@pytest.mark.parametrize("backend", ["inline", "thread", pytest.param("process", marks=pytest.mark.xdist_group("processes"))])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_every_back_end_gives_one_result_for_each_item(backend, ordered):
+    items = [None, 0, 10, None, 20, 30, 1, 2, 3]
+    wanted = [item for item in items if item is not None]
+    results = list(executor.map(Doubler(), items, ExecutorConfig(backend, 2, 1), ordered=ordered))
+    assert [r.source for r in results] == wanted if ordered else sorted(r.source for r in results) == sorted(wanted)
+    for result in results:
+        if result.source % 20 == 10:
+            assert result.value is None and result.error.code == "decode_error"
+            assert str(result.error) == f"picture {result.source}"
+        else:
+            assert (result.value, result.error) == (2 * result.source, None)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        list(executor.map(Doubler(), [1, 7], ExecutorConfig(backend, 1, 1), ordered=ordered))
+
+
+@settings(deadline=None, max_examples=25)
+@given(numbers=st.lists(st.none() | st.integers(0, 30), max_size=12), workers=st.integers(1, 4), ordered=st.booleans())
+def test_inline_and_threads_agree(numbers, workers, ordered):
+    found = [
+        [(r.source, r.value) for r in executor.map(lambda n: n + 1, numbers, ExecutorConfig(backend, workers), ordered=ordered)]
+        for backend in ("inline", "thread")
+    ]
+    assert sorted(found[0]) == sorted(found[1])
+    assert found[0] == [(n, n + 1) for n in numbers if n is not None]
+    assert not ordered or found[1] == found[0]
+
+
+@pytest.mark.parametrize("backend", ["inline", "thread"])
+def test_a_stopped_run_starts_nothing_more(backend):
+    stop, done = executor.Stop(), []
+    for result in executor.map(lambda n: n, itertools.count(), ExecutorConfig(backend, 2), stop=stop):
+        done.append(result.value)
+        stop.soft = len(done) >= 3
+    assert done == list(range(len(done)))
+    assert 3 <= len(done) <= 3 + 2 * 2
+
+
+def test_unknown_back_ends_and_too_few_workers_are_refused():
+    with pytest.raises(UsageError, match="no engine is called 'rai'"):
+        executor.map(len, [], ExecutorConfig("rai"))
+    with pytest.raises(UsageError, match="at least 1, but got 0"):
+        executor.map(len, [], ExecutorConfig(workers=0))
+    assert executor.names() == ("inline", "process", "ray", "thread")
+
+
+def test_parts_of_a_picture_use_no_more_threads_than_their_limit():
+    """However the limits are nested, and also within the workers of a map."""
+
+    def threads_of(parts):
+        used = set()
+
+        def part(number):
+            used.add(threading.get_ident())
+            time.sleep(0.002)
+            return number
+
+        assert executor.map_parts(part, range(parts)) == list(range(parts))
+        return used
+
+    for limit in (1, 2, 3):
+        with executor.limit_threads(limit):
+            assert len(threads_of(12)) <= limit
+            with executor.limit_threads(8):
+                assert len(threads_of(12)) <= limit
+            with executor.limit_threads(1):
+                assert threads_of(12) == {threading.get_ident()}
+    config = ExecutorConfig("thread", 2, threads=1)
+    used = [result.get() for result in executor.map(threads_of, [5] * 6, config)]
+    assert len(set().union(*used)) <= 2
+
+
+def test_errors_are_pickled_whole():
+    for error in (
+        UnreadablePicture("torn", code="truncated", picture="a.jpg"),
+        UnknownName("rule", "a", ["b"]),
+        MissingExtra("x", "y"),
+    ):
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), again.as_dict()) == (type(error), str(error), error.as_dict())
 
 
 def test_kept_errors_do_not_keep_their_pictures(tmp_path):

@@ -27,6 +27,7 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     "option": {"firmness": "logit_scale"},
     "flag": {"--firmness": "--logit-scale"},
     "PNG effort": {"small": "best"},
+    "engine": {"local": "process"},
     "environment variable": {"FIGUREGROUND_LICENCES": "FIGUREGROUND_LICENSES"},
     "JSON key": {"licence": "license", "beside": "second", "firmness": "logit_scale"},
     "module": {
@@ -52,7 +53,7 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     "figureground.jobs": {"Product": "JobSpec", "Made": "JobResult", "make": "run_job"},
     "figureground.methods": {"check": "split_options", "reads": "input_type", "Parts": "SplitOptions"},
     "figureground.types": {"FOUND": "THRESHOLD"},
-    "Batch": {"product": "spec", "reading": "input_options", "after": "input_disposal", "fewest": "min_workers"},
+    "Batch": {"product": "spec", "reading": "input_options", "after": "input_disposal"},
     "Card": {"gives": "output_type", "takes": "prompt_kinds", "extra": "requires_extra", "licence": "license"},
     "JobSpec": {"look": "encode_options", "check": "validate"},
     "Method": {"beside": "second"},

@@ -6,7 +6,8 @@ FigureGroundError          what the user should be told
 │   │                          not_a_regular_file, permission_denied
 │   ├── PictureTooLarge        too_large, resource_limit
 │   ├── RefusedAddress         url_not_allowed
-│   └── DownloadFailed         upstream_error, upstream_timeout
+│   ├── DownloadFailed         upstream_error, upstream_timeout
+│   └── WorkerFailed           timeout, resource_limit; an item took too long, or its workers ended
 ├── OutputError            a result cannot be written; exit 1
 │   ├── OutputExists           output_exists
 │   └── WriteFailed            write_error
@@ -48,6 +49,17 @@ class FigureGroundError(Exception):
         """The error as plain data, the form that `--json` prints."""
         return {"code": self.code, "message": str(self), "picture": self.picture}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the message and the attributes: subclasses are made of other arguments."""
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[FigureGroundError], args: tuple[Any, ...], state: dict[str, Any]) -> FigureGroundError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class InputError(FigureGroundError):
     """A picture or an address is at fault; the next one may be well."""
@@ -79,6 +91,12 @@ class DownloadFailed(InputError):
     code = "upstream_error"
     retry_after: float | None = None
     """Seconds after which another try may succeed; None: none is of use."""
+
+
+class WorkerFailed(InputError):
+    """An item took too long, or the workers that processed it ended."""
+
+    code = "resource_limit"
 
 
 class OutputError(FigureGroundError):

@@ -6,6 +6,7 @@ from typing import Any
 
 from figureground._deprecated import module_attribute, old_names
 from figureground.errors import NoForeground, UsageError
+from figureground.executor import limit_threads
 from figureground.io.color_modes import Pixels
 from figureground.io.encode import ARRAYS, EncodeOptions, encode, parse_color
 from figureground.io.picture import Source
@@ -64,7 +65,7 @@ def run_job(
 
     label : what messages call the picture. clock : gets the seconds of every stage. Raises InputError and NoForeground.
     """
-    with memory_errors(label):
+    with memory_errors(label), limit_threads(spec.settings.threads):
         held = [separate(source, spec.prompt)]
         facts = held[0].info()
         if spec.require_subject and not facts["found"]:

@@ -105,11 +105,16 @@ def options_of(part: Callable[..., Any]) -> Iterator[Option]:
 
 
 def all_options() -> dict[str, Option]:
-    """Every option of every model, rule and refiner, by name; one that several have with other defaults shows none."""
+    """Return every option of every model, rule and refiner, by name; one that several have with other defaults shows none.
+
+    Raises TypeError where two options of one name have different types.
+    """
     parts = [*(models.module(name).load for name in models.names()), *RULES.values(), *REFINERS.values()]
     options: dict[str, Option] = {}
     for option in (option for part in parts for option in options_of(part)):
         known = options.setdefault(option.name, option)
+        if known.kind != option.kind:
+            raise TypeError(f"two options are called '{option.name}', of type {known.kind} and {option.kind}; rename one")
         if known.default != option.default:
             options[option.name] = replace(known, default=None)
     return options

@@ -9,10 +9,9 @@ from typing import Any, ParamSpec, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground import models
-from figureground._machine import cores
+from figureground import executor, models
 from figureground.errors import PictureTooLarge, UsageError
-from figureground.executor import Result, in_order
+from figureground.executor import ExecutorConfig, Result, limit_threads
 from figureground.io.picture import Picture, Source
 from figureground.masks.refine import REFINERS
 from figureground.masks.rules import RULES
@@ -58,7 +57,6 @@ class Separator:
         self._refiner, self._refiner_options = REFINERS[self.method.refiner], options.refiner
         self._prompt_kinds = models.card(self.method.model).prompt_kinds
         self._second = Separator(self.method.second, self.settings) if self.method.second else None
-        self._sharing: dict[int, Separator] = {}
 
     def __call__(self, source: Source | Picture, prompt: Prompt | None = None) -> Separation:
         """Separate one picture: a path, a URL, bytes, a stream, an array, a PIL image, or a Picture that was read before.
@@ -67,6 +65,10 @@ class Separator:
         the picture.
         """
         check_prompt(self.method, prompt)
+        with limit_threads(self.settings.threads):
+            return self._separate(source, prompt)
+
+    def _separate(self, source: Source | Picture, prompt: Prompt | None) -> Separation:
         clock = Clock()
         picture = source if isinstance(source, Picture) else clock("decode", Picture.read, source, self.settings)
         if picture.own_shape is not None and prompt is not None and "places" in prompt.kinds:
@@ -116,8 +118,7 @@ class Separator:
 
         sources : pictures in any form that `Separator` takes; may be endless. It is never drawn from further than
         2 × `workers` ahead of the results, so memory stays flat.
-        workers : how many pictures are worked on at once; None: one a core. The network's threads are shared out among
-        them: Settings.threads, or as many as there are cores, is how many there are in all.
+        workers : how many pictures are processed at once; None: one for each core. They share one network and its threads.
         finish : called in the workers with each Separation, to encode and write it, say; what it returns is the result's
         value in place of the Separation, which is then let go.
         prompt : the same for every picture; see `Separator`.
@@ -130,32 +131,17 @@ class Separator:
         >>> for result in separate.map(["a.jpg", "b.jpg"]):  # doctest: +SKIP
         ...     print(result.source, result.error or result.value.box())
         """
-        workers = cores() if workers is None else workers
-        separate = self._shared(workers)
         check_prompt(self.method, prompt)
 
         def one(source: S) -> Separation | Any:
-            separation = separate(source, prompt)
+            separation = self(source, prompt)
             if finish is None:
                 return separation
             with memory_errors(separation.picture.source):
                 return finish(separation)
 
-        return in_order(one, sources, workers)
-
-    def _shared(self, workers: int) -> "Separator":
-        """The same method with its runtime's threads shared out among `workers`; itself where nothing changes."""
-        threads = share(self.settings, workers)
-        if threads == (self.settings.threads or cores()):
-            return self
-        if threads not in self._sharing:
-            self._sharing[threads] = Separator(self.method, replace(self.settings, threads=threads))
-        return self._sharing[threads]
-
-
-def share(settings: Settings, workers: int) -> int:
-    """How many threads each of `workers` gives its network, so that all together use no more than are allowed."""
-    return max(1, (settings.threads or cores()) // max(1, workers))
+        config = ExecutorConfig("thread", workers)
+        return executor.map(one, sources, config.share_threads(self.settings.threads))
 
 
 @contextmanager

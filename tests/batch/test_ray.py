@@ -1,8 +1,9 @@
-"""The Ray engine: the same files and rows as the local engine's, whatever is killed."""
+"""The Ray engine: the same files and rows as the process engine's, whatever is killed."""
 
 import errno
 import json
 import os
+import pickle
 import signal
 import sqlite3
 import subprocess
@@ -20,13 +21,14 @@ from PIL import Image
 
 from clusters import cluster
 from commandline import command
-from figureground.batch.engines import Stop, WorkerConfig
-from figureground.batch.engines._actor import Actor, AttemptTracker, Home, row_outcomes, table, tasks
-from figureground.batch.engines._worker import store_outcome
-from figureground.batch.engines._worker_process import TRIES
-from figureground.batch.engines.ray import AHEAD, _home, _next_tasks, _RayRun, _Stream
 from figureground.batch.ledger import Outcome, Task
+from figureground.batch.runner import Batch, _BatchRun
+from figureground.batch.worker import Home, WorkerConfig, shared_home, store_outcome
 from figureground.errors import BatchAborted, WriteFailed
+from figureground.executor import ExecutorConfig, Result, Stop
+from figureground.executor._actor import Actor, AttemptTracker, row_results, table, table_items
+from figureground.executor._worker_process import TRIES
+from figureground.executor.ray import AHEAD, _next_rows, _RayRun, _Stream
 from figureground.io.picture import Encoded
 from figureground.io.storage import Folder
 from figureground.jobs import JobSpec
@@ -37,6 +39,7 @@ from photographs import PICTURES
 BYTES = "--rows", "bytes", "--move-inputs", "done"
 FACTS = "source, stem, state, code, message, width, height, coverage, certainty, box, files"
 WORK = WorkerConfig(JobSpec(METHODS["subject"], Settings()), "out")
+ONE = ExecutorConfig("ray", 1, 1)
 with_ray = pytest.mark.skipif(not (find_spec("ray") and find_spec("pyarrow")), reason="ray is not installed")
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -107,7 +110,7 @@ def told(lines):
 
 @pytest.fixture
 def undisturbed(place):
-    """What the local engine makes of the pictures: files and rows."""
+    """What the process engine makes of the pictures: files and rows."""
     return plain(place, "in")
 
 
@@ -262,41 +265,46 @@ def test_actors_must_share_folders(tmp_path, monkeypatch):
     Home(str(tmp_path)).settle()
 
 
+def packed(items):
+    """Items as rows of a dataset: their places from 0, and pickled."""
+    return [(place, pickle.dumps(item)) for place, item in enumerate(items)]
+
+
 @with_ray
-def test_tasks_travel_whatever_their_names():
+def test_items_travel_whatever_their_names():
     name = os.fsdecode(b"\xff/\xc3.png")
     some = [Task(1, "a.jpg", "a"), Task(2, name, os.fsdecode(b"\xff")), Task(3, name, "c", Encoded(b"", name))]
-    assert list(tasks(table(some))) == some
+    assert list(table_items(table(packed(some)))) == list(enumerate(some))
 
 
 @pytest.fixture
 def actor(monkeypatch):
-    """An actor whose gate gives the numbers that it is asked for, in words that need no Ray."""
+    """An actor whose tracker gives the numbers that it is asked for, in words that need no Ray."""
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get=lambda number: number))
-    return Actor(WORK, SimpleNamespace(begin=SimpleNamespace(remote=lambda number: number)), Home("nowhere", "nowhere/token"))
+    worker = replace(WORK, home=Home("nowhere", "nowhere/token"))
+    return Actor(worker, ONE, SimpleNamespace(begin=SimpleNamespace(remote=lambda number: number)))
 
 
 @with_ray
-def test_an_actor_does_not_begin_what_the_gate_refuses_or_what_lost_others(actor):
-    (zero, nothing), (_, lost), (_, fault) = row_outcomes(
-        actor(table([Task(0, "a", "a"), Task(TRIES + 1, "b", "b"), Task(1, "c", "c")]))
-    )
-    assert (zero, nothing) == (0, None)
-    assert (lost.state, lost.code) == ("failed", "resource_limit")
-    assert isinstance(fault, BatchAborted)
-    assert fault.exit_code == 3
+def test_an_actor_does_not_begin_what_the_tracker_refuses_or_what_lost_others(actor):
+    some = [Task(number, "a", "a") for number in range(TRIES + 2)]
+    results = dict(row_results(actor(table(packed(some)))))
+    assert results[0] is None
+    assert results[TRIES + 1].error.code == "resource_limit"
+    assert isinstance(results[1], BatchAborted) and "is not the same on" in str(results[1])
+    assert results[1].exit_code == 3
 
 
 @with_ray
 def test_with_bytes_as_rows_an_actor_needs_no_folder(actor, tmp_path):
     """Neither the picture nor the folders of the files are on its machine."""
-    actor.config = replace(actor.config, out=str(tmp_path / "out"), rows="bytes")
-    with _home(replace(WORK, rows="bytes")) as actor.home:
-        pass
+    with shared_home(str(tmp_path / "out"), "bytes") as home:
+        actor.function = replace(WORK, out=str(tmp_path / "out"), rows="bytes", home=home)
     good, bad = Encoded(PICTURES[0].read_bytes(), "gone/a.jpg"), Encoded(b"no picture", "gone/b.jpg")
-    tasks = [Task(1, good.source, "sub/a", good), Task(2, bad.source, "b", bad)]
-    (_, made), (_, failed) = row_outcomes(actor(table(tasks)))
-    actor.outcomes.close()  # or its process would outlive a failure here
+    tasks = [Task(0, "", ""), Task(1, good.source, "sub/a", good), Task(2, bad.source, "b", bad)]
+    _, (_, made), (_, failed) = row_results(actor(table(packed(tasks))))
+    actor.results.close()  # or its process would outlive a failure here
+    made, failed = made.get(), failed.get()
     assert (made.state, list(made.contents), dict(made.files)) == ("done", ["sub/a.cutout.png"], {})
     assert made.contents["sub/a.cutout.png"].startswith(b"\x89PNG")
     assert (failed.state, failed.code) == ("failed", "unsupported_format")
@@ -305,29 +313,37 @@ def test_with_bytes_as_rows_an_actor_needs_no_folder(actor, tmp_path):
 
 
 def test_a_token_is_asked_for_only_where_actors_write(tmp_path):
-    with _home(replace(WORK, out=str(tmp_path))) as home:
+    with shared_home(str(tmp_path), "paths") as home:
         assert Path(home.token).exists()
-    with _home(replace(WORK, out=str(tmp_path), rows="bytes")) as home:
+    with shared_home(str(tmp_path), "bytes") as home:
         assert home.token == ""
         assert not list(tmp_path.iterdir())
 
 
-def test_pictures_are_read_up_to_a_bound(tmp_path, monkeypatch):
-    """Of bytes, but a block for each actor in any case; what cannot be read is an outcome, an address is left as it is."""
-    monkeypatch.setattr("figureground.batch.engines.ray.BYTES", 25)
+def test_the_rows_of_a_dataset_are_bounded(monkeypatch):
+    """In bytes, but there is a block for each actor in any case."""
+    monkeypatch.setattr("figureground.executor.ray.BYTES", 250)
+    config = replace(ONE, workers=2)
+    items = iter([None, *enumerate([b"x" * 100] * 12)])
+    first = list(_next_rows(config, items, 1, Stop()))
+    assert [place for place, _ in first] == [0, 1, 2]
+    assert [pickle.loads(row) for _, row in first] == [b"x" * 100] * 3
+    assert len(list(_next_rows(replace(config, workers=9), items, 1, Stop()))) == 9
+    assert list(_next_rows(config, items, 1, Stop())) == []
+    assert len(list(_next_rows(config, iter(enumerate([b""] * 9)), 1, Stop(soft=True)))) == 1
+
+
+def test_with_bytes_as_rows_the_driver_reads_the_pictures(tmp_path):
+    """What cannot be read is an outcome at once; an address is left to the worker."""
     (tmp_path / "a.jpg").write_bytes(b"0123456789")
     sources = [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg"), "http://a.invalid/c.jpg"]
-    config = replace(WORK, rows="bytes", workers=2)
-    given = (Task(number, sources[number % 3], "") for number in range(12))
-    first = list(_next_tasks(config, given, 1, Stop()))
-    assert [each.number for each in first] == list(range(7))
-    assert [getattr(each, "code", "") for each in first] == ["", "not_found", ""] * 2 + [""]
-    assert first[0].picture == Encoded(b"0123456789", sources[0])
-    assert first[2] == Task(2, sources[2], "")
-    assert [each.number for each in _next_tasks(replace(config, workers=9), given, 1, Stop())] == [7, 8, 9, 10, 11]
-    given = iter([Task(number, sources[0], "") for number in range(12)])
-    assert len(list(_next_tasks(replace(config, workers=9), given, 1, Stop()))) == 9
-    assert len(list(_next_tasks(config, given, 1, Stop(soft=True)))) == 1
+    batch = Batch(("in",), "out", WORK.spec)
+    run = _BatchRun(batch, replace(WORK, rows="bytes"), None, Stop(), print, print)
+    taken = []
+    run._take = taken.append
+    prepared = list(run._prepared(iter([Task(number, sources[number], "") for number in range(3)] + [None])))
+    assert prepared == [Task(0, sources[0], "", Encoded(b"0123456789", sources[0])), Task(2, sources[2], ""), None]
+    assert [(outcome.number, outcome.state, outcome.code) for outcome in taken] == [(1, "failed", "not_found")]
 
 
 @pytest.mark.parametrize(
@@ -373,9 +389,9 @@ def test_a_stream_that_nobody_hears_waits_and_can_be_ended(monkeypatch):
             drawn.append(number)
             yield [(number, None)]
 
-    monkeypatch.setattr("figureground.batch.engines.ray._dataset", lambda *given: SimpleNamespace(iter_batches=many))
-    monkeypatch.setattr("figureground.batch.engines.ray.row_outcomes", lambda block: block)
-    stream = _Stream(WORK, None, Home("."), [], 1)
+    monkeypatch.setattr("figureground.executor.ray._dataset", lambda *given: SimpleNamespace(iter_batches=many))
+    monkeypatch.setattr("figureground.executor.ray.row_results", lambda block: block)
+    stream = _Stream(WORK, ONE, None, [], 1)
     assert stream.next() == [(0, None)]
     time.sleep(0.5)
     assert len(drawn) <= AHEAD + 2
@@ -384,16 +400,16 @@ def test_a_stream_that_nobody_hears_waits_and_can_be_ended(monkeypatch):
 
 
 class Dataset:
-    """Says so many of its outcomes, each twice, and then breaks where it has more."""
+    """Gives so many of its results, each twice, and then breaks where it has more."""
 
-    def __init__(self, tasks, most):
-        self.tasks, self.most = tasks, most
+    def __init__(self, rows, most):
+        self.rows, self.most = rows, most
 
     def iter_batches(self, **_):
-        for task in self.tasks[: self.most]:
-            block = [(task.number, Outcome(task.number, "done"))]
+        for place, _ in self.rows[: self.most]:
+            block = [(place, Result(None, "done"))]
             yield from (block, block)
-        if len(self.tasks) > self.most:
+        if len(self.rows) > self.most:
             raise RuntimeError("an actor\nis gone")
 
 
@@ -401,22 +417,23 @@ class Dataset:
 def run(monkeypatch):
     def made(most):
         tracker = SimpleNamespace(finish=SimpleNamespace(remote=lambda number: None))
-        made = _RayRun(None, WORK, tracker, Home("."), Stop())
-        monkeypatch.setattr("figureground.batch.engines.ray._dataset", lambda *given: Dataset(given[3], most))
+        made = _RayRun(None, WORK, ONE, tracker, Stop())
+        monkeypatch.setattr("figureground.executor.ray._dataset", lambda *given: Dataset(given[3], most))
         return made
 
-    monkeypatch.setattr("figureground.batch.engines.ray.row_outcomes", lambda block: block)
+    monkeypatch.setattr("figureground.executor.ray.row_results", lambda block: block)
     return made
 
 
 def test_what_a_broken_dataset_left_is_another(run):
-    finish = [outcome.number for outcome in run(2).outcomes([Task(n, "", "") for n in range(5)], 1)]
-    assert finish == [0, 1, 2, 3, 4]
+    found = list(run(2).results(packed("abcde"), 1))
+    assert [place for place, _ in found] == [0, 1, 2, 3, 4]
+    assert [(result.source, result.value) for _, result in found] == [(letter, "done") for letter in "abcde"]
 
 
 def test_datasets_that_break_again_and_again_end_the_run(run):
     with pytest.raises(BatchAborted, match=r"Ray gives up \(RuntimeError: an actor\)"):
-        list(run(0).outcomes([Task(1, "", "")], 1))
+        list(run(0).results(packed("a"), 1))
 
 
 def test_the_processes_below_one():
@@ -447,9 +464,9 @@ def test_through_the_client_the_stream_is_an_actor(monkeypatch):
     ray = SimpleNamespace(
         remote=lambda **_: lambda _: made, get=get, kill=killed.append, exceptions=SimpleNamespace(RayError=RayError)
     )
-    config = replace(WORK, address="ray://there:1")
-    afar = _RayRun(ray, config, "gate", "home", Stop())._stream(["task"], 1)
-    assert given == [config, "gate", "home", ["task"], 1]
+    config = replace(ONE, address="ray://there:1")
+    afar = _RayRun(ray, "function", config, "tracker", Stop())._stream(["row"], 1)
+    assert given == ["function", config, "tracker", ["row"], 1]
     assert afar.next() == [(1, None)]
     with pytest.raises(Exception, match=r"^RayError: gone$"):
         afar.next()

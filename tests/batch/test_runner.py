@@ -20,9 +20,10 @@ from PIL import Image
 
 from commandline import command
 from drawn import pair
-from figureground.batch.engines import Stop, WorkerConfig, local
 from figureground.batch.ledger import Task
 from figureground.batch.runner import Batch, fingerprint, run
+from figureground.batch.worker import WorkerConfig
+from figureground.executor import ExecutorConfig, Stop, process
 from figureground.io.files import PART
 from figureground.jobs import JobSpec
 from figureground.methods import find
@@ -342,14 +343,15 @@ def test_a_picture_that_kills_its_workers_is_given_up_after_three(photos, tmp_pa
     out = tmp_path / "out"
     out.mkdir()
     poison = draw(tmp_path / "poison.png", 3, 3000)
-    run = local._WorkerPool(config(out), iter(tasks(photos / "b.jpg", poison, photos / "f.bmp")), Stop())
+    given = enumerate(tasks(photos / "b.jpg", poison, photos / "f.bmp"), 1)
+    run = process.WorkerPool(config(out), given, ExecutorConfig("process", 1, 1), Stop())
     ended, killed = threading.Event(), []
 
     def kill():
         while not ended.is_set():
             for hand in list(run.processes):
                 with suppress(ValueError, ProcessLookupError):  # it is gone already
-                    if hand.task is not None and hand.task.number == 2 and hand.process.pid not in killed:
+                    if hand.item is not None and hand.item[0] == 2 and hand.process.pid not in killed:
                         killed.append(hand.process.pid)
                         os.kill(killed[-1], signal.SIGKILL)
             time.sleep(0.002)
@@ -357,16 +359,15 @@ def test_a_picture_that_kills_its_workers_is_given_up_after_three(photos, tmp_pa
     killer = threading.Thread(target=kill)
     killer.start()
     try:
-        found = {outcome.number: outcome for outcome in run.outcomes()}
+        found = dict(run.results())
     finally:
         ended.set()
         killer.join()
-        for hand in run.processes:
-            hand.end(5)
+        run.end()
     assert len(killed) == 3
-    assert (found[1].state, found[3].state) == ("done", "done")
-    assert (found[2].state, found[2].code) == ("failed", "resource_limit")
-    assert "3 workers died of it (signal SIGKILL)" in found[2].message
+    assert (found[1].get().state, found[3].get().state) == ("done", "done")
+    assert found[2].error.code == "resource_limit"
+    assert "3 workers died of it (signal SIGKILL)" in str(found[2].error)
 
 
 def test_workers_that_cannot_begin_say_why(photos, tmp_path):
@@ -507,7 +508,9 @@ def test_watching_in_this_process_ends_when_it_is_stopped(photos, tmp_path):
         done.append(json.loads(outcome))
         stop.soft = len(done) == 2
 
-    asked = Batch((str(photos),), str(tmp_path / "out"), spec, engine="inline", watch=True, settle=0, as_json=True)
+    asked = Batch(
+        (str(photos),), str(tmp_path / "out"), spec, executor=ExecutorConfig("inline"), watch=True, settle=0, as_json=True
+    )
     run(asked, echo=note, note=print, stop=stop)
     assert len(files(tmp_path / "out")) == 2
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from figureground.batch.engines import WorkerConfig
-from figureground.batch.engines._worker import Worker
 from figureground.batch.ledger import Task
+from figureground.batch.worker import Worker, WorkerConfig
 from figureground.errors import WeightsError, WriteFailed
 from figureground.io.storage import Folder
 from figureground.jobs import JobSpec

@@ -11,25 +11,24 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from figureground import executor
 from figureground._deprecated import old_names
-from figureground._machine import cores
-from figureground.batch import engines
-from figureground.batch.engines import Rows, Stop, WorkerConfig
 from figureground.batch.inputs import InputOptions, Item, items
 from figureground.batch.ledger import NAME, Ledger, Outcome, ResumePolicy, Task
 from figureground.batch.status import rows
 from figureground.batch.watch import InputDisposal, StableFileFilter
+from figureground.batch.worker import WorkerConfig, load_source, outcome_from_error, shared_home, store_outcome
 from figureground.errors import BatchAborted, InputError, UsageError, WriteFailed
+from figureground.executor import ExecutorConfig, Result, Stop
 from figureground.io.files import make_folder
 from figureground.io.storage import Folder, is_remote, place
 from figureground.jobs import JobSpec
-from figureground.pipeline import share
 
 Print = Callable[..., None]
 MAX_NOTES = 10  # failures that are told one by one; the ledger has them all
@@ -49,17 +48,11 @@ class Batch:
     spec: JobSpec
     suffix: str = ".png"
     input_options: InputOptions = field(default_factory=InputOptions)
-    engine: str = "local"
-    address: str = "auto"
-    workers: int | None = None
-    min_workers: int = 0
-    rows: Rows = "paths"
+    executor: ExecutorConfig = field(default_factory=lambda: ExecutorConfig("process", seconds=300))
     resume: bool = True
     retry_failed: bool = False
     overwrite: bool = False
     shard: tuple[int, int] | None = None
-    picture_seconds: float = 300.0
-    picture_memory: int = 0
     ledger: Path | None = None
     watch: bool = False
     settle: float = 2.0
@@ -78,7 +71,7 @@ def run(batch: Batch, echo: Print, note: Print, stop: Stop | None = None) -> int
     echo : prints a line of results. note : prints a remark. Raises UsageError before anything is read, CannotGoOn and
     other FigureGroundErrors of exit code 3 where the run cannot begin or go on; what was done stands.
     """
-    config = _checked(batch)
+    batch = _checked(batch)
     ledger_file = batch.folder / f"{NAME}{_shard_name(batch.shard)}.sqlite"
     with _stopping(stop or Stop(), note) as stopping, _alone(ledger_file):
         target = place(batch.out)
@@ -86,17 +79,21 @@ def run(batch: Batch, echo: Print, note: Print, stop: Stop | None = None) -> int
             target.clear(time.time() - DAY if batch.shard else 0)
         ledger = Ledger(ledger_file)
         try:
-            ledger.begin(batch.inputs, json.dumps(_plain(batch)), batch.engine, config.workers)
-            return _BatchRun(batch, config, ledger, stopping, echo, note).finish()
+            ledger.begin(batch.inputs, json.dumps(_plain(batch)), batch.executor.backend, batch.executor.count)
+            with shared_home(batch.out, batch.executor.rows) if batch.executor.backend == "ray" else nullcontext() as home:
+                config = WorkerConfig(
+                    batch.spec, batch.out, batch.suffix, batch.executor.rows, batch.input_disposal.requested, home
+                )
+                return _BatchRun(batch, config, ledger, stopping, echo, note).finish()
         finally:
             ledger.close()
 
 
-def _checked(batch: Batch) -> WorkerConfig:
-    """Refuse what cannot be done, before anything is touched."""
+def _checked(batch: Batch) -> Batch:
+    """Refuse what cannot be done, before anything is touched; returns the batch with its threads shared among the workers."""
     batch.spec.validate()
     batch.spec.check_format(batch.suffix)
-    _check_engine(batch)
+    _check_executor(batch)
     if is_remote(batch.out) and batch.ledger is None:
         raise UsageError(f"the ledger is a file on this machine, but '{batch.out}' is not; name a folder for it with --ledger")
     if batch.shard and not 1 <= batch.shard[0] <= batch.shard[1]:
@@ -108,29 +105,28 @@ def _checked(batch: Batch) -> WorkerConfig:
             make_folder(folder)
         except WriteFailed as error:
             raise BatchAborted(str(error)) from error
-    workers = 1 if batch.engine == "inline" else batch.workers or cores()
     settings = batch.spec.settings
-    spec = replace(batch.spec, settings=replace(settings, threads=share(settings, workers)))
-    limits, cluster = (batch.picture_seconds, batch.picture_memory), (batch.address, batch.min_workers)
-    return WorkerConfig(
-        spec, batch.out, batch.suffix, workers, *limits, batch.input_disposal.requested, *cluster, rows=batch.rows
-    )
+    here = replace(batch.executor, workers=1) if batch.executor.backend == "inline" else batch.executor
+    shared = replace(here.share_threads(settings.threads), gpus=int(settings.device.lower().startswith("cuda")))
+    return replace(batch, executor=shared, spec=replace(batch.spec, settings=replace(settings, threads=shared.threads)))
 
 
-def _check_engine(batch: Batch) -> None:
-    """Raise UnknownName for an engine that does not exist, UsageError for options that it does not have."""
-    if batch.engine not in engines.names():
-        engines.load(batch.engine)
-    if batch.watch and batch.engine == "ray":
-        raise UsageError("--watch works with --engine local, which takes pictures as they come")
-    if batch.engine != "ray" and batch.min_workers not in (0, batch.workers):
-        raise UsageError(f"--workers {batch.min_workers}-{batch.workers} wants --engine ray; other engines take one number")
-    if batch.engine != "ray" and batch.rows != "paths":
-        raise UsageError(f"--rows {batch.rows} wants --engine ray; workers of other engines read and write files themselves")
-    if batch.engine == "inline" and (batch.workers or 1) > 1:
-        raise UsageError(f"--engine inline has one worker, this process, but --workers {batch.workers} was given")
-    if batch.engine == "inline" and batch.picture_memory:
-        raise UsageError("--engine inline cannot bound a picture's memory; leave out --picture-memory, or take --engine local")
+def _check_executor(batch: Batch) -> None:
+    """Raise UnknownName for a back end that does not exist, UsageError for options that it does not have."""
+    config = batch.executor
+    executor.load_backend(config.backend)
+    name, workers = config.backend, config.workers
+    if batch.watch and name == "ray":
+        raise UsageError("--watch works with --engine process, which takes pictures as they come")
+    if name != "ray" and config.min_workers not in (0, workers):
+        raise UsageError(f"--workers {config.min_workers}-{workers} wants --engine ray; other engines take one number")
+    if name != "ray" and config.rows != "paths":
+        raise UsageError(f"--rows {config.rows} wants --engine ray; workers of other engines read and write files themselves")
+    if name == "inline" and (workers or 1) > 1:
+        raise UsageError(f"--engine inline has one worker, this process, but --workers {workers} was given")
+    if name in ("inline", "thread") and (config.seconds or config.memory):
+        flag = "--picture-seconds" if config.seconds else "--picture-memory"
+        raise UsageError(f"{flag} needs workers that can be ended: use --engine process, but got --engine {name}")
 
 
 def _refuse_overlap(batch: Batch) -> None:
@@ -234,7 +230,9 @@ class _BatchRun:
             fingerprint(batch), config.endings, batch.resume, batch.retry_failed, batch.overwrite, batch.shard
         )
         self.in_hand: dict[int, Task] = {}
-        self.failed = 0
+        self.place = place(batch.out)
+        self.bar: Any = None
+        self.done = self.failed = 0
         self.began = time.monotonic()
 
     def finish(self) -> int:
@@ -243,16 +241,22 @@ class _BatchRun:
 
         tasks = self._watched() if self.batch.watch else self._registered()
         total = None if self.batch.watch else self.ledger.counts()["waiting"]
-        engine = engines.load(self.batch.engine)
         quiet = True if self.batch.as_json else None
-        done = 0
-        with tqdm(total=total, desc="batch", unit="picture", disable=quiet) as bar:
-            for outcome in engine(self.config, self._noted(tasks), self.stop):
-                self._take(outcome)
-                done += outcome.state == "done"
-                bar.set_postfix(failed=self.failed, refresh=False)
-                bar.update()
-        return self._summed_up(done)
+        with tqdm(total=total, desc="batch", unit="picture", disable=quiet) as self.bar:
+            results = executor.map(
+                self.config, self._prepared(tasks), self.batch.executor, ordered=False, faults=(Exception,), stop=self.stop
+            )
+            for result in results:
+                self._take(self._outcome(result))
+        return self._summed_up()
+
+    def _outcome(self, result: Result[Task, Outcome]) -> Outcome:
+        """Return a task's outcome, after its files were written where they came with it."""
+        if result.error is not None:
+            outcome = outcome_from_error(result.source, result.error)
+            return replace(outcome, seconds=self.batch.executor.seconds) if outcome.code == "timeout" else outcome
+        outcome = result.get()
+        return store_outcome(self.config, self.place, result.source, outcome) if outcome.contents else outcome
 
     def _registered(self) -> Iterator[Task | None]:
         self._register(lambda _: True)
@@ -280,11 +284,18 @@ class _BatchRun:
             while time.monotonic() < until and not self.stop.soft:
                 yield None
 
-    def _noted(self, tasks: Iterator[Task | None]) -> Iterator[Task | None]:
+    def _prepared(self, tasks: Iterator[Task | None]) -> Iterator[Task | None]:
+        """Yield the tasks that workers are to do, with the bytes of their pictures where these travel."""
         for task in tasks:
             if task is not None:
                 self.in_hand[task.number] = task
-            yield task
+                loaded = load_source(self.config, task) if self.config.rows == "bytes" else task
+                if isinstance(loaded, Outcome):
+                    self._take(loaded)
+                    continue
+                yield loaded
+            else:
+                yield None
 
     def _take(self, outcome: Outcome) -> None:
         """Write an outcome down and tell of it."""
@@ -294,6 +305,7 @@ class _BatchRun:
                 f"{outcome.message}; what was done stands, the same command goes on from here", code=outcome.code
             )
         self.ledger.record(outcome)
+        self.done += outcome.state == "done"
         if outcome.state == "failed":
             self.failed += 1
             if self.failed <= MAX_NOTES and not self.batch.as_json:
@@ -305,8 +317,11 @@ class _BatchRun:
             self.batch.input_disposal(task.source, self.ledger.name(task.number))
         if self.batch.as_json:
             self.echo(json.dumps({"picture": task.source, **_outcome_facts(outcome)}, ensure_ascii=False))
+        self.bar.set_postfix(failed=self.failed, refresh=False)
+        self.bar.update()
 
-    def _summed_up(self, done: int) -> int:
+    def _summed_up(self) -> int:
+        done = self.done
         counts = self.ledger.counts()
         seconds = time.monotonic() - self.began
         if self.batch.as_json:

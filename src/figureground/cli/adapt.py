@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from figureground.cli.options import import_part, json_option, settings_from
+from figureground.cli.options import import_part, json_option, threads_option
+from figureground.settings import Settings
 
 
 @click.command()
@@ -16,10 +17,10 @@ from figureground.cli.options import import_part, json_option, settings_from
 @click.option("--from", "start", metavar="CHECKPOINT", help="Give a head to this SegFormer: a hub id or a folder.")
 @click.option("--minutes", type=float, default=8.0, show_default=True, help="About how long it may take.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of what is held back and how pictures are altered.")
-@click.option("--threads", type=click.IntRange(1), help="Processor threads; else as many as cores.")
+@threads_option
 @click.option("--overwrite", is_flag=True, help="Replace --out where it is there already.")
 @json_option("As JSON.")
-def adapt(data: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> None:
+def adapt(data: tuple[str, ...], out: Path, settings: Settings, as_json: bool, **options: Any) -> None:
     """Adapt the embedded network to your own pictures: DATA as for train, or two folders PICTURES MASKS, into one ONNX file.
 
     Its encoder stays as it is and a linear head is trained on 5 pictures or more. Pictures held back decide whether the
@@ -28,6 +29,5 @@ def adapt(data: tuple[str, ...], out: Path, as_json: bool, **options: Any) -> No
     from figureground.evaluation.dataset import labeled_images_or_folders
 
     adapting = import_part("figureground.training.adapt.adapt", "adapting", "train")
-    settings = settings_from(options)
     result = adapting.adapt(labeled_images_or_folders(data), out, settings=settings, quiet=as_json, **options)
     click.echo(json.dumps(result.as_dict(), ensure_ascii=False) if as_json else result.text())

@@ -6,10 +6,14 @@ from typing import Any
 
 import click
 
+from figureground._deprecated import current
 from figureground.cli.console import note
-from figureground.cli.options import job_options, json_option, spec_from
+from figureground.cli.options import inject, job_options, json_option
 from figureground.errors import UsageError
+from figureground.executor import ExecutorConfig, Payload
 from figureground.io.encode import ENCODERS
+
+PICTURE_SECONDS = 300  # what a picture may take, where it is not said
 
 
 def _shard(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
@@ -32,6 +36,61 @@ def _workers(context: click.Context, parameter: click.Parameter, text: str | Non
     return int(first), int(second)
 
 
+def _executor(
+    engine: str,
+    workers: tuple[int, int] | None,
+    picture_seconds: float | None,
+    picture_memory: int,
+    address: str,
+    rows: Payload,
+) -> ExecutorConfig:
+    """Return where the batch runs and within which limits."""
+    if picture_seconds is None:
+        picture_seconds = 0 if engine in ("inline", "thread") else PICTURE_SECONDS
+    min_workers, max_workers = workers or (0, None)
+    return ExecutorConfig(
+        current("engine", engine), max_workers, 0, picture_seconds, picture_memory, address, min_workers, rows
+    )
+
+
+executor_options = inject(
+    "executor",
+    _executor,
+    ("engine", "workers", "picture_seconds", "picture_memory", "address", "rows"),
+    click.option(
+        "--rows",
+        type=click.Choice(["paths", "bytes"]),
+        default="paths",
+        show_default=True,
+        help="What a Ray cluster's actors get: paths of a disk that they share, or pictures themselves.",
+    ),
+    click.option("--address", default="auto", show_default=True, help="Of a Ray cluster: auto, local, or ray://HOST:PORT."),
+    click.option(
+        "--engine",
+        default="process",
+        show_default=True,
+        metavar="NAME",
+        help="Where pictures are processed: process, thread, inline (this thread), or ray (a cluster).",
+    ),
+    click.option(
+        "--picture-memory",
+        type=click.IntRange(0),
+        default=0,
+        metavar="MB",
+        help="What a picture may take above what its worker holds (Linux); else any.",
+    ),
+    click.option(
+        "--picture-seconds", type=click.FloatRange(0), help=f"What a picture may take; 0: any.  [default: {PICTURE_SECONDS}]"
+    ),
+    click.option(
+        "--workers",
+        callback=_workers,
+        metavar="N",
+        help="Processes, threads, or actors of a cluster (N-M: a range); else one a core.",
+    ),
+)
+
+
 FOLDER = click.Path(path_type=Path)
 
 
@@ -47,33 +106,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Let stand what is done; else begin anew.")
 @click.option("--retry-failed", is_flag=True, help="Do again what failed.")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there and that the ledger does not know.")
-@click.option(
-    "--workers",
-    callback=_workers,
-    metavar="N",
-    help="Processes, or actors of a cluster (N-M: a range); else one a core.",
-)
-@click.option(
-    "--picture-seconds", type=click.FloatRange(0), default=300, show_default=True, help="What a picture may take; 0: any."
-)
-@click.option(
-    "--picture-memory",
-    type=click.IntRange(0),
-    default=0,
-    metavar="MB",
-    help="What a picture may take above what its worker holds (Linux); else any.",
-)
-@click.option(
-    "--engine", default="local", show_default=True, metavar="NAME", help="local (processes), inline (this process), or ray."
-)
-@click.option("--address", default="auto", show_default=True, help="Of a Ray cluster: auto, local, or ray://HOST:PORT.")
-@click.option(
-    "--rows",
-    type=click.Choice(["paths", "bytes"]),
-    default="paths",
-    show_default=True,
-    help="What a Ray cluster's actors get: paths of a disk that they share, or pictures themselves.",
-)
+@executor_options
 @click.option("--shard", callback=_shard, metavar="I/N", help="Do the I-th of N parts: one job of an array of jobs.")
 @click.option("--ledger", type=FOLDER, help="Folder for the ledger; else the folder of the outputs.")
 @click.option("--watch", is_flag=True, help="Go on as pictures come, until stopped.")
@@ -85,37 +118,24 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--status", is_flag=True, help="Say how the batch in OUT stands, and end.")
 @click.option("--report", type=FOLDER, help="Write a page on the batch in OUT here (HTML), doubtful pictures first, and end.")
 @json_option("A line of JSON for each picture, and a summary, on standard output.")
-def batch(inputs: tuple[str, ...], out: str, status: bool, report: Path | None, as_json: bool, **options: Any) -> int:
+def batch(inputs: tuple[str, ...], out: str, status: bool, report: Path | None, **options: Any) -> int:
     """Separate many pictures, from IN (folders, globs, @list.txt, CSV tables, archives, addresses) into the folder OUT.
 
     A run that was stopped goes on when the same command is given again: OUT holds a ledger of what became of each picture.
     """
     if status or report:
-        return _print_status(inputs, options["ledger"] or Path(out), Path(out), status, report, as_json)
+        return _print_status(inputs, options["ledger"] or Path(out), Path(out), status, report, options["as_json"])
     if not inputs:
         raise UsageError("batch wants what to work on and a folder for the outputs: figureground batch IN OUT")
     from figureground.batch.inputs import InputOptions
     from figureground.batch.runner import Batch, run
     from figureground.batch.watch import InputDisposal
 
-    spec = spec_from(options)
     input_options = InputOptions(options.pop("column"), options.pop("follow_links"))
     input_disposal = InputDisposal(options.pop("delete_inputs"), options.pop("move_inputs"))
-    min_workers, max_workers = options.pop("workers") or (0, None)
     suffix = f".{options.pop('suffix')}"
-    asked = Batch(
-        inputs,
-        out,
-        spec,
-        suffix,
-        input_options,
-        workers=max_workers,
-        min_workers=min_workers,
-        input_disposal=input_disposal,
-        as_json=as_json,
-        **options,
-    )
-    return run(asked, echo=click.echo, note=note)
+    batch = Batch(inputs, out, suffix=suffix, input_options=input_options, input_disposal=input_disposal, **options)
+    return run(batch, echo=click.echo, note=note)
 
 
 def _print_status(inputs: tuple[str, ...], ledger: Path, out: Path, status: bool, report: Path | None, as_json: bool) -> int:

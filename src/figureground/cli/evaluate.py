@@ -3,12 +3,13 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from figureground.cli.options import chosen, json_option, method_options, runtime_options, settings_from
-from figureground.methods import find
+from figureground.cli.options import json_option, method_options, runtime_options
+from figureground.methods import Method, find
+from figureground.settings import Settings
 from figureground.types import Mask, Rgb
 
 if TYPE_CHECKING:
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
 @json_option("Print all figures as JSON, a line for each method.")
 def evaluate(
     data: tuple[str, ...],
-    method: str,
+    method: Method,
+    settings: Settings,
     against: tuple[str, ...],
     table: Path | None,
     groups: Path | None,
     plot: Path | None,
     report: Path | None,
     as_json: bool,
-    **options: Any,
 ) -> None:
     """Measure a method on DATA: folders, zip archives or lists of pictures with masks; or several methods against it.
 
@@ -54,9 +55,10 @@ def evaluate(
 
     if plot is not None:
         encoder(plot.suffix)  # an unknown format is told before the work, not after it
-    labeled_images_or_folders, settings = labeled_images(data), settings_from(options)
+    method_name = click.get_current_context().params["method"]
+    labeled_images_or_folders = labeled_images(data)
     categories = read_categories(groups, [pair.name for pair in labeled_images_or_folders]) if groups is not None else None
-    asked = {name: find(name) for name in (method, *against)} | {method: chosen(method, options)}
+    asked = {method_name: method} | {name: find(name) for name in against if name != method_name}
     evaluated = []
     for name, each in asked.items():
         separate = Separator(each, settings)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from figureground.cli.options import chosen, draft_option, json_option, runtime_options, settings_from
+from figureground.cli.options import build_method, json_option, runtime_and_draft_options
 from figureground.errors import IncompatibleParts, UsageError
 from figureground.methods import Method
 from figureground.models import card, module
@@ -18,16 +18,15 @@ from figureground.types import InstanceMap, LabelMap, Map
 @click.argument("picture", required=False)
 @click.option("-m", "--method", default="stuff", show_default=True, metavar="NAME", help="A method whose model names classes.")
 @click.option("--weights", help="Hub id or local folder of another checkpoint.")
-@runtime_options
-@draft_option
+@runtime_and_draft_options
 @json_option("As JSON.")
-def labels(picture: str | None, method: str, weights: str | None, as_json: bool, **options: Any) -> None:
+def labels(picture: str | None, method: str, weights: str | None, settings: Settings, as_json: bool) -> None:
     """List the classes that PICTURE shows, with their shares; without PICTURE, all that the model knows.
 
     With --method instance: its objects, by the numbers that --instance takes.
     """
-    chosen_method = chosen(method, {"weights": weights})
-    rows = known(chosen_method) if picture is None else classes_in(picture, chosen_method, settings_from(options))
+    chosen_method = build_method(method, weights=weights)
+    rows = known(chosen_method) if picture is None else classes_in(picture, chosen_method, settings)
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False))
         return

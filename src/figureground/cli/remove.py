@@ -8,16 +8,17 @@ from typing import Any, TypeVar
 
 import click
 
+from figureground import executor
 from figureground._machine import cores
 from figureground.cli.console import note, say
-from figureground.cli.options import job_options, json_option, spec_from
+from figureground.cli.options import job_options, json_option
 from figureground.errors import InputError, NoForeground, OutputError, UsageError, WriteFailed
-from figureground.executor import in_order
+from figureground.executor import ExecutorConfig
 from figureground.io.encode import ENCODERS, OPAQUE, encoder
 from figureground.io.files import STDOUT, Plan, make_folder, plan, refuse_existing, write
 from figureground.io.picture import stem
 from figureground.jobs import JobSpec, run_job
-from figureground.pipeline import Clock, Separator, share
+from figureground.pipeline import Clock, Separator
 
 MAX_WORKERS = 4  # pictures at once, where nobody says: each holds some 25 bytes for every pixel
 
@@ -50,9 +51,9 @@ class Job:
 @click.option("--workers", type=click.IntRange(1), help="Pictures worked on at once; else as many as cores, at most 4.")
 @json_option("A line of JSON for each picture on standard output.")
 @click.option("--timings", is_flag=True, help="Say how long each stage took, on standard error.")
-def remove(pictures: tuple[str, ...], **options: Any) -> int:
+def remove(pictures: tuple[str, ...], spec: JobSpec, **options: Any) -> int:
     """Separate PICTURES: paths, http(s) addresses, or - for standard input."""
-    return run(Job(pictures, spec_from(options), **options), echo=click.echo, note=note, say=say)
+    return run(Job(pictures, spec, **options), echo=click.echo, note=note, say=say)
 
 
 def run(job: Job, echo: Say, note: Say, say: Say) -> int:
@@ -65,13 +66,13 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
     plans = _plan(job)
     _remark(job, plans, note)
     workers = min(len(plans), job.workers or min(cores(), MAX_WORKERS))
-    settings = job.spec.settings
-    separate = Separator(job.spec.method, replace(settings, threads=share(settings, workers)))
+    config = ExecutorConfig("thread", workers).share_threads(job.spec.settings.threads)
+    separate = Separator(job.spec.method, replace(job.spec.settings, threads=config.threads))
 
     def one(each: Plan) -> dict[str, Any]:
         return _one(job, each, separate)
 
-    failed, results = 0, in_order(one, plans, workers, (InputError, OutputError, NoForeground))
+    failed, results = 0, executor.map(one, plans, config, faults=(InputError, OutputError, NoForeground))
     for result in results if len(plans) < 2 or job.as_json else _with_progress(results, len(plans)):
         if result.error is not None:  # this picture is at fault; anything else ends the run
             failed += 1

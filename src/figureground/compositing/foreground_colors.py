@@ -5,14 +5,13 @@ is done on small copies of the picture, the narrow pass only in the tiles that h
 edge and not the picture. The last step, which brings the detail back, looks at the picture itself.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground._machine import cores
+from figureground.executor import map_parts
 from figureground.io.color_modes import Pixels
 from figureground.types import Mask
 
@@ -47,8 +46,7 @@ def cut_out(picture: Pixels, mask: Mask, opaque: Mask | None = None) -> Pixels:
         place[:] = cv2.cvtColor(cv2.copyTo(colors, (alpha > 0).view(np.uint8)), cv2.COLOR_RGB2RGBA)
         place[..., 3] = alpha
 
-    with ThreadPoolExecutor(cores()) as pool:  # numpy and OpenCV leave the interpreter to the others while they compute
-        list(pool.map(fill, corners))
+    map_parts(fill, corners)
     return result
 
 

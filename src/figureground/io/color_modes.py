@@ -5,7 +5,6 @@ Work goes in strips, so that beside the picture and the result hardly any memory
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from figureground._machine import cores
+from figureground.executor import map_parts
 from figureground.io.decode import Loaded
 from figureground.io.orientation import as_stored, exif_orientation
 from figureground.types import Rgb
@@ -258,8 +257,7 @@ def by_strips(shape: tuple[int, ...], kind: np.dtype[Any], function: Callable[[s
     def fill(rows: slice) -> None:
         result[rows] = function(rows)
 
-    with ThreadPoolExecutor(cores()) as pool:
-        list(pool.map(fill, strips(shape[0], shape[1], SMALL_STRIP)))
+    map_parts(fill, strips(shape[0], shape[1], SMALL_STRIP))
     return result
 
 

@@ -9,14 +9,13 @@ that in half of zlib's time.
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
-from figureground._machine import cores
+from figureground.executor import map_parts
 from figureground.io.color_modes import Pixels
 
 Bytes = NDArray[np.uint8]
@@ -62,8 +61,7 @@ def _data(image: Pixels, packers: Sequence[Packer]) -> list[bytes]:
         packed = min((packer(rows, end) for packer in packers), key=len)
         return _chunk(b"IDAT", packed), zlib_ng.adler32(rows), rows.nbytes
 
-    with ThreadPoolExecutor(cores()) as pool:
-        parts = list(pool.map(part, range(0, height, step)))
+    parts = map_parts(part, range(0, height, step))
     checksum = 1
     for _, after, size in parts:
         checksum = _joined(checksum, after, size)

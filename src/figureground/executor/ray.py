@@ -1,36 +1,31 @@
-"""Actors of a Ray cluster: Ray Data hands them blocks of tasks, replaces those that are lost, and brings outcomes back.
+"""Actors of a Ray cluster: Ray Data gives them blocks of items, replaces those that are lost, and returns the results.
 
-With paths as rows the files are written where the actors run, so inputs and outputs must be reached from every machine: a
-shared disk or object storage. With bytes as rows the driver reads and writes, and pictures and files travel.
+The function runs where the actors run, so files that it reads or writes by path must be reachable from every machine.
 """
 
 import logging
 import os
+import pickle
 import queue
-import secrets
 import signal
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from figureground.batch.engines import Stop, WorkerConfig
-from figureground.batch.engines._actor import Actor, AttemptTracker, Home, RowOutcome, row_outcomes, table
-from figureground.batch.engines._worker import load_source, store_outcome
-from figureground.batch.engines._worker_process import TRIES
-from figureground.batch.ledger import Outcome, Task
 from figureground.errors import BatchAborted, FigureGroundError, MissingExtra, UsageError
-from figureground.io.storage import is_remote, place
+from figureground.executor import ExecutorConfig, Items, Numbered, Result, Stop
+from figureground.executor._actor import Actor, AttemptTracker, RowResult, row_results, table
+from figureground.executor._worker_process import TRIES
 
-TICK = 0.25  # seconds after which it is looked whether the run is to end
+TICK = 0.25  # seconds after which it is checked whether the run is to end
 BLOCKS = 5000  # in one dataset
-BYTES = 256_000_000  # of pictures in one dataset, or a block for each actor where these have more
-AHEAD = 16  # blocks that wait until their outcomes are written down
+BYTES = 256_000_000  # of items in one dataset, or a block for each actor where these have more
+AHEAD = 16  # blocks that wait until their results are taken
 PATIENCE = 5.0  # seconds to reach a cluster's port
-STORE = {"paths": 128_000_000, "bytes": 768_000_000}  # bytes for the object store of a cluster of our own, by what rows are
+STORE = {"paths": 128_000_000, "bytes": 768_000_000}  # bytes for the object store of a new cluster, by what items hold
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent home
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # no remarks of its core
@@ -38,14 +33,16 @@ ENVIRONMENT = {
     "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that comes late must not start another cluster
 }
 CLIENT = "ray://"
-RowOutcomes = list[tuple[int, RowOutcome]]
+RowResults = list[tuple[int, RowResult]]
+Row = tuple[int, bytes]
+"""The place of an item, and the item pickled."""
 
 
-def outcomes(config: WorkerConfig, tasks: Iterator[Task | None], stop: Stop) -> Iterator[Outcome]:
-    """What became of each task, as soon as its block is done; blocks are a picture or few.
+def results(function: Any, items: Items[Any], config: ExecutorConfig, stop: Stop) -> Iterator[Numbered[Any, Any]]:
+    """Yield the result of each item as soon as its block is done; a block holds one item or few.
 
-    Raises MissingExtra, UsageError and CannotGoOn where there is no such cluster, or where it loses its actors again and
-    again; and what an actor says that it cannot go on with.
+    Raises MissingExtra, UsageError and BatchAborted where there is no such cluster, or where it loses its actors again and
+    again; and the error of an actor that cannot begin.
     """
     for name, value in ENVIRONMENT.items():  # read at its import
         os.environ.setdefault(name, value)
@@ -54,24 +51,24 @@ def outcomes(config: WorkerConfig, tasks: Iterator[Task | None], stop: Stop) -> 
         import ray.data
     except ImportError as error:
         raise MissingExtra("engine 'ray'", "ray") from error
-    with _cluster(ray, config), _home(config) as home:
+    with _cluster(ray, config):
         tracker = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(AttemptTracker).remote()
-        run = _RayRun(ray, config, tracker, home, stop)
-        size = 1 + config.workers // 8
-        while not stop.soft and (some := list(_next_tasks(config, tasks, size, stop))):
-            yield from (each for each in some if isinstance(each, Outcome))
-            yield from run.outcomes([each for each in some if isinstance(each, Task)], size)
+        run = _RayRun(ray, function, config, tracker, stop)
+        size = 1 + config.count // 8
+        while not stop.soft and (rows := list(_next_rows(config, items, size, stop))):
+            yield from run.results(rows, size)
 
 
-def _next_tasks(config: WorkerConfig, tasks: Iterator[Task | None], size: int, stop: Stop) -> Iterator[Task | Outcome]:
-    """The tasks of the next dataset; with bytes as rows the pictures that cannot be read are outcomes already."""
-    held, least = 0, size * config.workers
-    for count, task in enumerate(islice(tasks, BLOCKS * size), 1):
-        if task is None:
+def _next_rows(config: ExecutorConfig, items: Items[Any], size: int, stop: Stop) -> Iterator[Row]:
+    """Yield the rows of the next dataset: a bounded number of bytes, but a block for each actor in any case."""
+    held, least = 0, size * config.count
+    for count, numbered in enumerate(islice(items, BLOCKS * size), 1):
+        if numbered is None:
             continue
-        loaded = task if config.rows == "paths" else load_source(config, task)
-        yield loaded
-        held += len(loaded.picture.data) if isinstance(loaded, Task) and loaded.picture else 0
+        place, item = numbered
+        row = pickle.dumps(item, protocol=5)
+        yield place, row
+        held += len(row)
         if stop.soft or (held >= BYTES and count >= least):
             return
 
@@ -79,13 +76,12 @@ def _next_tasks(config: WorkerConfig, tasks: Iterator[Task | None], size: int, s
 class _RayRun:
     """The datasets of one run, one after the other."""
 
-    def __init__(self, ray: Any, config: WorkerConfig, tracker: Any, home: Home, stop: Stop) -> None:
-        self.ray, self.config, self.tracker, self.home, self.stop = ray, config, tracker, home, stop
-        self.place = place(config.out)
+    def __init__(self, ray: Any, function: Any, config: ExecutorConfig, tracker: Any, stop: Stop) -> None:
+        self.ray, self.function, self.config, self.tracker, self.stop = ray, function, config, tracker, stop
 
-    def outcomes(self, tasks: list[Task], size: int) -> Iterator[Outcome]:
-        """What became of each; where Ray Data gives a dataset up, what is left of it is another."""
-        waiting = {task.number: task for task in tasks}
+    def results(self, rows: list[Row], size: int) -> Iterator[Numbered[Any, Any]]:
+        """Yield the result of each; where Ray Data gives a dataset up, its remaining rows are another dataset."""
+        waiting = dict(rows)
         fruitless = 0
         while waiting and not self.stop.soft:
             before, fault = len(waiting), "rows are missing"
@@ -97,27 +93,28 @@ class _RayRun:
             if fruitless == TRIES:
                 raise BatchAborted(f"Ray gives up ({fault}); its logs say more", code="resource_limit")
 
-    def _run_dataset(self, waiting: dict[int, Task], size: int) -> Iterator[Outcome]:
-        """One dataset; takes out of `left` what was heard of, so that nothing is heard of twice."""
-        stream = self._stream(list(waiting.values()), size)
+    def _run_dataset(self, waiting: dict[int, bytes], size: int) -> Iterator[Numbered[Any, Any]]:
+        """Run one dataset; takes each row with a result out of `waiting`, so that none is returned twice."""
+        stream = self._stream(list(waiting.items()), size)
         closed = False
         try:
-            while not self.stop.hard and (results := stream.next()) is not None:
+            while not self.stop.hard and (received := stream.next()) is not None:
                 if self.stop.soft and not closed:
                     closed = bool(self.tracker.close.remote())
                 if closed and not self.ray.get(self.tracker.in_hand.remote()):
                     return
-                for number, result in results:
+                for place, result in received:
                     if isinstance(result, FigureGroundError):
                         raise result
-                    if result is not None and (task := waiting.pop(number, None)) is not None:
-                        self.tracker.finish.remote(number)
-                        yield store_outcome(self.config, self.place, task, result) if result.contents else result
+                    if result is not None and (row := waiting.pop(place, None)) is not None:
+                        self.tracker.finish.remote(place)
+                        item = pickle.loads(row)  # noqa: S301  # pickled above
+                        yield place, Result(item, result.value, result.error)
         finally:
             stream.end()
 
     def _stream(self, *rows: Any) -> Any:
-        arguments = self.config, self.tracker, self.home, *rows
+        arguments = self.function, self.config, self.tracker, *rows
         return _RemoteStream(self.ray, arguments) if self.config.address.startswith(CLIENT) else _Stream(*arguments)
 
 
@@ -126,17 +123,19 @@ class _DatasetFailed(Exception):
 
 
 class _Stream:
-    """A dataset's rows, drawn in a thread of its own, so that whoever waits for them can be stopped."""
+    """The rows of a `_dataset`, read in a thread, so that the caller, who waits for them, can be stopped."""
 
-    def __init__(self, config: WorkerConfig, tracker: Any, home: Home, tasks: list[Task], size: int) -> None:
+    def __init__(self, *arguments: Any) -> None:
         self._unwanted = threading.Event()
         self._results: queue.Queue[Any] = queue.Queue(AHEAD)
-        arguments = config, tracker, home, tasks, size
         self._thread = threading.Thread(target=self._draw, args=arguments, daemon=True, name="figureground-ray")
         self._thread.start()
 
-    def next(self) -> RowOutcomes | None:
-        """What was said since, none where nothing within a moment, or None at the end. Raises _Broken."""
+    def next(self) -> RowResults | None:
+        """Return the rows since the last call, none where there are none within a moment, None at the end.
+
+        Raises _DatasetFailed.
+        """
         try:
             results = self._results.get(timeout=TICK)
         except queue.Empty:
@@ -154,7 +153,7 @@ class _Stream:
         try:
             # a block that is fetched ahead of need is one that waits for the next
             for rows in _dataset(*arguments).iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-                self._put(list(row_outcomes(rows)))
+                self._put(list(row_results(rows)))
                 if self._unwanted.is_set():
                     return
             self._put(None)
@@ -175,7 +174,7 @@ class _RemoteStream:
         self._ray = ray
         self._stream = ray.remote(num_cpus=0)(_Stream).remote(*arguments)
 
-    def next(self) -> RowOutcomes | None:
+    def next(self) -> RowResults | None:
         """As `_Stream` has it."""
         try:
             return self._ray.get(self._stream.next.remote())  # type: ignore[no-any-return]
@@ -191,45 +190,24 @@ def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
-def _dataset(config: WorkerConfig, tracker: Any, home: Home, tasks: list[Task], size: int) -> Any:
-    """The tasks in blocks, mapped by a pool of actors."""
+def _dataset(function: Any, config: ExecutorConfig, tracker: Any, rows: list[Row], size: int) -> Any:
+    """Return the rows in blocks, mapped by a pool of actors."""
     from ray import data
 
     pool = data.ActorPoolStrategy(
-        min_size=config.min_workers or config.workers, max_size=config.workers, max_tasks_in_flight_per_actor=2
+        min_size=config.min_workers or config.count, max_size=config.count, max_tasks_in_flight_per_actor=2
     )
-    blocks = [table(tasks[first : first + size]) for first in range(0, len(tasks), size)]
+    blocks = [table(rows[first : first + size]) for first in range(0, len(rows), size)]
     with _quiet(data):
         return data.from_arrow(blocks).map_batches(
             Actor,
-            fn_constructor_args=(config, tracker, home),
+            fn_constructor_args=(function, config, tracker),
             batch_size=None,
             batch_format="pyarrow",
             compute=pool,
-            num_cpus=config.spec.settings.threads,
-            num_gpus=int(_wants_gpu(config)),
+            num_cpus=max(1, config.threads),
+            num_gpus=config.gpus,
         )
-
-
-def _wants_gpu(config: WorkerConfig) -> bool:
-    return config.spec.settings.device.lower().startswith("cuda")
-
-
-@contextmanager
-def _home(config: WorkerConfig) -> Iterator[Home]:
-    """The actors' home, with a token in the folder of the outputs as long as they work; its name is a temporary file's.
-
-    No token where the outputs are in object storage, or where the actors do not write.
-    """
-    if is_remote(config.out) or config.rows == "bytes":
-        yield Home(os.fspath(Path.cwd()))
-        return
-    token = Path(config.out).absolute() / f".{secrets.token_hex(8)}.part"
-    token.touch()
-    try:
-        yield Home(os.fspath(Path.cwd()), os.fspath(token))
-    finally:
-        token.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -246,7 +224,7 @@ def _quiet(data: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _cluster(ray: Any, config: WorkerConfig) -> Iterator[None]:
+def _cluster(ray: Any, config: ExecutorConfig) -> Iterator[None]:
     """The cluster of that address, or one that whoever called us has joined already; left as it was found."""
     if ray.is_initialized():
         yield
@@ -264,7 +242,7 @@ def _cluster(ray: Any, config: WorkerConfig) -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-def _join(ray: Any, config: WorkerConfig) -> None:
+def _join(ray: Any, config: ExecutorConfig) -> None:
     """Connect to a cluster, or start one. Raises UsageError, CannotGoOn."""
     address = config.address
     init_options = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": True}
@@ -278,14 +256,14 @@ def _join(ray: Any, config: WorkerConfig) -> None:
             except ConnectionError:
                 if address != "auto" or os.environ.get("RAY_ADDRESS"):
                     raise
-        cpus = config.workers * config.spec.settings.threads
+        cpus = config.count * max(1, config.threads)
         ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=STORE[config.rows], **init_options)
     except ImportError as error:
         raise MissingExtra(f"address '{address}'", "ray") from error
     except (ConnectionError, RuntimeError, ValueError, OSError, AssertionError) as error:
         raise BatchAborted(f"Ray cluster '{address}' cannot be used ({error})", code="upstream_error") from error
-    if _wants_gpu(config) and not ray.cluster_resources().get("GPU"):
-        raise BatchAborted(f"device '{config.spec.settings.device}' was asked for, but Ray finds no GPU on this machine")
+    if config.gpus and not ray.cluster_resources().get("GPU"):
+        raise BatchAborted("a GPU was asked for (--device), but Ray finds none on this machine")
 
 
 def _check_port(address: str) -> None:
