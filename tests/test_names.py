@@ -42,11 +42,11 @@ OLD_MODULES = {
 }
 BRITISH = ("colour", "licence", "grey", "centre", "neighbour", "labelled", "normalis", "optimis", "quantis")
 TOP_LEVEL = {
-    *("__init__", "__main__", "pipeline", "methods", "separation", "executor", "types", "prompts", "settings", "errors"),
+    *("__init__", "__main__", "pipeline", "methods", "separation", "types", "prompts", "settings", "errors"),
     *("jobs", "diagnostics"),
-    *("_deprecated", "_html", "_machine"),  # private helpers
+    *("_deprecated", "_files", "_html", "_machine"),  # private helpers
 }
-PACKAGES = {"assets", "batch", "cli", "compositing", "evaluation", "inference", "io", "masks", "models", "training"}
+PACKAGES = {"assets", "batch", "cli", "compositing", "evaluation", "executor", "inference", "io", "masks", "models", "training"}
 
 
 def definitions(tree):

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from figureground import executor
 from figureground._deprecated import old_names
+from figureground._files import locked
 from figureground.batch.inputs import InputOptions, Item, items
 from figureground.batch.ledger import NAME, Ledger, Outcome, ResumePolicy, Task
 from figureground.batch.status import rows
@@ -180,21 +181,16 @@ def _shard_name(shard: tuple[int, int] | None) -> str:
 @contextmanager
 def _alone(ledger: Path) -> Iterator[None]:
     """Only one run at a time writes a ledger."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(ledger.with_suffix(".lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise BatchAborted(
-            f"another run works on '{ledger.parent}'; wait for it, or name another folder", code="busy"
-        ) from error
-    except OSError as error:
-        raise BatchAborted(f"'{ledger.parent}' cannot be written ({error.strerror})") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(ledger.with_suffix(".lock"), wait=False))
+        except TimeoutError as error:
+            raise BatchAborted(
+                f"another run works on '{ledger.parent}'; wait for it, or name another folder", code="busy"
+            ) from error
+        except OSError as error:
+            raise BatchAborted(f"'{ledger.parent}' cannot be written ({error.strerror})") from error
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager

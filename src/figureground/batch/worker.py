@@ -2,7 +2,6 @@
 
 import errno
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from figureground._files import part_name
 from figureground.batch.ledger import Outcome, Task
 from figureground.errors import BatchAborted, FigureGroundError, InputError, NoForeground, OutputError, WriteFailed
 from figureground.executor import Payload
@@ -57,7 +57,7 @@ def shared_home(out: str, rows: Payload) -> Iterator[Home]:
     if is_remote(out) or rows == "bytes":
         yield Home(os.fspath(Path.cwd()))
         return
-    token = Path(out).absolute() / f".{secrets.token_hex(8)}.part"
+    token = Path(out).absolute() / part_name()
     token.touch()
     try:
         yield Home(os.fspath(Path.cwd()), os.fspath(token))

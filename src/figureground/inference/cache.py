@@ -4,12 +4,11 @@ To add another chore around such files: a function here with its test in tests/i
 """
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from figureground._files import locked, write_whole
 from figureground.errors import WeightsError
 
 
@@ -26,15 +25,7 @@ def atomic_write(path: Path, data: bytes) -> bool:
     """Write a file as a whole or not at all; False where that cannot be done, for what is kept can be made again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
-            try:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-                Path(file.name).replace(path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        write_whole(data, path)
     except OSError:
         return False
     return True
@@ -64,15 +55,8 @@ def _whole(path: Path) -> bool:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Only one process at a time is within, for one folder; where it cannot be written nothing is kept, so nothing collides."""
-    from filelock import FileLock
-
-    lock = FileLock(folder / ".lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except (OSError, NotImplementedError):
-        lock.release()
-    try:
+    with ExitStack() as stack:
+        with suppress(OSError, NotImplementedError):
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder / ".lock"))
         yield
-    finally:
-        lock.release()

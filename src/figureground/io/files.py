@@ -1,17 +1,14 @@
 """Files that are written whole or not at all, and the plan of which file each picture's views go to."""
 
 import os
-import re
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from figureground._files import write_whole
 from figureground.errors import NameCollision, OutputExists, UsageError, WriteFailed
 
 STDOUT = Path("-")
-PART = re.compile(r"\.[0-9a-f]{16}\.part")
-"""The name of a file that is being written."""
 
 
 def write(data: bytes, target: Path) -> None:
@@ -23,7 +20,7 @@ def write(data: bytes, target: Path) -> None:
         elif target.exists() and not target.is_file():
             target.write_bytes(data)  # a device or a pipe: nothing to replace; a folder refuses by itself
         else:
-            _replace(data, target)
+            write_whole(data, target)
     except OSError as error:
         raise WriteFailed(f"'{target}' cannot be written: {error.strerror or error}") from error
 
@@ -34,20 +31,6 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WriteFailed(f"the folder '{folder}' cannot be made: {error.strerror}") from error
-
-
-def _replace(data: bytes, target: Path) -> None:
-    """Temporary file in the same folder, fsync, rename: nobody ever sees half a file."""
-    part = target.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from figureground._files import PART
 from figureground.errors import MissingExtra, UnreadablePicture, UsageError, WriteFailed
-from figureground.io.files import PART, make_folder, write
+from figureground.io.files import make_folder, write
 from figureground.io.picture import Encoded, from_stream
 from figureground.io.retry import retry, wait_for_storage
 from figureground.settings import Settings

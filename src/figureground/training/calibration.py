@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from figureground._files import replacing
 from figureground.training.augmentation import Sample
 
 BIAS = "heads.0.bias"  # of the convolution that gives the finest logits
@@ -38,9 +39,8 @@ def calibrate(weights: Path, model: nn.Module, held: Sequence[Sample], size: int
     slope, offset = fit(logits, truth)
     shift = float(np.clip(offset / slope, -4, 4)) if slope > 0.1 else 0.0
     tensors[BIAS] = tensors[BIAS] + shift
-    part = weights.with_suffix(".part")
-    save_file(tensors, part, {**notes, "calibrated": json.dumps(round(shift, 4))})
-    part.replace(weights)
+    with replacing(weights) as part:
+        save_file(tensors, part, {**notes, "calibrated": json.dumps(round(shift, 4))})
     return shift
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
+from figureground._files import replacing
 from figureground.errors import WeightsError
 from figureground.inference.session import session
 from figureground.training.weights import load, read_recipe
@@ -63,9 +64,8 @@ def export(weights: Path, target: Path, size: int | None = None) -> dict[str, fl
             raise WeightsError(
                 f"the exported graph is {apart[step]:.1e} from torch ({step} rounding), but {bound:.0e} is allowed"
             )
-    part = target.with_suffix(".part")
-    onnx.save(rounded, part)
-    part.replace(target)
+    with replacing(target) as part:
+        onnx.save(rounded, part)
     return apart
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from figureground._files import replacing
 from figureground.errors import BadData, UsageError
 from figureground.evaluation.dataset import LabeledImage, shows, warn_single_class
 from figureground.evaluation.metrics import Counts, Floats, max_f, mean_absolute_error, precision_recall
@@ -153,9 +154,8 @@ class TrainingRun:
     def save(self) -> None:
         """Write the checkpoint; a run that starts in the same folder continues from it."""
         tensors = {"model": self.model.state_dict(), "average": self.average.state_dict()}
-        part = self.out / "checkpoint.part"
-        torch.save({**tensors, "optimizer": self.optimizer.state_dict(), "state": asdict(self.state)}, part)
-        part.replace(self.out / "checkpoint.pt")
+        with replacing(self.out / "checkpoint.pt") as part:
+            torch.save({**tensors, "optimizer": self.optimizer.state_dict(), "state": asdict(self.state)}, part)
 
     def progress(self, pictures: int) -> float:
         """The share of the run that is done, from 0 to 1."""

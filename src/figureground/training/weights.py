@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from figureground._files import replacing
 from figureground.errors import UnknownName, WeightsError
 from figureground.training.config import Recipe, recipe_from
 from figureground.training.networks import NETWORKS, SaliencyNetwork
@@ -86,7 +87,6 @@ def load(path: Path, network: str) -> SaliencyNetwork:
 
 def save(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe) -> None:
     """Write a weights file atomically; kernels and matrices as float16, as the exported graph holds them."""
-    part = path.with_suffix(".part")
     halved = {name: (tensor.half() if tensor.ndim > 1 else tensor).contiguous() for name, tensor in tensors.items()}
-    save_file(halved, part, {"recipe": json.dumps(asdict(recipe))})
-    part.replace(path)
+    with replacing(path) as part:
+        save_file(halved, part, {"recipe": json.dumps(asdict(recipe))})
