@@ -64,7 +64,7 @@ def without(monkeypatch, package):
 @pytest.mark.parametrize("name", TORCH)
 def test_a_missing_extra(refused, monkeypatch, name, package):
     without(monkeypatch, package)
-    refused(name, 3, "missing_extra: ", "needs", "pip install 'figureground[torch]'")
+    refused(name, 3, "missing_extra: ", f"model '{_model(name)}' needs", "pip install 'figureground[torch]'")
 
 
 @pytest.mark.parametrize("name", [name for name in ROADS if name not in TORCH])
