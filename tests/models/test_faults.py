@@ -20,7 +20,8 @@ TORCH = [name for name, road in ROADS.items() if road.torch]
 
 
 def _model(name):
-    return ROADS[name].words[1] if "--model" in ROADS[name].words else METHODS[ROADS[name].method].model
+    """The model that a road loads first."""
+    return ROADS[name].words[1] if "--model" in ROADS[name].words else METHODS[ROADS[name].method.split("+")[0]].model
 
 
 TAKES = {name: card(_model(name)).prompt_kinds for name, road in ROADS.items() if road.method in METHODS}

@@ -47,12 +47,7 @@ class Adapted(LoadedCheckpoint):
         return SaliencyMap(self.predict(self.session, self.session.shape[-1:], rgb))
 
 
-def load(
-    settings: Settings,
-    *,
-    weights: Weights = "",
-    quality: Quality = "balanced",
-) -> Model:
+def load(settings: Settings, *, weights: Weights = "", quality: Quality = "balanced") -> Model:
     """The file as a model; raises WeightsError where it is not there, not ours, or its license is not allowed, UnknownName."""
     from figureground.inference.session import session
     from figureground.models.saliency.tta import tta_for

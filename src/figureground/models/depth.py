@@ -115,11 +115,7 @@ def is_metric(config: Json) -> bool:
     return config.get("depth_estimation_type") == "metric" or config.get("model_type") == "glpn"
 
 
-def load(
-    settings: Settings,
-    *,
-    weights: Weights = DEFAULT,
-) -> Model:
+def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
     require(FAMILY)
     checkpoint = fetch(weights, settings, FAMILY)

@@ -35,10 +35,6 @@ DEFAULT = "IDEA-Research/grounding-dino-tiny"
 SHORT = {"grounding-dino-tiny": DEFAULT, "grounding-dino-base": "IDEA-Research/grounding-dino-base"}
 """Names for those who do not know the hub's."""
 FAMILY = Family("grounded", "GroundingDinoForObjectDetection", ("grounding-dino",), tokenizer=True, short=SHORT)
-BOX_THRESHOLD = 0.4
-"""As in the example of the checkpoint's card; the code of the authors' demonstration takes 0.35, transformers 0.25."""
-MOST = 64  # boxes that are filled, the surest ones
-PART = 4096  # places of the detector's attention at once: all 22,000 of a picture would take a gigabyte between them
 
 CARD = Card(
     output_type=SaliencyMap,
@@ -52,6 +48,12 @@ CARD = Card(
     needs_prompt=True,
     requires_extra="torch",
 )
+
+
+BOX_THRESHOLD = 0.4
+"""As in the example of the checkpoint's card; the code of the authors' demonstration takes 0.35, transformers 0.25."""
+MOST = 64  # boxes that are filled, the surest ones
+PART = 4096  # places of the detector's attention at once: all 22,000 of a picture would take a gigabyte between them
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,11 +139,7 @@ class Text(LoadedCheckpoint):
         return best
 
 
-def load(
-    settings: Settings,
-    *,
-    weights: Weights = DEFAULT,
-) -> Model:
+def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
     require(FAMILY)
     checkpoint = fetch(weights, settings, FAMILY)

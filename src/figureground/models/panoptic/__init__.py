@@ -135,11 +135,7 @@ class Panoptic(LoadedCheckpoint):
         return instances(rgb, masks, classes, self.config.on(size, padded), self.names, self.stuff, self.weights)
 
 
-def load(
-    settings: Settings,
-    *,
-    weights: Weights = DEFAULT,
-) -> Model:
+def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
     require(FAMILY)
     checkpoint = _fetch(weights, settings)

@@ -54,11 +54,7 @@ class Points(LoadedCheckpoint):
         return SaliencyMap(probability(self.sam.logits(rgb, [places])[0], height, width))
 
 
-def load(
-    settings: Settings,
-    *,
-    weights: Weights = WEIGHTS,
-) -> Model:
+def load(settings: Settings, *, weights: Weights = WEIGHTS) -> Model:
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
     require(FAMILY)
     sam = Sam.load(weights, settings, "points")

@@ -74,11 +74,7 @@ class SegFormer(LoadedCheckpoint):
         return LabelMap(enlarge_labels(logits, *rgb.shape[:2]), self.names, self.stuff)
 
 
-def load(
-    settings: Settings,
-    *,
-    weights: Weights = DEFAULT,
-) -> Model:
+def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
     """The model made ready: fetched and converted unless that is kept; raises WeightsError.
 
     `weights` may be one of `SHORT` too. On the first fetch the logger `figureground` says under which license they stand.
