@@ -102,7 +102,7 @@ def fetch(name: str, settings: Settings, form: CheckpointFormat) -> Checkpoint:
         return _local(name, folder, settings, form)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         raise WeightsError(f"wanted a folder with {form.wanted}, but got '{name}'")
-    checkpoint = _kept(name, settings, form) or _downloaded(name, settings, form)
+    checkpoint = _cached(name, settings, form) or _downloaded(name, settings, form)
     if checkpoint.fetched:
         message = "the weights of %s are under this license: %s"
         logging.getLogger("figureground").warning(message, checkpoint.name, checkpoint.license)
@@ -184,14 +184,14 @@ def record_path(name: str, settings: Settings, form: CheckpointFormat) -> Path:
     return settings.cache / form.cache_folder / f"{name.replace('/', '--')}.json"
 
 
-def _kept(name: str, settings: Settings, form: CheckpointFormat) -> Checkpoint | None:
+def _cached(name: str, settings: Settings, form: CheckpointFormat) -> Checkpoint | None:
     """The checkpoint if all of its files are kept already: no network is touched then."""
-    revisions = (hub.MAIN, *hub.kept_pull_requests(name))
+    revisions = (hub.MAIN, *hub.cached_pull_requests(name))
     places = [*((revision, form.weights) for revision in revisions), (hub.MAIN, form.last_resort)]
     wanted = [(CONFIG,), form.processors, *([_VOCABULARY] if form.tokenizer else [])]
     for revision, files in places:
-        locate = hub.kept(name, revision if form.one_folder else hub.MAIN)
-        paths = _weights(name, hub.kept(name, revision), files, form)
+        locate = hub.cached(name, revision if form.one_folder else hub.MAIN)
+        paths = _weights(name, hub.cached(name, revision), files, form)
         if paths and all(any(locate(file) for file in alternatives) for alternatives in wanted):
             record = record_path(name, settings, form)
             small = _small(name, locate, settings, form)

@@ -39,7 +39,7 @@ class Revision:
         return Path(hf_hub_download(self.name, file, revision=self.revision))
 
 
-def kept(name: str, revision: str) -> Callable[[str], Path | None]:
+def cached(name: str, revision: str) -> Callable[[str], Path | None]:
     """Return what finds files of a revision that are kept on this machine; the network is not asked."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -50,7 +50,7 @@ def kept(name: str, revision: str) -> Callable[[str], Path | None]:
     return locate
 
 
-def kept_pull_requests(name: str) -> list[str]:
+def cached_pull_requests(name: str) -> list[str]:
     """The refs of the pull requests of which files are kept on this machine."""
     from huggingface_hub import constants
 
