@@ -161,8 +161,7 @@ def _weights(name: str, locate: Locate, files: tuple[str, ...], form: Checkpoint
     for file in files:
         if path := locate(file):
             paths = [path] if file != INDEX else [locate(shard) for shard in _shards(name, path, form)]
-            found = tuple(path for path in paths if path)
-            return found if len(found) == len(paths) else None
+            return None if None in paths else tuple(path for path in paths if path)
     return None
 
 
