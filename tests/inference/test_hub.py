@@ -11,9 +11,9 @@ import time
 import pytest
 
 from figureground.errors import WeightsError
-from figureground.inference import cache
+from figureground.inference import cache, checkpoint, licenses
 from figureground.inference import hub as hub_module
-from figureground.models.segformer.config import require_segformer
+from figureground.models.segformer import FORMAT
 from figureground.settings import Settings
 from hub_server import FAULTS, Hub, serving
 
@@ -47,7 +47,7 @@ def ask(tmp_path, monkeypatch):
 
     def fetch(hub, name=ID, **settings):
         point(hub)
-        return hub_module.fetch(name, Settings(cache=tmp_path / "cache", **settings), require_segformer)
+        return checkpoint.fetch(name, Settings(cache=tmp_path / "cache", **settings), FORMAT)
 
     fetch.folder = tmp_path
     return fetch
@@ -60,11 +60,11 @@ def files_of(folder):
 def test_a_checkpoint_with_safetensors_on_main(ask):
     with serving(Hub({ID: model()})) as hub:
         found = ask(hub)
-    assert found.weights.read_bytes() == WEIGHTS
-    assert found.weights.name == "model.safetensors"
+    assert found.weights[0].read_bytes() == WEIGHTS
+    assert found.weights[0].name == "model.safetensors"
     assert (found.name, found.config, found.preprocessor) == (ID, CONFIG, {"size": 64})
     assert (found.license, found.fetched) == ("mit", True)
-    assert hub_module.checked(found) == found.weights
+    assert checkpoint.verified(found) == found.weights
 
 
 def test_what_is_kept_is_taken_without_a_word_to_the_network(ask, monkeypatch):
@@ -80,13 +80,13 @@ def test_what_is_kept_is_taken_without_a_word_to_the_network(ask, monkeypatch):
     assert ask(hub).weights == first.weights
 
 
-@pytest.mark.parametrize("name", sorted(hub_module._CONVERTED))
+@pytest.mark.parametrize("name", sorted(checkpoint._CONVERTED))
 def test_known_pull_requests_are_gone_to(ask, name):
-    number = hub_module._CONVERTED[name].removeprefix("refs/pr/")
+    number = checkpoint._CONVERTED[name].removeprefix("refs/pr/")
     files = {"model.safetensors": WEIGHTS}
     with serving(Hub({name: model(main={"pytorch_model.bin": b"old"}, **{f"pr_{number}": files})})) as hub:
         found = ask(hub, name)
-        assert found.weights.read_bytes() == WEIGHTS
+        assert found.weights[0].read_bytes() == WEIGHTS
         assert not any("discussions" in line or ".bin" in line for line in hub.asked)
         assert ask(hub, name).weights == found.weights
     assert found.license.startswith("NVIDIA Source Code License")
@@ -97,25 +97,25 @@ def test_the_bots_pull_request_is_found_and_a_strangers_is_not(ask):
     served = {ID: model(main={"pytorch_model.bin": b"old"}, **pulls)}
     with serving(Hub(served, bots={ID: [1, 2]}, strangers={ID: [5]})) as hub:
         found = ask(hub)
-        assert found.weights.read_bytes() == WEIGHTS
+        assert found.weights[0].read_bytes() == WEIGHTS
         assert (ask(hub).weights, ask(hub).fetched) == (found.weights, False)
 
 
 def test_the_bots_newest_pull_request_comes_first_and_those_without_weights_are_passed_over(ask):
     pulls = {"pr_9": {"model.safetensors": b"older"}, "pr_10": {"model.safetensors": WEIGHTS}, "pr_11": {"README.md": b""}}
     with serving(Hub({ID: model(main={}, **pulls)}, bots={ID: [9, 10, 11, 12]})) as hub:
-        assert ask(hub).weights.read_bytes() == WEIGHTS
+        assert ask(hub).weights[0].read_bytes() == WEIGHTS
 
 
 def test_a_mirror_that_knows_no_pull_requests(ask):
     with serving(Hub({ID: model(main={"pytorch_model.bin": WEIGHTS})}, fault="no discussions")) as hub:
-        assert ask(hub).weights.name == "pytorch_model.bin"
+        assert ask(hub).weights[0].name == "pytorch_model.bin"
 
 
 def test_without_safetensors_the_bin_is_taken(ask):
     with serving(Hub({ID: model(main={"pytorch_model.bin": WEIGHTS})}, strangers={ID: [5]})) as hub:
-        assert ask(hub).weights.name == "pytorch_model.bin"
-        assert ask(hub).weights.name == "pytorch_model.bin"
+        assert ask(hub).weights[0].name == "pytorch_model.bin"
+        assert ask(hub).weights[0].name == "pytorch_model.bin"
 
 
 def without(file):
@@ -172,7 +172,7 @@ def test_after_an_altered_file_the_next_fetch_is_sound(ask):
         with pytest.raises(WeightsError):
             ask(hub)
         hub.fault = ""
-        assert ask(hub).weights.read_bytes() == WEIGHTS
+        assert ask(hub).weights[0].read_bytes() == WEIGHTS
 
 
 def free_port():
@@ -228,22 +228,22 @@ def test_neither_folder_nor_hub_id(ask, name):
 def test_kept_weights_that_rot_are_refused_when_they_are_used(ask):
     with serving(Hub({ID: model()})) as hub:
         found = ask(hub)
-        path = found.weights.resolve()
+        path = found.weights[0].resolve()
         path.write_bytes(WEIGHTS[:-1] + b"x")
         with pytest.raises(WeightsError, match="is damaged; remove it") as error:
-            hub_module.checked(ask(hub))
-    assert (error.value.code, str(found.weights) in str(error.value)) == ("model_corrupt", True)
+            checkpoint.verified(ask(hub))
+    assert (error.value.code, str(found.weights[0]) in str(error.value)) == ("model_corrupt", True)
 
 
 def test_the_hubs_word_is_kept_where_file_systems_have_no_links(ask):
     with serving(Hub({ID: model()})) as hub:
         found = ask(hub)
-        body = found.weights.read_bytes()
-        found.weights.unlink()
-        found.weights.write_bytes(body[:-1] + b"x")
+        body = found.weights[0].read_bytes()
+        found.weights[0].unlink()
+        found.weights[0].write_bytes(body[:-1] + b"x")
         assert ask(hub).sha256 == found.sha256
-        hub_module._record_path(ID, Settings(cache=ask.folder / "cache")).unlink()
-        assert ask(hub).sha256 == cache.sha256(found.weights)
+        checkpoint.record_path(ID, Settings(cache=ask.folder / "cache"), FORMAT).unlink()
+        assert ask(hub).sha256 == cache.sha256(found.weights[0])
 
 
 def test_licenses_are_looked_at_before_weights_are_fetched(ask):
@@ -261,10 +261,10 @@ def test_licenses_are_looked_at_before_weights_are_fetched(ask):
     [
         ("---\nlicense: Apache-2.0\ntags: []\n---\n", "apache-2.0"),
         ("---\ntags: []\nlicense: 'cc0-1.0'\n---\n", "cc0-1.0"),
-        ("---\nlicense: other\nlicense_name: mine\n---\n", hub_module.UNKNOWN),
-        ("---\ntags: []\n---\nlicense: mit\n", hub_module.UNKNOWN),
-        ("license: mit\n", hub_module.UNKNOWN),
-        (None, hub_module.UNKNOWN),
+        ("---\nlicense: other\nlicense_name: mine\n---\n", licenses.UNKNOWN),
+        ("---\ntags: []\n---\nlicense: mit\n", licenses.UNKNOWN),
+        ("license: mit\n", licenses.UNKNOWN),
+        (None, licenses.UNKNOWN),
     ],
 )
 def test_licenses_of_local_folders(tmp_path, card, license):
@@ -273,18 +273,18 @@ def test_licenses_of_local_folders(tmp_path, card, license):
     (tmp_path / "README.md").unlink()
     if card is not None:
         (tmp_path / "README.md").write_text(card)
-    found = hub_module.fetch(str(tmp_path), Settings(), require_segformer)
+    found = checkpoint.fetch(str(tmp_path), Settings(), FORMAT)
     assert (found.license, found.fetched, found.sha256) == (license, False, cache.sha256(tmp_path / "model.safetensors"))
-    if license == hub_module.UNKNOWN:
+    if license == licenses.UNKNOWN:
         with pytest.raises(WeightsError, match="permissive"):
-            hub_module.fetch(str(tmp_path), Settings(licenses="permissive"), require_segformer)
+            checkpoint.fetch(str(tmp_path), Settings(licenses="permissive"), FORMAT)
 
 
 def test_a_local_folder_without_weights(tmp_path):
     for name, body in SMALL.items():
         (tmp_path / name).write_bytes(body)
     with pytest.raises(WeightsError, match="neither model"):
-        hub_module.fetch(str(tmp_path), Settings(), require_segformer)
+        checkpoint.fetch(str(tmp_path), Settings(), FORMAT)
 
 
 def test_keeping_is_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 from figureground.errors import MissingExtra, UsageError, WeightsError
 from figureground.inference import hub as hub_module
 from figureground.inference import torch_loader
+from figureground.inference.checkpoint import INDEX
 from figureground.inference.torch_loader import Family, fetch, load
 from figureground.settings import Settings
 from hub_server import Hub, serving
@@ -165,15 +166,15 @@ GONE_WRONG = [
     ({"preprocessor_config.json": None}, "", "model_missing", ["no preprocessor_config.json"]),
     ({"model.safetensors": None}, "", "model_missing", ["no model.safetensors", "can hold code"]),
     ({"model.safetensors": None, "pytorch_model.bin": b"a"}, "", "model_missing", ["only safetensors are read"]),
-    ({"model.safetensors": None, torch_loader.INDEX: b"{}"}, "", "model_corrupt", ["lists no weights"]),
+    ({"model.safetensors": None, INDEX: b"{}"}, "", "model_corrupt", ["lists no weights"]),
     (
-        {"model.safetensors": None, torch_loader.INDEX: b'{"weight_map": {"a": "../../x.safetensors"}}'},
+        {"model.safetensors": None, INDEX: b'{"weight_map": {"a": "../../x.safetensors"}}'},
         "",
         "model_corrupt",
         ["lists no weights"],
     ),
     (
-        {"model.safetensors": None, torch_loader.INDEX: b'{"weight_map": {"a": "b.safetensors"}}'},
+        {"model.safetensors": None, INDEX: b'{"weight_map": {"a": "b.safetensors"}}'},
         "",
         "model_missing",
         ["no model.safetensors"],

@@ -20,7 +20,8 @@ TORCH = [name for name, road in ROADS.items() if road.torch]
 
 
 def _model(name):
-    return ROADS[name].words[1] if "--model" in ROADS[name].words else METHODS[ROADS[name].method].model
+    """The model that a road loads first."""
+    return ROADS[name].words[1] if "--model" in ROADS[name].words else METHODS[ROADS[name].method.split("+")[0]].model
 
 
 TAKES = {name: card(_model(name)).prompt_kinds for name, road in ROADS.items() if road.method in METHODS}
@@ -64,7 +65,7 @@ def without(monkeypatch, package):
 @pytest.mark.parametrize("name", TORCH)
 def test_a_missing_extra(refused, monkeypatch, name, package):
     without(monkeypatch, package)
-    refused(name, 3, "missing_extra: ", "needs", "pip install 'figureground[torch]'")
+    refused(name, 3, "missing_extra: ", f"model '{_model(name)}' needs", "pip install 'figureground[torch]'")
 
 
 @pytest.mark.parametrize("name", [name for name in ROADS if name not in TORCH])

@@ -1,6 +1,5 @@
 """SAM 2.1 as a model: pixels, places and masks as transformers has them, what is refused, and no torchvision."""
 
-import builtins
 import json
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from figureground.errors import MissingExtra, UsageError, WeightsError
+from figureground.errors import UsageError, WeightsError
 from figureground.inference.preprocess import Normalization
 from figureground.models import card, load, points, pull
 from figureground.models.points.sam import probability
@@ -208,19 +207,6 @@ def test_numbers_that_are_none_are_refused(folder):
     broken = replace(network, normalization=Normalization(2, float("nan"), (0, 0, 0), (1, 1, 1)))
     with pytest.raises(WeightsError, match="no finite numbers"):
         broken.logits(np.zeros((9, 9, 3), np.uint8), [Places(points=((1.0, 1.0),))])
-
-
-def test_without_torch_the_extra_is_named(monkeypatch):
-    known = builtins.__import__
-
-    def lacking(name, *rest, **more):
-        if name.split(".")[0] == "torch":
-            raise ImportError(name)
-        return known(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", lacking)
-    with pytest.raises(MissingExtra, match=r"model 'points' needs .* pip install 'figureground\[torch\]'"):
-        load("points", SETTINGS)
 
 
 SCRIPT = """

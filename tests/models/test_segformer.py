@@ -43,11 +43,11 @@ def pixels(processor, rgb):
     from figureground.models.segformer.onnx_writer import _Writer
 
     writer = _Writer({})
-    last = writer.prepared("picture", processor)
+    last = writer.prepared("picture", processor.normalization)
     value = helper.make_tensor_value_info
     writer.graph.input.append(value("picture", onnx.TensorProto.FLOAT, [1, processor.height, processor.width, 3]))
     writer.graph.output.append(value(last, onnx.TensorProto.FLOAT, [1, 3, processor.height, processor.width]))
-    resized = to_size(rgb, processor.height, processor.width, processor.resample).astype(np.float32)
+    resized = to_size(rgb, processor.height, processor.width, processor.normalization.resample).astype(np.float32)
     return session(writer.model.SerializeToString())(resized[None])[0]
 
 

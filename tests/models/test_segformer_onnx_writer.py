@@ -11,6 +11,7 @@ import torch
 from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
 from figureground.errors import WeightsError
+from figureground.inference.preprocess import Normalization
 from figureground.inference.session import session
 from figureground.models.segformer import onnx_writer
 from figureground.models.segformer.config import Architecture, Processor
@@ -75,8 +76,8 @@ def files(model, folder):
 
 
 def logits(model, pixels, processor):
-    scaled = (pixels.astype(np.float64) * processor.scale).astype(np.float32)
-    scaled = (scaled - np.array(processor.mean, np.float32)) / np.array(processor.std, np.float32)
+    scaled = (pixels.astype(np.float64) * processor.normalization.scale).astype(np.float32)
+    scaled = (scaled - np.array(processor.normalization.mean, np.float32)) / np.array(processor.normalization.std, np.float32)
     with torch.no_grad():
         return model(torch.from_numpy(scaled.transpose(0, 3, 1, 2).copy())).logits.numpy()
 
@@ -256,7 +257,7 @@ def test_other_processors_are_refused(change, words):
 def test_processors_of_both_forms():
     assert (Processor.of({}).height, Processor.of({"size": 640}).width) == (512, 640)
     plain = Processor.of({"size": {"height": 32, "width": 64}, "do_normalize": False, "do_rescale": False, "resample": 3})
-    assert plain == Processor(32, 64, 3, 1.0, (0.0,) * 3, (1.0,) * 3)
+    assert plain == Processor(32, 64, Normalization(3, 1.0, (0.0,) * 3, (1.0,) * 3))
 
 
 def test_a_picture_too_small_for_the_network(tmp_path):

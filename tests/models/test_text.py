@@ -1,6 +1,5 @@
 """Phrases as prompts: CLIPSeg alone, and Grounding DINO with SAM 2.1; pixels, scores and boxes as transformers has them."""
 
-import builtins
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from figureground.errors import MissingExtra, UnknownOption, UsageError, WeightsError
+from figureground.errors import UnknownOption, UsageError, WeightsError
 from figureground.inference.phrases import tidy
 from figureground.inference.preprocess import Normalization
 from figureground.models import card, grounded, load, pull, text
@@ -317,17 +316,3 @@ def test_numbers_that_are_none_are_refused(reads, finds):
     for ready in (reads, finds):
         with pytest.raises(WeightsError, match="no finite numbers"):
             replace(ready, normalization=NONE)(np.zeros((9, 9, 3), np.uint8), Prompt(text=("a dog",)))
-
-
-@pytest.mark.parametrize("name", ["text", "grounded"])
-def test_without_torch_the_extra_is_named(monkeypatch, name):
-    known = builtins.__import__
-
-    def lacking(name, *rest, **more):
-        if name.split(".")[0] == "torch":
-            raise ImportError(name)
-        return known(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", lacking)
-    with pytest.raises(MissingExtra, match=rf"model '{name}' needs .* pip install 'figureground\[torch\]'"):
-        load(name, SETTINGS)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from figureground._html import framed, small_image
-from figureground.batch.status import LedgerRow, rows, summary
+from figureground.batch.status import LedgerRow, counts_text, rows, summary
 from figureground.errors import FigureGroundError
 from figureground.io.picture import Picture
 from figureground.io.storage import open_source, place
@@ -51,10 +51,9 @@ FAILED = 200  # failures that are listed
 def page(ledger: Path, out: Path | str) -> str:
     """The page, HTML of a few MB at most, from the ledgers in a folder and the files of the batch."""
     facts = summary(ledger)
-    states = ", ".join(f"{facts[state]} {state}" for state in ("done", "failed", "skipped", "waiting"))
     spent = f" {facts['seconds'] / facts['done']:.2f} s of work a picture." if facts["done"] else ""
     going = "" if facts["ended"] else " The run has not ended: it is at work, or to be resumed."
-    sections = [f"<h1>{escape(str(out))}</h1><p>{facts['inputs']} inputs: {states}.{spent}{going}</p>"]
+    sections = [f"<h1>{escape(str(out))}</h1><p>{counts_text(facts)}.{spent}{going}</p>"]
     sections += [_sheet(ledger, out, *sheet) for sheet in SHEETS]
     sections += [_failures(ledger, facts["codes"])]
     return framed(f"Batch: {out}", sections)

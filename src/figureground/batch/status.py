@@ -84,10 +84,15 @@ def _row(*columns: Any) -> LedgerRow:
     return LedgerRow(**facts | {"box": json.loads(facts["box"] or "null"), "files": json.loads(facts["files"] or "{}")})
 
 
+def counts_text(facts: dict[str, Any]) -> str:
+    """How many inputs of a summary are in each state, for people."""
+    states = ", ".join(f"{facts[state]} {state}" for state in ("done", "failed", "skipped", "waiting"))
+    return f"{facts['inputs']} inputs: {states}"
+
+
 def text(facts: dict[str, Any]) -> str:
     """The summary, for people."""
-    states = ", ".join(f"{facts[state]} {state}" for state in ("done", "failed", "skipped", "waiting"))
-    lines = [f"{facts['inputs']} inputs: {states}" + ("" if facts["ended"] else " (not ended: at work, or to be resumed)")]
+    lines = [counts_text(facts) + ("" if facts["ended"] else " (not ended: at work, or to be resumed)")]
     lines += [f"  {count:8} {code}" for code, count in facts["codes"].items()]
     if facts["done"]:
         lines.append(f"{facts['seconds'] / (facts['done'] + facts['failed']):.2f} s of work a picture")

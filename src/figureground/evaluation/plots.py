@@ -28,18 +28,12 @@ def plot_log(log: Path, target: Path) -> None:
     draw = ImageDraw.Draw(image)
     for place, (name, color) in enumerate(COLORS.items()):
         values = [row[name] for row in rows]
-        top, bottom = PANEL * place + 24, PANEL * (place + 1) - 18
         low, high = min(values), max(values)
         span = (high - low) or 1.0
-        step = (WIDTH - 2 * MARGIN) / max(1, len(values) - 1)
-        points = [(MARGIN + i * step, bottom - (value - low) / span * (bottom - top)) for i, value in enumerate(values)]
-        draw.rectangle((MARGIN, top, WIDTH - MARGIN, bottom), outline=(210, 210, 210))
-        draw.line(points, fill=color, width=2)
-        draw.text(
-            (MARGIN, top - 18),
-            f"{name}: last {values[-1]:.4f}, {low:.4f} to {high:.4f}, {len(values)} epochs",
-            fill=color,
-        )
+        panel = _Panel(draw, (MARGIN, PANEL * place + 24), (WIDTH - 2 * MARGIN, PANEL - 42))
+        last = max(1, len(values) - 1)
+        panel.line([i / last for i in range(len(values))], [(value - low) / span for value in values], color)
+        panel.write(f"{name}: last {values[-1]:.4f}, {low:.4f} to {high:.4f}, {len(values)} epochs", color, above=18)
     image.save(target)
 
 
@@ -50,28 +44,26 @@ def plot_result(result: EvaluationResult, target: Path) -> None:
     """
     image = Image.new("RGB", (2 * SQUARE + 3 * MARGIN, SQUARE + 2 * MARGIN), "white")
     draw = ImageDraw.Draw(image)
-    _precision_recall(_Panel(draw, MARGIN, MARGIN, "recall", "precision"), result)
-    _reliability(_Panel(draw, SQUARE + 2 * MARGIN, MARGIN, "probability said", "share of foreground"), result)
+    _precision_recall(_square(draw, MARGIN, "recall", "precision"), result)
+    _reliability(_square(draw, SQUARE + 2 * MARGIN, "probability said", "share of foreground"), result)
     write(encode(np.asarray(image), target.suffix), target)
 
 
 class _Panel:
-    """A square of the picture with both axes from 0 to 1."""
+    """A rectangle of the picture with both axes from 0 to 1."""
 
-    def __init__(self, draw: ImageDraw.ImageDraw, left: int, top: int, across: str, upwards: str) -> None:
-        self.draw, self.left, self.bottom = draw, left, top + SQUARE
-        draw.rectangle((left, top, left + SQUARE, self.bottom), outline=(210, 210, 210))
-        for share in (0.0, 0.5, 1.0):
-            x, y = self.place(share, share)
-            draw.text((x, self.bottom + 4), f"{share:g}", fill="black", anchor="ma")
-            draw.text((left - 4, y), f"{share:g}", fill="black", anchor="rm")
-        draw.text((left + SQUARE / 2, self.bottom + 20), across, fill="black", anchor="ma")
-        draw.text((left + 6, top + 6), upwards, fill="black")
-        self.title = (left, top - 22)
+    def __init__(self, draw: ImageDraw.ImageDraw, corner: tuple[int, int], size: tuple[int, int]) -> None:
+        (self.left, self.top), (self.width, self.height) = corner, size
+        self.draw, self.bottom = draw, self.top + self.height
+        draw.rectangle((self.left, self.top, self.left + self.width, self.bottom), outline=(210, 210, 210))
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         """Where a point of the axes lies in the picture."""
-        return self.left + x * SQUARE, self.bottom - y * SQUARE
+        return self.left + x * self.width, self.bottom - y * self.height
+
+    def write(self, title: str, color: tuple[int, int, int], above: int = 22) -> None:
+        """A title so many pixels above the panel."""
+        self.draw.text((self.left, self.top - above), title, fill=color)
 
     def line(self, xs: Sequence[float], ys: Sequence[float], color: tuple[int, int, int], width: int = 2) -> None:
         """A line through these points."""
@@ -82,6 +74,18 @@ class _Panel:
         self.draw.circle(self.place(x, y), 4, fill=color)
 
 
+def _square(draw: ImageDraw.ImageDraw, left: int, across: str, upwards: str) -> _Panel:
+    """A square panel whose axes are labeled."""
+    panel = _Panel(draw, (left, MARGIN), (SQUARE, SQUARE))
+    for share in (0.0, 0.5, 1.0):
+        x, y = panel.place(share, share)
+        draw.text((x, panel.bottom + 4), f"{share:g}", fill="black", anchor="ma")
+        draw.text((left - 4, y), f"{share:g}", fill="black", anchor="rm")
+    draw.text((left + SQUARE / 2, panel.bottom + 20), across, fill="black", anchor="ma")
+    draw.text((left + 6, panel.top + 6), upwards, fill="black")
+    return panel
+
+
 def _precision_recall(panel: _Panel, result: EvaluationResult) -> None:
     """The curve over the 256 thresholds, and a point where F is greatest."""
     curve = f_beta(result.precision, result.recall)
@@ -89,7 +93,7 @@ def _precision_recall(panel: _Panel, result: EvaluationResult) -> None:
     threshold = (255 - best) / 255
     panel.line(result.recall.tolist(), result.precision.tolist(), COLORS["max_f"])
     panel.dot(result.recall[best], result.precision[best], COLORS["max_f"])
-    panel.draw.text(panel.title, f"max F {curve[best]:.4f}, where the mask is at least {threshold:.2f}", fill=COLORS["max_f"])
+    panel.write(f"max F {curve[best]:.4f}, where the mask is at least {threshold:.2f}", COLORS["max_f"])
 
 
 def _reliability(panel: _Panel, result: EvaluationResult) -> None:
@@ -102,4 +106,4 @@ def _reliability(panel: _Panel, result: EvaluationResult) -> None:
     panel.line([point["said"] for point in points], [point["true"] for point in points], COLORS["mae"])
     for point in points:
         panel.dot(point["said"], point["true"], COLORS["mae"])
-    panel.draw.text(panel.title, f"calibration error {result.reliability.error:.4f}", fill=COLORS["mae"])
+    panel.write(f"calibration error {result.reliability.error:.4f}", COLORS["mae"])

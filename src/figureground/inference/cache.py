@@ -21,6 +21,28 @@ def sha256(path: Path) -> str:
         raise WeightsError(f"'{path}' cannot be read ({error.strerror}); make it readable") from error
 
 
+def verify(path: Path, digest: str) -> Path:
+    """The path, once the file's SHA-256 is what it should be; raises WeightsError."""
+    actual = sha256(path)
+    if actual != digest:
+        raise WeightsError(
+            f"'{path}' should have the SHA-256 {digest[:12]}…, but has {actual[:12]}…: it is damaged;"
+            " remove it and fetch it again",
+            code="model_corrupt",
+        )
+    return path
+
+
+def verify_or_delete(path: Path, digest: str) -> Path:
+    """As `verify`; a file that has just been fetched and is damaged is removed, so that the next fetch begins anew."""
+    try:
+        return verify(path, digest)
+    except WeightsError:
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise
+
+
 def atomic_write(path: Path, data: bytes) -> bool:
     """Write a file as a whole or not at all; False where that cannot be done, for what is kept can be made again."""
     try:

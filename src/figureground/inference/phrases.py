@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from figureground.errors import UsageError, WeightsError
-from figureground.inference.torch_loader import TorchCheckpoint, quiet
+from figureground.inference.checkpoint import Checkpoint
+from figureground.inference.torch_loader import quiet
 
 
 def tidy(phrases: Iterable[str]) -> tuple[str, ...]:
@@ -18,7 +19,7 @@ def tidy(phrases: Iterable[str]) -> tuple[str, ...]:
     return tidied
 
 
-def tokenizer(checkpoint: TorchCheckpoint) -> Any:
+def tokenizer(checkpoint: Checkpoint) -> Any:
     """The tokenizer of a checkpoint, of transformers; raises WeightsError where its files do not make one."""
     from transformers import AutoTokenizer
 

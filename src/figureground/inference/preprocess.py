@@ -1,10 +1,11 @@
-"""How pictures reach the torch networks: resized by Pillow, scaled, and normalized as preprocessor_config.json says.
+"""How pictures reach networks: resized by Pillow, scaled, and normalized as preprocessor_config.json says.
 
 What size a picture gets is the business of each model file; the rest of an image processor of transformers stands here,
-without torchvision. To admit another field of the file: a field in `Tones` and its line in `Tones.of`.
+without torchvision. To admit another field of the file: a field in `Normalization` and its line in `Normalization.of`.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,13 @@ from figureground.inference.resize import to_size
 from figureground.types import Json, Rgb
 
 Floats = NDArray[np.float32]
-Three = tuple[float, float, float]
+Refuse = Callable[[str], WeightsError]
+"""Makes the error from its reason."""
+
+
+def unusable(why: str, file: str = "preprocessor_config.json", advice: str = "name another one with --weights") -> WeightsError:
+    """What to raise for a small file of a checkpoint that cannot be followed."""
+    return WeightsError(f"the checkpoint's {file} cannot be used: {why}; {advice}", code="model_corrupt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +33,20 @@ class Normalization:
     resample: int
     """A filter of Pillow's, `Image.Resampling`."""
     scale: float
-    mean: Three
-    std: Three
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
     @classmethod
-    def of(cls, config: Json) -> "Normalization":
-        """What preprocessor_config.json says; raises WeightsError where that makes no sense."""
+    def of(cls, config: Json, refuse: Refuse = unusable) -> "Normalization":
+        """What preprocessor_config.json says; raises what `refuse` makes of the reason where that makes no sense."""
         normal = config.get("do_normalize", True) is not False
-        scale = config.get("rescale_factor") or 1 / 255
-        normalization = cls(
-            resample=config.get("resample", 2),
-            scale=scale if config.get("do_rescale", True) is not False else 1.0,
-            mean=_three(config.get("image_mean") if normal else 0.0, "image_mean"),
-            std=_three(config.get("image_std") if normal else 1.0, "image_std"),
-        )
-        if normalization.resample not in range(6) or not isinstance(normalization.scale, float | int) or 0 in normalization.std:
-            raise unusable("resample, rescale_factor or image_std make no sense")
-        return normalization
+        mean = numbers(config.get("image_mean") if normal else 0, "image_mean", 3, refuse)
+        std = numbers(config.get("image_std") if normal else 1, "image_std", 3, refuse)
+        scale = (config.get("rescale_factor") or 1 / 255) if config.get("do_rescale", True) is not False else 1.0
+        resample = config.get("resample", 2)
+        if resample not in range(6) or not isinstance(scale, float | int) or 0 in std:
+            raise refuse("resample, rescale_factor or image_std make no sense")
+        return cls(int(resample), float(scale), mean, std)
 
     def tensor(self, rgb: Rgb, size: tuple[int, int], padded: tuple[int, int] | None = None) -> Floats:
         """(1, 3, h, w) float32 of a picture (H, W, 3) uint8 at `size`, with black below and right up to `padded`."""
@@ -55,12 +59,10 @@ class Normalization:
         return np.ascontiguousarray(x.transpose(2, 0, 1)[None])
 
 
-def unusable(why: str) -> WeightsError:
-    """What to raise for a preprocessor_config.json that cannot be followed."""
-    return WeightsError(
-        f"the checkpoint's preprocessor_config.json cannot be used: {why}; name another one with --weights",
-        code="model_corrupt",
-    )
+def size_of(config: Json, *keys: str, default: object = None) -> Json:
+    """The field `size` of preprocessor_config.json as a mapping: one number stands for each of these keys."""
+    size = config.get("size", default)
+    return size if isinstance(size, dict) else dict.fromkeys(keys, size)
 
 
 def side(config: Json, key: str) -> int | None:
@@ -71,8 +73,9 @@ def side(config: Json, key: str) -> int | None:
     return value
 
 
-def _three(value: object, key: str) -> Three:
-    values: list[Any] = list(value) if isinstance(value, list | tuple) else [value] * 3
-    if len(values) != 3 or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
-        raise unusable(f"{key} should be three numbers, but is {value!r}")
-    return float(values[0]), float(values[1]), float(values[2])
+def numbers(value: object, key: str, count: int, refuse: Refuse = unusable) -> tuple[float, ...]:
+    """So many finite numbers, of a list or of one number for all; raises what `refuse` makes of the reason for other things."""
+    values: list[Any] = list(value) if isinstance(value, list | tuple) else [value] * count
+    if len(values) != count or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
+        raise refuse(f"{key} should be {count} numbers, but is {value!r}")
+    return tuple(float(v) for v in values)

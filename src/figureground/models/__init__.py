@@ -7,13 +7,15 @@ them, and `pull(settings, weights) -> Path`. Importing a model file must be chea
 
 import pkgutil
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Protocol
 
 from figureground._deprecated import current, old_names
-from figureground.errors import UnknownName, WeightsError
+from figureground.errors import UnknownName
+from figureground.inference.licenses import check_license
 from figureground.prompts import Kind
 from figureground.settings import Settings
 from figureground.types import Map, Rgb
@@ -33,6 +35,15 @@ class Model(Protocol):
         A model whose card says that it takes prompts is called as `model(rgb, prompt)` where there is one.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedCheckpoint:
+    """What each network that is loaded from a checkpoint knows of its weights."""
+
+    weights: str
+    """Their hub id, folder or file."""
+    license: str
 
 
 @old_names
@@ -60,9 +71,10 @@ class Card:
     """The extra of the package that it needs, if any."""
 
 
-def names() -> list[str]:
-    """The names of all models, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+@cache
+def names() -> tuple[str, ...]:
+    """The names of all models, sorted. The folder is read once."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
 
 
 def module(name: str) -> ModuleType:
@@ -84,12 +96,9 @@ def load(name: str, settings: Settings, **options: Any) -> Model:
 
     Weights named by the user have a license of their own, which the model file looks up and checks.
     """
-    if settings.licenses == "permissive" and not card(name).permissive and "weights" not in options:
-        raise WeightsError(
-            f"the weights of model '{name}' are under '{card(name).license}', but only permissive licenses are allowed here"
-            " (FIGUREGROUND_LICENSES=permissive); use --method subject, or allow them with FIGUREGROUND_LICENSES=any",
-            code="licence_refused",
-        )
+    label = card(name)
+    if "weights" not in options:
+        check_license(f"the weights of model '{name}' are", label.license, settings, permissive=label.permissive)
     model: Model = module(name).load(settings, **options)
     return model
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from figureground.errors import WeightsError
+from figureground.inference.licenses import check_license
 from figureground.inference.session import Session
-from figureground.models import Card, Model, Weights
+from figureground.models import Card, LoadedCheckpoint, Model, Weights
 from figureground.models.saliency import Quality
 from figureground.settings import Settings
 from figureground.types import Mask, Rgb, SaliencyMap
@@ -35,11 +36,9 @@ CARD = Card(
 
 
 @dataclass(frozen=True, slots=True)
-class Adapted:
-    """A loaded file; `weights` and `license` say which, and whose."""
+class Adapted(LoadedCheckpoint):
+    """A loaded file."""
 
-    weights: str
-    license: str
     session: Session
     predict: Callable[[Session, tuple[int, ...], Rgb], Mask]
 
@@ -48,12 +47,7 @@ class Adapted:
         return SaliencyMap(self.predict(self.session, self.session.shape[-1:], rgb))
 
 
-def load(
-    settings: Settings,
-    *,
-    weights: Weights = "",
-    quality: Quality = "balanced",
-) -> Model:
+def load(settings: Settings, *, weights: Weights = "", quality: Quality = "balanced") -> Model:
     """The file as a model; raises WeightsError where it is not there, not ours, or its license is not allowed, UnknownName."""
     from figureground.inference.session import session
     from figureground.models.saliency.tta import tta_for
@@ -62,13 +56,10 @@ def load(
     data = _bytes(weights)
     stated = notes(data, weights)
     license = str(stated.get("license") or stated["licence"])
-    if not stated["permissive"]:
-        if settings.licenses == "permissive":
-            raise WeightsError(
-                f"'{weights}' was made from weights under '{license}', but only permissive licenses are allowed here"
-                " (FIGUREGROUND_LICENSES=permissive); adapt another network, or allow them with FIGUREGROUND_LICENSES=any",
-                code="licence_refused",
-            )
+    permissive = bool(stated["permissive"])
+    made_from = f"'{weights}' was made from weights"
+    check_license(made_from, license, settings, permissive=permissive, instead="adapt another network")
+    if not permissive:
         logging.getLogger("figureground").warning("'%s' was made from weights under this license: %s", weights, license)
     opened_session = session(data, settings)
     if (

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from figureground.errors import WeightsError
-from figureground.inference.preprocess import Normalization, side, unusable
+from figureground.inference.outputs import require_finite
+from figureground.inference.preprocess import Normalization, side, size_of, unusable
 from figureground.inference.torch_loader import Family, fetch, require
 from figureground.inference.torch_loader import load as load_network
-from figureground.models import Card, Model, Weights
+from figureground.models import Card, LoadedCheckpoint, Model, Weights
 from figureground.settings import Settings
 from figureground.types import DepthMap, Json, Rgb
 
@@ -25,7 +25,7 @@ SHORT = {
     "depth-outdoor": "depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf",
 }
 """Names for those who do not know the hub's."""
-FAMILY = Family("depth", "AutoModelForDepthEstimation", ("depth_anything", "dpt", "glpn", "prompt_depth_anything"))
+FAMILY = Family("depth", "AutoModelForDepthEstimation", ("depth_anything", "dpt", "glpn", "prompt_depth_anything"), short=SHORT)
 
 CARD = Card(
     output_type=DepthMap,
@@ -58,8 +58,7 @@ class InputSize:
         """What preprocessor_config.json says; raises WeightsError for what cannot be followed."""
         if "size" not in config and (divisor := side(config, "size_divisor")) and config.get("do_resize", True) is not False:
             return cls(0, 0, keep_aspect=True, multiple=divisor)
-        size = config.get("size")
-        size = size if isinstance(size, dict) else {"height": size, "width": size}
+        size = size_of(config, "height", "width")
         height, width = side(size, "height"), side(size, "width")
         multiple = side(config, "ensure_multiple_of") or 1
         if height is None or width is None or config.get("do_resize", True) is False or config.get("do_pad"):
@@ -85,11 +84,9 @@ class InputSize:
 
 
 @dataclass(frozen=True, slots=True)
-class Depth:
-    """A loaded checkpoint; `weights` and `license` say which."""
+class Depth(LoadedCheckpoint):
+    """A network for depth, loaded."""
 
-    weights: str
-    license: str
     size: InputSize
     normalization: Normalization
     metric: bool
@@ -105,8 +102,7 @@ class Depth:
         x = torch.from_numpy(self.normalization.tensor(rgb, self.size.fit(height, width)))
         with torch.inference_mode():
             answer = self.network(pixel_values=x).predicted_depth[0].numpy()
-        if not np.isfinite(answer).all():
-            raise WeightsError(f"the network '{self.weights}' gives no finite numbers; fetch it again", code="model_corrupt")
+        require_finite(self.weights, answer)
         full = np.asarray(cv2.resize(answer, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
         if self.metric:
             np.maximum(full, NEAREST, out=full)
@@ -119,14 +115,10 @@ def is_metric(config: Json) -> bool:
     return config.get("depth_estimation_type") == "metric" or config.get("model_type") == "glpn"
 
 
-def load(
-    settings: Settings,
-    *,
-    weights: Weights = DEFAULT,
-) -> Model:
+def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
     require(FAMILY)
-    checkpoint = fetch(SHORT.get(weights, weights), settings, FAMILY)
+    checkpoint = fetch(weights, settings, FAMILY)
     config = checkpoint.preprocessor
     normalization = Normalization.of(config if "image_mean" in config else {**config, "do_normalize": False})
     size, metric = InputSize.of(config), is_metric(checkpoint.config)
@@ -135,4 +127,4 @@ def load(
 
 def pull(settings: Settings, weights: str = DEFAULT) -> Path:
     """Fetch beforehand: the folder of the checkpoint, which `load` will find; raises WeightsError. Needs no torch."""
-    return fetch(SHORT.get(weights, weights), settings, FAMILY).folder
+    return fetch(weights, settings, FAMILY).folder

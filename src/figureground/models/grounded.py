@@ -14,13 +14,14 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.errors import UnknownOption, UsageError, WeightsError
+from figureground.errors import UnknownOption, UsageError
+from figureground.inference.checkpoint import Checkpoint
+from figureground.inference.outputs import require_finite
 from figureground.inference.phrases import tidy, tokenizer, tokens
 from figureground.inference.preprocess import Normalization, side, unusable
-from figureground.inference.torch_loader import Family, TorchCheckpoint, fetch, require
+from figureground.inference.torch_loader import Family, fetch, require
 from figureground.inference.torch_loader import load as load_network
-from figureground.models import Card, Model, Weights
-from figureground.models.points import SHORT as SAMS
+from figureground.models import Card, LoadedCheckpoint, Model, Weights
 from figureground.models.points.sam import WEIGHTS as MASKS
 from figureground.models.points.sam import Sam, family, probability
 from figureground.prompts import Places, Prompt
@@ -33,11 +34,7 @@ Boxes = NDArray[np.float32]
 DEFAULT = "IDEA-Research/grounding-dino-tiny"
 SHORT = {"grounding-dino-tiny": DEFAULT, "grounding-dino-base": "IDEA-Research/grounding-dino-base"}
 """Names for those who do not know the hub's."""
-FAMILY = Family("grounded", "GroundingDinoForObjectDetection", ("grounding-dino",), tokenizer=True)
-BOX_THRESHOLD = 0.4
-"""As in the example of the checkpoint's card; the code of the authors' demonstration takes 0.35, transformers 0.25."""
-MOST = 64  # boxes that are filled, the surest ones
-PART = 4096  # places of the detector's attention at once: all 22,000 of a picture would take a gigabyte between them
+FAMILY = Family("grounded", "GroundingDinoForObjectDetection", ("grounding-dino",), tokenizer=True, short=SHORT)
 
 CARD = Card(
     output_type=SaliencyMap,
@@ -53,6 +50,12 @@ CARD = Card(
 )
 
 
+BOX_THRESHOLD = 0.4
+"""As in the example of the checkpoint's card; the code of the authors' demonstration takes 0.35, transformers 0.25."""
+MOST = 64  # boxes that are filled, the surest ones
+PART = 4096  # places of the detector's attention at once: all 22,000 of a picture would take a gigabyte between them
+
+
 @dataclass(frozen=True, slots=True)
 class Fit:
     """To which size a picture is brought: its shorter side to `shortest`, but the longer one to `longest` at most."""
@@ -61,7 +64,7 @@ class Fit:
     longest: int
 
     @classmethod
-    def of(cls, checkpoint: TorchCheckpoint) -> "Fit":
+    def of(cls, checkpoint: Checkpoint) -> "Fit":
         """What preprocessor_config.json says; raises WeightsError for what cannot be followed."""
         size = checkpoint.preprocessor.get("size", {"shortest_edge": 800, "longest_edge": 1333})
         if not isinstance(size, dict):
@@ -83,11 +86,9 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True)
-class Grounded:
-    """Two loaded checkpoints; `weights` and `license` say which."""
+class Grounded(LoadedCheckpoint):
+    """Two loaded checkpoints."""
 
-    weights: str
-    license: str
     fit: Fit
     normalization: Normalization
     network: Any
@@ -133,8 +134,7 @@ class Grounded:
             answer = self.network(pixel_values=x, **read)
         scores = answer.logits[0].sigmoid().max(-1).values.numpy()
         middle = answer.pred_boxes[0].numpy()
-        if not (np.isfinite(scores).all() and np.isfinite(middle).all()):
-            raise WeightsError(f"the network '{self.weights}' gives no finite numbers; fetch it again", code="model_corrupt")
+        require_finite(self.weights, scores, middle)
         order = np.argsort(-scores, kind="stable")[:MOST]
         center, half = np.split(middle[order[scores[order] > self.box_threshold]], 2, axis=1)
         corners = np.concatenate([center - half / 2, center + half / 2], axis=1)
@@ -153,8 +153,8 @@ def load(
     if not 0 < box_threshold < 1:
         raise UnknownOption(f"box_threshold is a number above 0 and below 1, not {box_threshold:g}")
     require(FAMILY)
-    checkpoint = fetch(SHORT.get(weights, weights), settings, FAMILY)
-    sam = Sam.load(SAMS.get(mask_weights, mask_weights), settings, "grounded")
+    checkpoint = fetch(weights, settings, FAMILY)
+    sam = Sam.load(mask_weights, settings, "grounded")
     fit, normalization = Fit.of(checkpoint), Normalization.of(checkpoint.preprocessor)
     network, reader = _in_parts(load_network(checkpoint, settings, FAMILY)), tokenizer(checkpoint)
     license = checkpoint.license if checkpoint.license == sam.license else f"{checkpoint.license}; masks: {sam.license}"
@@ -180,6 +180,6 @@ def _attended(whole: Callable[..., Any], value: Any, *rest: Any) -> Any:
 
 def pull(settings: Settings, weights: str = DEFAULT) -> Path:
     """Fetch the detector and the default SAM 2.1 beforehand: the detector's folder; raises WeightsError. Needs no torch."""
-    folder = fetch(SHORT.get(weights, weights), settings, FAMILY).folder
+    folder = fetch(weights, settings, FAMILY).folder
     fetch(MASKS, settings, family("grounded"))
     return folder

@@ -7,19 +7,21 @@ To change what is meant where nothing is said: a row in `OPPOSED`.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.errors import WeightsError
+from figureground.inference.checkpoint import Checkpoint
+from figureground.inference.outputs import require_finite
 from figureground.inference.phrases import tidy, tokenizer, tokens
-from figureground.inference.preprocess import Normalization, side, unusable
-from figureground.inference.torch_loader import Family, TorchCheckpoint, fetch, require
+from figureground.inference.preprocess import Normalization, side, size_of, unusable
+from figureground.inference.torch_loader import Family, fetch, require
 from figureground.inference.torch_loader import load as load_network
 from figureground.masks.propagation import sigmoid
-from figureground.models import Card, Model, Weights
+from figureground.models import Card, LoadedCheckpoint, Model, Weights
 from figureground.prompts import Prompt
 from figureground.settings import Settings
 from figureground.types import Rgb, SaliencyMap
@@ -29,7 +31,7 @@ Floats = NDArray[np.float32]
 DEFAULT = "CIDAS/clipseg-rd64-refined"
 SHORT = {"clipseg": DEFAULT}
 """Names for those who do not know the hub's."""
-FAMILY = Family("text", "CLIPSegForImageSegmentation", ("clipseg",), tokenizer=True)
+FAMILY = Family("text", "CLIPSegForImageSegmentation", ("clipseg",), tokenizer=True, short=SHORT)
 
 CARD = Card(
     output_type=SaliencyMap,
@@ -70,11 +72,9 @@ OPPOSED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A loaded checkpoint; `weights` and `license` say which."""
+class Text(LoadedCheckpoint):
+    """CLIPSeg, loaded."""
 
-    weights: str
-    license: str
     size: tuple[int, int]
     normalization: Normalization
     network: Any
@@ -133,23 +133,16 @@ class Text:
 
     def _best(self, features: list[Any], phrases: Iterable[Any]) -> Floats:
         """The largest logit of any phrase, (h, w), phrase by phrase; raises WeightsError where the network gives no numbers."""
-        best: Floats | None = None
-        for phrase in phrases:
-            logits = self.network.decoder(features, phrase).logits.float().numpy().reshape(self.size)
-            best = logits if best is None else np.maximum(best, logits)
-        if best is None or not np.isfinite(best).all():
-            raise WeightsError(f"the network '{self.weights}' gives no finite numbers; fetch it again", code="model_corrupt")
+        logits = (self.network.decoder(features, phrase).logits.float().numpy().reshape(self.size) for phrase in phrases)
+        best: Floats = reduce(np.maximum, logits)
+        require_finite(self.weights, best)
         return best
 
 
-def load(
-    settings: Settings,
-    *,
-    weights: Weights = DEFAULT,
-) -> Model:
+def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
     require(FAMILY)
-    checkpoint = fetch(SHORT.get(weights, weights), settings, FAMILY)
+    checkpoint = fetch(weights, settings, FAMILY)
     size, normalization = _size(checkpoint), Normalization.of(checkpoint.preprocessor)
     network, reader = load_network(checkpoint, settings, FAMILY), tokenizer(checkpoint)
     longest = int(network.config.text_config.max_position_embeddings)
@@ -158,13 +151,12 @@ def load(
 
 def pull(settings: Settings, weights: str = DEFAULT) -> Path:
     """Fetch beforehand: the folder of the checkpoint, which `load` will find; raises WeightsError. Needs no torch."""
-    return fetch(SHORT.get(weights, weights), settings, FAMILY).folder
+    return fetch(weights, settings, FAMILY).folder
 
 
-def _size(checkpoint: TorchCheckpoint) -> tuple[int, int]:
+def _size(checkpoint: Checkpoint) -> tuple[int, int]:
     """Height and width of what the network reads, in whole patches; raises WeightsError where that makes no sense."""
-    size = checkpoint.preprocessor.get("size", 352)
-    size = size if isinstance(size, dict) else {"height": size, "width": size}
+    size = size_of(checkpoint.preprocessor, "height", "width", default=352)
     height, width = side(size, "height"), side(size, "width")
     part = checkpoint.config.get("vision_config")
     patch = part.get("patch_size", 16) if isinstance(part, dict) else 16

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from figureground.inference.checkpoint import Checkpoint
 from figureground.inference.label_sets import class_names, coco, stuff_flags
-from figureground.inference.preprocess import Normalization, side, unusable
-from figureground.inference.torch_loader import Family, TorchCheckpoint, fetch, quiet, require
+from figureground.inference.preprocess import Normalization, side, size_of, unusable
+from figureground.inference.torch_loader import Family, fetch, quiet, require
 from figureground.inference.torch_loader import load as load_network
-from figureground.models import Card, Model, Weights
+from figureground.models import Card, LoadedCheckpoint, Model, Weights
 from figureground.models.panoptic.postprocess import PanopticConfig, instances
 from figureground.settings import Settings
 from figureground.types import InstanceMap, Json, Rgb
@@ -36,7 +37,7 @@ CONFIGS = {
     "oneformer": _FORMER,
 }
 """How the answers of each architecture are read; the numbers are the defaults of transformers' post-processing."""
-FAMILY = Family("panoptic", "AutoModelForUniversalSegmentation", tuple(CONFIGS))
+FAMILY = Family("panoptic", "AutoModelForUniversalSegmentation", tuple(CONFIGS), short=SHORT)
 
 CLASSES = coco
 """The class names of `DEFAULT`, and which of them are stuff."""
@@ -69,8 +70,7 @@ class Frame:
         """What preprocessor_config.json says; raises WeightsError for what cannot be followed."""
         if config.get("do_split_image"):
             raise unusable("it splits pictures, as networks do that name pixels and not objects (do_split_image)")
-        size = config.get("size")
-        size = size if isinstance(size, dict) else {"shortest_edge": size}
+        size = size_of(config, "shortest_edge")
         height, width = side(size, "height"), side(size, "width")
         shortest, longest = side(size, "shortest_edge"), side(size, "longest_edge") or side(config, "max_size")
         if config.get("do_resize", True) is False or (shortest is None and (height is None or width is None)):
@@ -107,11 +107,9 @@ def _up(length: int, divisor: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Panoptic:
-    """A loaded checkpoint; `weights` and `license` say which."""
+class Panoptic(LoadedCheckpoint):
+    """A network for panoptic segmentation, loaded."""
 
-    weights: str
-    license: str
     names: tuple[str, ...]
     stuff: tuple[bool, ...]
     frame: Frame
@@ -137,11 +135,7 @@ class Panoptic:
         return instances(rgb, masks, classes, self.config.on(size, padded), self.names, self.stuff, self.weights)
 
 
-def load(
-    settings: Settings,
-    *,
-    weights: Weights = DEFAULT,
-) -> Model:
+def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
     require(FAMILY)
     checkpoint = _fetch(weights, settings)
@@ -160,15 +154,14 @@ def pull(settings: Settings, weights: str = DEFAULT) -> Path:
     return _fetch(weights, settings).folder
 
 
-def _fetch(weights: str, settings: Settings) -> TorchCheckpoint:
-    name = SHORT.get(weights, weights)
-    checkpoint = fetch(name, settings, FAMILY)
+def _fetch(weights: str, settings: Settings) -> Checkpoint:
+    checkpoint = fetch(weights, settings, FAMILY)
     if checkpoint.config["model_type"] != "oneformer":
         return checkpoint
-    return fetch(name, settings, replace(FAMILY, tokenizer=True))
+    return fetch(weights, settings, replace(FAMILY, tokenizer=True))
 
 
-def _task(checkpoint: TorchCheckpoint) -> dict[str, Any]:
+def _task(checkpoint: Checkpoint) -> dict[str, Any]:
     """What OneFormer is to do, as its tokens."""
     import torch
     from transformers import AutoTokenizer

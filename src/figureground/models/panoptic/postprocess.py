@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.errors import WeightsError
+from figureground.inference.outputs import require_finite
 from figureground.inference.resize import enlarge_labels, winners_of
 from figureground.types import Instance, InstanceMap, Rgb
 
@@ -54,8 +54,7 @@ def instances(
     Objects stand in this order: things before stuff, each by area, the largest first. All stuff of a class is one object.
     Raises WeightsError where the numbers are not finite.
     """
-    if not (np.isfinite(masks).all() and np.isfinite(classes).all()):
-        raise WeightsError(f"the network '{weights}' gives no finite numbers; fetch it again", code="model_corrupt")
+    require_finite(weights, masks, classes)
     scores, labels = _best(classes)
     queries_kept = np.flatnonzero((labels < len(names)) & (scores > config.threshold))
     height, width = rgb.shape[:2]

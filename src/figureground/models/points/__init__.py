@@ -1,7 +1,7 @@
 """What lies under points or in a box, cut out as one object, whatever it is: SAM 2.1, through torch.
 
 Paper: Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024. Weights: Meta's smallest ones, Apache-2.0,
-model.safetensors on main, or any others of the family named with `weights`. To add a short name: a row in `SHORT`.
+model.safetensors on main, or any others of the family named with `weights`. To add a short name: a row in `SHORT` of sam.py.
 """
 
 from dataclasses import dataclass
@@ -10,18 +10,14 @@ from pathlib import Path
 from figureground.errors import UsageError
 from figureground.inference.torch_loader import fetch, require
 from figureground.masks.interactive import refuse_contradictions
-from figureground.models import Card, Model, Weights
+from figureground.models import Card, LoadedCheckpoint, Model, Weights
 from figureground.models.points.sam import WEIGHTS, Sam, family, probability
 from figureground.prompts import Prompt
 from figureground.settings import Settings
 from figureground.types import Rgb, SaliencyMap
 
-SHORT = {
-    "sam-tiny": WEIGHTS,
-    "sam-small": "facebook/sam2.1-hiera-small",
-    "sam-base": "facebook/sam2.1-hiera-base-plus",
-    "sam-large": "facebook/sam2.1-hiera-large",
-}
+FAMILY = family("points")
+SHORT = FAMILY.short
 """Names for those who do not know the hub's."""
 
 CARD = Card(
@@ -39,11 +35,9 @@ CARD = Card(
 
 
 @dataclass(frozen=True, slots=True)
-class Points:
-    """A loaded checkpoint; `weights` and `license` say which."""
+class Points(LoadedCheckpoint):
+    """SAM 2.1 as a model of its own."""
 
-    weights: str
-    license: str
     sam: Sam
 
     def __call__(self, rgb: Rgb, prompt: Prompt | None = None, /) -> SaliencyMap:
@@ -60,17 +54,13 @@ class Points:
         return SaliencyMap(probability(self.sam.logits(rgb, [places])[0], height, width))
 
 
-def load(
-    settings: Settings,
-    *,
-    weights: Weights = WEIGHTS,
-) -> Model:
+def load(settings: Settings, *, weights: Weights = WEIGHTS) -> Model:
     """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
-    require(family("points"))
-    sam = Sam.load(SHORT.get(weights, weights), settings, "points")
+    require(FAMILY)
+    sam = Sam.load(weights, settings, "points")
     return Points(sam.weights, sam.license, sam)
 
 
 def pull(settings: Settings, weights: str = WEIGHTS) -> Path:
     """Fetch beforehand: the folder of the checkpoint, which `load` will find; raises WeightsError. Needs no torch."""
-    return fetch(SHORT.get(weights, weights), settings, family("points")).folder
+    return fetch(weights, settings, FAMILY).folder

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.errors import WeightsError
-from figureground.inference.preprocess import Normalization, side, unusable
-from figureground.inference.torch_loader import Family, TorchCheckpoint, fetch
+from figureground.inference.checkpoint import Checkpoint
+from figureground.inference.outputs import require_finite
+from figureground.inference.preprocess import Normalization, side, size_of, unusable
+from figureground.inference.torch_loader import Family, fetch
 from figureground.inference.torch_loader import load as load_network
+from figureground.models import LoadedCheckpoint
 from figureground.prompts import Places
 from figureground.settings import Settings
 from figureground.types import Mask, Rgb
@@ -23,21 +25,26 @@ from figureground.types import Mask, Rgb
 Floats = NDArray[np.float32]
 
 WEIGHTS = "facebook/sam2.1-hiera-tiny"
+SHORT = {
+    "sam-tiny": WEIGHTS,
+    "sam-small": "facebook/sam2.1-hiera-small",
+    "sam-base": "facebook/sam2.1-hiera-base-plus",
+    "sam-large": "facebook/sam2.1-hiera-large",
+}
+"""Names for those who do not know the hub's."""
 SIDE = 1024  # of the network's input where the processor's file does not say it
 LARGEST = 30.0  # a logit beyond this is certain, and exp of it still a number
 
 
 def family(model: str) -> Family:
     """What the model file of that name reads; the published checkpoints are those for video, which hold all of it."""
-    return Family(model, "Sam2Model", ("sam2", "sam2_video"))
+    return Family(model, "Sam2Model", ("sam2", "sam2_video"), short=SHORT)
 
 
 @dataclass(frozen=True, slots=True)
-class Sam:
-    """A loaded checkpoint; `weights` and `license` say which."""
+class Sam(LoadedCheckpoint):
+    """SAM 2.1, loaded."""
 
-    weights: str
-    license: str
     side: int
     normalization: Normalization
     network: Any
@@ -64,8 +71,7 @@ class Sam:
             x = torch.from_numpy(self.normalization.tensor(rgb, (self.side, self.side)))
             embeddings = self.network.get_image_embeddings(x)
             masks = np.stack([self._answer(embeddings, prompt, *rgb.shape[:2]) for prompt in prompts])
-        if not np.isfinite(masks).all():
-            raise WeightsError(f"the network '{self.weights}' gives no finite numbers; fetch it again", code="model_corrupt")
+        require_finite(self.weights, masks)
         return masks
 
     def _answer(self, embeddings: Any, prompt: Places, height: int, width: int) -> Floats:
@@ -86,10 +92,9 @@ class Sam:
         return mask
 
 
-def _side(checkpoint: TorchCheckpoint) -> int:
+def _side(checkpoint: Checkpoint) -> int:
     """The side of the network's square input; raises WeightsError where the files do not agree on one."""
-    size = checkpoint.preprocessor.get("size", {})
-    size = size if isinstance(size, dict) else {"height": size, "width": size}
+    size = size_of(checkpoint.preprocessor, "height", "width", default={})
     height, width = side(size, "height") or SIDE, side(size, "width") or SIDE
     part = checkpoint.config.get("prompt_encoder_config")
     own = part.get("image_size", SIDE) if isinstance(part, dict) else SIDE

@@ -6,7 +6,6 @@ To add a short name for a checkpoint: a row in `SHORT`.
 """
 
 import json
-import logging
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from figureground.errors import WeightsError
-from figureground.inference import hub
-from figureground.inference.cache import get_or_create
+from figureground.inference.cache import get_or_create, verify
+from figureground.inference.checkpoint import BIN, SAFE, Checkpoint, CheckpointFormat, fetch
 from figureground.inference.label_sets import ade20k, stuff_flags
+from figureground.inference.outputs import require_finite
 from figureground.inference.resize import enlarge_labels, to_size
 from figureground.inference.session import LARGE, Session, choose, session
-from figureground.models import Card, Model, Weights
+from figureground.models import Card, LoadedCheckpoint, Model, Weights
 from figureground.models.segformer.config import Architecture, Processor, require_segformer
 from figureground.settings import Settings
 from figureground.types import LabelMap, Rgb
@@ -31,6 +31,17 @@ _FOLDER = "segformer"  # in the cache
 _WRITER = 2  # to be raised with every change of what onnx_writer.py writes: kept networks are then made anew
 SHORT = {f"segformer-b{n}": f"nvidia/segformer-b{n}-finetuned-ade-512-512" for n in range(5)} | {"segformer-b5": DEFAULT}
 """Names for those who do not know the hub's."""
+
+FORMAT = CheckpointFormat(
+    model="segformer",
+    title="SegFormer",
+    wanted="a SegFormer checkpoint or a hub id such as nvidia/NAME",
+    validate=lambda name, config: require_segformer(config),
+    cache_folder=_FOLDER,
+    last_resort=(BIN,),
+    no_weights=f"neither {SAFE} nor {BIN} (weights in several parts are not read)",
+    one_folder=False,
+)
 
 CLASSES = ade20k
 """The class names of `DEFAULT`, and which of them are stuff."""
@@ -47,11 +58,9 @@ CARD = Card(
 
 
 @dataclass(frozen=True, slots=True)
-class SegFormer:
-    """A loaded checkpoint; `weights` and `license` say which."""
+class SegFormer(LoadedCheckpoint):
+    """A SegFormer whose session takes resized pictures."""
 
-    weights: str
-    license: str
     names: tuple[str, ...]
     stuff: tuple[bool, ...]
     processor: Processor
@@ -60,17 +69,12 @@ class SegFormer:
     def __call__(self, rgb: Rgb, /) -> LabelMap:
         """The class of each pixel of (H, W, 3) uint8 sRGB; raises WeightsError where the network gives no numbers."""
         p = self.processor
-        logits = self.session(to_size(rgb, p.height, p.width, p.resample).astype(np.float32)[None])[0]
-        if not np.isfinite(logits).all():
-            raise WeightsError(f"the network '{self.weights}' gives no finite numbers; fetch it again", code="model_corrupt")
+        logits = self.session(to_size(rgb, p.height, p.width, p.normalization.resample).astype(np.float32)[None])[0]
+        require_finite(self.weights, logits)
         return LabelMap(enlarge_labels(logits, *rgb.shape[:2]), self.names, self.stuff)
 
 
-def load(
-    settings: Settings,
-    *,
-    weights: Weights = DEFAULT,
-) -> Model:
+def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
     """The model made ready: fetched and converted unless that is kept; raises WeightsError.
 
     `weights` may be one of `SHORT` too. On the first fetch the logger `figureground` says under which license they stand.
@@ -95,19 +99,17 @@ def pull(settings: Settings, weights: str = DEFAULT) -> Path:
     return path
 
 
-def fetch_checkpoint(weights: str, settings: Settings) -> hub.Checkpoint:
-    """Fetch a checkpoint by hub id, folder or short name; log its license when it is fetched. Raises WeightsError."""
-    checkpoint = hub.fetch(SHORT.get(weights, weights), settings, require_segformer)
-    if checkpoint.fetched:
-        message = "the weights of %s are under this license: %s"
-        logging.getLogger("figureground").warning(message, checkpoint.name, checkpoint.license)
-    return checkpoint
+def fetch_checkpoint(weights: str, settings: Settings) -> Checkpoint:
+    """Fetch a checkpoint by hub id, folder or short name; raises WeightsError."""
+    return fetch(SHORT.get(weights, weights), settings, FORMAT)
 
 
-def _graph(checkpoint: hub.Checkpoint, shape: Architecture, processor: Processor, settings: Settings) -> Path | bytes:
+def _graph(checkpoint: Checkpoint, shape: Architecture, processor: Processor, settings: Settings) -> Path | bytes:
     """Where the converted network is kept, or the network itself where it could not be kept."""
     whole = choose(settings, RUNTIMES).runtime == "onnxruntime"
-    made_from = [_WRITER, whole, checkpoint.sha256, asdict(shape), asdict(processor)]
+    (weights,), digest = checkpoint.weights, checkpoint.sha256
+    size = {"height": processor.height, "width": processor.width}
+    made_from = [_WRITER, whole, digest, asdict(shape), size | asdict(processor.normalization)]
     key = sha256(json.dumps(made_from).encode()).hexdigest()
 
     def convert() -> bytes:
@@ -116,7 +118,7 @@ def _graph(checkpoint: hub.Checkpoint, shape: Architecture, processor: Processor
         from figureground.inference.tensors import read
         from figureground.models.segformer.onnx_writer import write
 
-        tensors = read(hub.checked(checkpoint))
+        tensors = read(verify(weights, digest))
         with tqdm(total=len(tensors), desc=f"converting {checkpoint.name}", unit="tensor", disable=None) as bar:
             graph = write(shape, processor, tensors, whole=whole, threads=settings.threads, read=bar.update)
             bar.update(bar.total - bar.n)  # what no inference needs

@@ -1,20 +1,23 @@
 """What a SegFormer checkpoint's two JSON files say, checked: the network's shape and names, and how pictures reach it.
 
 To admit another variant: a field here with its check, what it changes in onnx_writer.py, and a row in
-tests/testonnx_writer.py that holds it against transformers.
+tests/models/test_segformer_onnx_writer.py that holds it against transformers.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from figureground.errors import WeightsError
+from figureground.inference.preprocess import Normalization, numbers, size_of, unusable
 from figureground.types import Json
 
 Sizes = tuple[int, ...]
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's: transformers' defaults
+_IMAGENET = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}  # transformers' defaults
+_ADVICE = "use an unaltered SegFormer"
+_refusal = partial(unusable, file="config.json", advice=_ADVICE)
+_processor_refusal = partial(unusable, advice=_ADVICE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Architecture:
         """The shape that config.json gives; raises WeightsError where it is no SegFormer, or none that can be written."""
         require_segformer(config)
         channels = _sizes(config, "hidden_sizes", (32, 64, 160, 256))
-        ratios = config.get("mlp_ratios", (4,) * len(channels))
+        ratios = numbers(config.get("mlp_ratios", 4), "mlp_ratios", len(channels), _refusal)
         activation = {"gelu": "Gelu", "relu": "Relu"}.get(str(config.get("hidden_act", "gelu")))
         architecture = cls(
             depths=_sizes(config, "depths", (2, 2, 2, 2)),
@@ -49,7 +52,7 @@ class Architecture:
             reductions=_sizes(config, "sr_ratios", (8, 4, 2, 1)),
             kernels=_sizes(config, "patch_sizes", (7, 3, 3, 3)),
             strides=_sizes(config, "strides", (4, 2, 2, 2)),
-            inner=tuple(int(c * r) for c, r in zip(channels, _numbers(ratios, "mlp_ratios", len(channels)), strict=True)),
+            inner=tuple(int(c * r) for c, r in zip(channels, ratios, strict=True)),
             decoder=_sizes(config, "decoder_hidden_size", (256,))[0],
             activation=activation or "",
             names=_names(config),
@@ -76,37 +79,18 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """How a picture reaches the network: resized to height × width, times `scale`, less `mean`, over `std`."""
+    """How a picture reaches the network: resized to height × width, then normalized."""
 
     height: int
     width: int
-    resample: int
-    """A filter of Pillow's, `Image.Resampling`."""
-    scale: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    normalization: Normalization
 
     @classmethod
     def of(cls, processor: Json) -> "Processor":
         """What preprocessor_config.json says; raises WeightsError where it asks for something else than one fixed size."""
         if not processor.get("do_resize", True) or processor.get("do_center_crop"):
-            raise _refusal("pictures of any size, or cropped ones, are not supported (do_resize, do_center_crop)", _SECOND)
-        height, width = _size(processor.get("size", 512))
-        normalized = processor.get("do_normalize", True)
-        mean = _numbers(processor.get("image_mean", _MEAN) if normalized else 0, "image_mean", 3, _SECOND)
-        std = _numbers(processor.get("image_std", _STD) if normalized else 1, "image_std", 3, _SECOND)
-        scale = processor.get("rescale_factor", 1 / 255) if processor.get("do_rescale", True) else 1.0
-        resample = processor.get("resample", 2)
-        if 0 in std or resample not in range(6) or not isinstance(scale, float | int):
-            raise _refusal("image_std, resample or rescale_factor make no sense", _SECOND)
-        return cls(height, width, int(resample), float(scale), mean, std)
-
-
-_FIRST, _SECOND = "config.json", "preprocessor_config.json"
-
-
-def _refusal(why: str, file: str = _FIRST) -> WeightsError:
-    return WeightsError(f"the checkpoint's {file} cannot be used: {why}; use an unaltered SegFormer", code="model_corrupt")
+            raise _processor_refusal("pictures of any size, or cropped ones, are not supported (do_resize, do_center_crop)")
+        return cls(*_size(processor), Normalization.of({**_IMAGENET, **processor}, _processor_refusal))
 
 
 def require_segformer(config: Json) -> None:
@@ -120,13 +104,6 @@ def require_segformer(config: Json) -> None:
         )
 
 
-def _numbers(value: object, key: str, count: int, file: str = _FIRST) -> tuple[float, ...]:
-    values: list[Any] = list(value) if isinstance(value, list | tuple) else [value] * count
-    if len(values) != count or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
-        raise _refusal(f"{key} should be {count} numbers, but is {value}", file)
-    return tuple(float(v) for v in values)
-
-
 def _sizes(config: Json, key: str, default: Sizes) -> Sizes:
     """A list of whole numbers above 0, or one such number as a list."""
     value = config.get(key, default)
@@ -136,14 +113,12 @@ def _sizes(config: Json, key: str, default: Sizes) -> Sizes:
     return values
 
 
-def _size(size: object) -> tuple[int, int]:
+def _size(processor: Json) -> tuple[int, int]:
     """Height and width, of {"height": …, "width": …} or of one number for both."""
-    if isinstance(size, Mapping):
-        height, width = size.get("height"), size.get("width")
-    else:
-        height = width = size
+    size = size_of(processor, "height", "width", default=512)
+    height, width = size.get("height"), size.get("width")
     if not (type(height) is int and type(width) is int and 32 <= min(height, width) and max(height, width) <= 4096):
-        raise _refusal(f"size should be height and width from 32 to 4096, but is {size}", _SECOND)
+        raise _processor_refusal(f"size should be height and width from 32 to 4096, but is {processor.get('size', 512)}")
     return height, width
 
 

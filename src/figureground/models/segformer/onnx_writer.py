@@ -4,8 +4,9 @@ SegFormer: Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segm
 Three parts are rewritten, with the same result: a convolution whose kernel is its stride is a product over blocks, the
 feed-forward layers' linear maps are 1×1 convolutions, so that channels stay first from one to the other, and the decode
 head's fuse layer is moved before the enlargement with which it commutes, where it costs a fraction (weights in float64).
-To admit another variant: a field of `Architecture`, nodes in `_Writer`, and a row in tests/testonnx_writer.py. With
-every change of what is written, `_WRITER` in segformer.py is raised, so that kept networks are made anew.
+To admit another variant: a field of `Architecture`, nodes in `_Writer`, and a row in
+tests/models/test_segformer_onnx_writer.py. With every change of what is written,
+`_WRITER` in __init__.py is raised, so that kept networks are made anew.
 """
 
 import re
@@ -19,6 +20,7 @@ from onnx import helper
 
 from figureground._machine import cores
 from figureground.errors import WeightsError
+from figureground.inference.preprocess import Normalization
 from figureground.inference.resize import positions
 from figureground.models.segformer.config import Architecture, Processor
 from figureground.models.segformer.self_check import EPSILON, compare_with_plain_head
@@ -62,7 +64,7 @@ def write(
     the config says, or holds what is no finite number, and where the graph's logits are not those of the plain decode head.
     """
     writer = _Writer(tensors, whole, read)
-    picture = writer.prepared("picture", processor)
+    picture = writer.prepared("picture", processor.normalization)
     stages, height, width = [], processor.height, processor.width
     for index in range(len(shape.depths)):
         stage = _Stage(writer, shape, index, height, width)
@@ -117,13 +119,13 @@ class _Writer:
     def reshape(self, x: str, *shape: int, output: str = "") -> str:
         return self.node("Reshape", x, self.constant(shape, np.int64), output=output)
 
-    def prepared(self, x: str, processor: Processor) -> str:
+    def prepared(self, x: str, normalization: Normalization) -> str:
         """The picture as the checkpoint's image processor gives it, rounded as it rounds: (1, 3, height, width)."""
         exact = self.node("Cast", x, to=onnx.TensorProto.DOUBLE)
-        x = self.node("Mul", exact, self.constant(processor.scale, np.float64))
+        x = self.node("Mul", exact, self.constant(normalization.scale, np.float64))
         x = self.node("Cast", x, to=onnx.TensorProto.FLOAT)
-        x = self.node("Sub", x, self.constant(processor.mean))
-        x = self.node("Div", x, self.constant(processor.std))
+        x = self.node("Sub", x, self.constant(normalization.mean))
+        x = self.node("Div", x, self.constant(normalization.std))
         return self.node("Transpose", x, perm=[0, 3, 1, 2])
 
     def linear(self, x: str, name: str, outputs: int, inputs: int, factor: float = 1.0) -> str:

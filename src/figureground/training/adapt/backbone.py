@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor
 
-from figureground.inference import hub
+from figureground.inference.checkpoint import Checkpoint, verified
+from figureground.inference.licenses import PERMISSIVE
 from figureground.inference.session import session
 from figureground.models import segformer
 from figureground.models.segformer.config import Architecture, Processor
@@ -32,7 +33,7 @@ class Backbone:
     def __init__(self, weights: str, settings: Settings) -> None:
         checkpoint = segformer.fetch_checkpoint(weights, settings)
         self.name, self.license = checkpoint.name, checkpoint.license
-        self.permissive = checkpoint.license in hub.PERMISSIVE
+        self.permissive = checkpoint.license in PERMISSIVE
         shape, processor = Architecture.of(checkpoint.config), Processor.of(checkpoint.preprocessor)
         self.size = processor.height
         self.stages = _stages(checkpoint, shape, replace(processor, width=processor.height), settings)
@@ -66,12 +67,12 @@ class Backbone:
         return checked(_with_head(self.stages, head, self.sides, self.size), answer, self.size)
 
 
-def _stages(checkpoint: hub.Checkpoint, shape: Architecture, processor: Processor, settings: Settings) -> onnx.ModelProto:
+def _stages(checkpoint: Checkpoint, shape: Architecture, processor: Processor, settings: Settings) -> onnx.ModelProto:
     """The encoder alone: (1, 3, S, S) in [0, 1] → `stage0` and so on, (h · w, channels) each."""
     from figureground.inference.tensors import read
     from figureground.models.segformer.onnx_writer import write
 
-    tensors = read(hub.checked(checkpoint))
+    tensors = read(*verified(checkpoint))
     model = onnx.load_model_from_string(write(shape, processor, tensors, threads=settings.threads))
     wanted = {f"stage{i}" for i in range(len(shape.channels))}
     needed = []
