@@ -44,7 +44,7 @@ BRITISH = ("colour", "licence", "grey", "centre", "neighbour", "labelled", "norm
 TOP_LEVEL = {
     *("__init__", "__main__", "pipeline", "methods", "separation", "types", "prompts", "settings", "errors"),
     *("jobs", "diagnostics"),
-    *("_deprecated", "_files", "_html", "_machine"),  # private helpers
+    *("_deprecated", "_files", "_html", "_machine", "_words"),  # private helpers
 }
 PACKAGES = {"assets", "batch", "cli", "compositing", "evaluation", "executor", "inference", "io", "masks", "models", "training"}
 

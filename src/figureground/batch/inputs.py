@@ -16,13 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from figureground.errors import UnreadablePicture, UsageError
+from figureground.io.formats import SUFFIXES
 from figureground.io.picture import stem as stem_of
 from figureground.io.storage import ARCHIVES, MEMBER, filesystem, is_remote, scheme
-
-SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .heic .heif .hif".split()  # noqa: SIM905  # to be read
-)
-"""How pictures' names end. Other files of folders and archives are skipped; a list can name them all the same."""
 
 
 @dataclass(frozen=True, slots=True)

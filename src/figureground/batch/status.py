@@ -69,14 +69,14 @@ def summary(folder: Path) -> dict[str, Any]:
     return {**facts, "last_finished": last or None, "ended": not open_runs}
 
 
-def rows(folder: Path, where: str, order: str, most: int) -> list[LedgerRow]:
-    """At most so many rows of the last runs that fulfil a condition, in an order, both in SQL."""
+def rows(folder: Path, where: str, order: str, most: int = -1) -> list[LedgerRow]:
+    """Return rows of the last runs that fulfil a condition, in an order, both in SQL; at most so many, or all."""
     records: list[Any] = []
     query = f"SELECT {COLUMNS} FROM pictures WHERE run = ? AND {where} ORDER BY {order} LIMIT ?"  # noqa: S608  # our own words
     for path in ledgers(folder):
         with _opened(path) as (base, run):
             records += base.execute(query, (run, most)).fetchall()
-    return [_row(*each) for each in records[:most]]
+    return [_row(*each) for each in (records[:most] if most >= 0 else records)]
 
 
 def _row(*columns: Any) -> LedgerRow:

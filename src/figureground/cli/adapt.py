@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from figureground.cli.command import command
 from figureground.cli.options import import_part, json_option, threads_option
 from figureground.settings import Settings
 
 
-@click.command()
+@command()
 @click.argument("data", nargs=-1, required=True)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The ONNX file to write, then: --method FILE.")
 @click.option("--deep", is_flag=True, help="Train the decoder, not a linear head alone: slower, for 20 pictures or more.")

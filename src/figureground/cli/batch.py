@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from figureground._deprecated import current
+from figureground.cli.command import command, inject, option
 from figureground.cli.console import note
-from figureground.cli.options import inject, job_options, json_option
+from figureground.cli.options import job_options, json_option
 from figureground.errors import UsageError
 from figureground.executor import ExecutorConfig, Payload
 from figureground.io.encode import ENCODERS
@@ -57,36 +58,51 @@ executor_options = inject(
     "executor",
     _executor,
     ("engine", "workers", "picture_seconds", "picture_memory", "address", "rows"),
-    click.option(
+    option(
         "--rows",
         type=click.Choice(["paths", "bytes"]),
         default="paths",
         show_default=True,
-        help="What a Ray cluster's actors get: paths of a disk that they share, or pictures themselves.",
+        group="Performance",
+        help="What the actors of a Ray cluster get: paths on a disk that they share, or the pictures themselves.",
     ),
-    click.option("--address", default="auto", show_default=True, help="Of a Ray cluster: auto, local, or ray://HOST:PORT."),
-    click.option(
+    option(
+        "--address",
+        default="auto",
+        show_default=True,
+        group="Performance",
+        help="Address of a Ray cluster: auto, local, or ray://HOST:PORT.",
+    ),
+    option(
         "--engine",
         default="process",
         show_default=True,
         metavar="NAME",
+        group="Performance",
+        common=True,
         help="Where pictures are processed: process, thread, inline (this thread), or ray (a cluster).",
     ),
-    click.option(
+    option(
         "--picture-memory",
         type=click.IntRange(0),
         default=0,
         metavar="MB",
-        help="What a picture may take above what its worker holds (Linux); else any.",
+        group="Limits",
+        help="Memory that a picture may need beyond what its worker holds (Linux); no limit by default.",
     ),
-    click.option(
-        "--picture-seconds", type=click.FloatRange(0), help=f"What a picture may take; 0: any.  [default: {PICTURE_SECONDS}]"
+    option(
+        "--picture-seconds",
+        type=click.FloatRange(0),
+        group="Limits",
+        help=f"Time that a picture may take; 0 for no limit.  [default: {PICTURE_SECONDS}]",
     ),
-    click.option(
+    option(
         "--workers",
         callback=_workers,
         metavar="N",
-        help="Processes, threads, or actors of a cluster (N-M: a range); else one a core.",
+        group="Performance",
+        common=True,
+        help="Number of processes, threads, or actors of a cluster (N-M: a range); one for each core by default.",
     ),
 )
 
@@ -94,39 +110,69 @@ executor_options = inject(
 FOLDER = click.Path(path_type=Path)
 
 
-@click.command()
+@command()
 @click.argument("inputs", nargs=-1, metavar="[IN]...")
 @click.argument("out")
 @job_options
-@click.option(
-    "--format", "suffix", type=click.Choice([s[1:] for s in ENCODERS]), default="png", show_default=True, help="Of the files."
+@option(
+    "--format",
+    "suffix",
+    type=click.Choice([suffix[1:] for suffix in ENCODERS]),
+    default="png",
+    show_default=True,
+    group="Output",
+    common=True,
+    help="Format of the files.",
 )
-@click.option("--column", default="", metavar="NAME", help="Of a CSV table: where paths or addresses stand.")
-@click.option("--follow-links", is_flag=True, help="Read links that lead out of a folder too.")
-@click.option("--resume/--no-resume", default=True, show_default=True, help="Let stand what is done; else begin anew.")
-@click.option("--retry-failed", is_flag=True, help="Do again what failed.")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there and that the ledger does not know.")
+@option("--column", default="", metavar="NAME", group="Input", help="Column of a CSV table that holds paths or addresses.")
+@option("--follow-links", is_flag=True, group="Input", help="Read links that lead out of a folder too.")
+@option(
+    "--resume/--no-resume",
+    default=True,
+    show_default=True,
+    group="Input",
+    help="Keep the results of earlier runs, or process every picture again.",
+)
+@option("--retry-failed", is_flag=True, group="Input", common=True, help="Process pictures that failed again.")
+@option("-f", "--overwrite", is_flag=True, group="Output", common=True, help="Replace files that the ledger does not know.")
 @executor_options
-@click.option("--shard", callback=_shard, metavar="I/N", help="Do the I-th of N parts: one job of an array of jobs.")
-@click.option("--ledger", type=FOLDER, help="Folder for the ledger; else the folder of the outputs.")
-@click.option("--watch", is_flag=True, help="Go on as pictures come, until stopped.")
-@click.option(
-    "--settle", type=click.FloatRange(0), default=2, show_default=True, help="Seconds in which a file must not change."
+@option("--shard", callback=_shard, metavar="I/N", group="Input", help="Process part I of N, for one of N jobs of a scheduler.")
+@option("--ledger", type=FOLDER, group="Output", help="Folder for the ledger; the folder of the outputs by default.")
+@option("--watch", is_flag=True, group="Input", common=True, help="Wait for new pictures and process them, until stopped.")
+@option(
+    "--settle",
+    type=click.FloatRange(0),
+    default=2,
+    show_default=True,
+    group="Input",
+    help="With --watch: seconds without a change until a file counts as complete.",
 )
-@click.option("--delete-inputs", is_flag=True, help="Delete each picture when its files were written and read back.")
-@click.option("--move-inputs", type=FOLDER, help="Move each picture below this folder then.")
-@click.option("--status", is_flag=True, help="Say how the batch in OUT stands, and end.")
-@click.option("--report", type=FOLDER, help="Write a page on the batch in OUT here (HTML), doubtful pictures first, and end.")
-@json_option("A line of JSON for each picture, and a summary, on standard output.")
-def batch(inputs: tuple[str, ...], out: str, status: bool, report: Path | None, **options: Any) -> int:
-    """Separate many pictures, from IN (folders, globs, @list.txt, CSV tables, archives, addresses) into the folder OUT.
+@option("--delete-inputs", is_flag=True, group="Input", help="Delete each picture after its files were written and read back.")
+@option("--move-inputs", type=FOLDER, group="Input", help="Move each picture to this folder after its files were written.")
+@option("--status", is_flag=True, group="Other", common=True, help="Print the state of the batch in OUT and exit.")
+@option("--failed", is_flag=True, group="Other", common=True, help="List the failed pictures of the batch in OUT and exit.")
+@option(
+    "--report",
+    type=FOLDER,
+    group="Other",
+    common=True,
+    help="Write a page (HTML) about the batch in OUT, doubtful pictures first, and exit.",
+)
+@json_option("Print a line of JSON for each picture, and a summary.")
+def batch(
+    inputs: tuple[str, ...], out: str, status: bool, failed: bool, report: Path | None, as_json: bool, **options: Any
+) -> int:
+    """Remove the background of many pictures, with a ledger.
 
-    A run that was stopped goes on when the same command is given again: OUT holds a ledger of what became of each picture.
+    IN is a folder, a glob, @list.txt, a CSV table, an archive or an address; OUT is a folder. A run that was stopped
+    continues when the same command is given again: OUT holds a ledger with the state of each picture.
     """
-    if status or report:
-        return _print_status(inputs, options["ledger"] or Path(out), Path(out), status, report, options["as_json"])
+    if status or failed or report:
+        if inputs:
+            raise UsageError(f"--status, --failed and --report need the folder of the outputs alone, but got '{inputs[0]}' too")
+        return _show(options["ledger"] or Path(out), Path(out), status, failed, report, as_json, options["overwrite"])
     if not inputs:
-        raise UsageError("batch wants what to work on and a folder for the outputs: figureground batch IN OUT")
+        raise UsageError("batch needs pictures and a folder for the outputs: figureground batch IN OUT")
     from figureground.batch.inputs import InputOptions
     from figureground.batch.runner import Batch, run
     from figureground.batch.watch import InputDisposal
@@ -134,22 +180,29 @@ def batch(inputs: tuple[str, ...], out: str, status: bool, report: Path | None, 
     input_options = InputOptions(options.pop("column"), options.pop("follow_links"))
     input_disposal = InputDisposal(options.pop("delete_inputs"), options.pop("move_inputs"))
     suffix = f".{options.pop('suffix')}"
-    batch = Batch(inputs, out, suffix=suffix, input_options=input_options, input_disposal=input_disposal, **options)
-    return run(batch, echo=click.echo, note=note)
+    asked = Batch(
+        inputs, out, suffix=suffix, input_options=input_options, input_disposal=input_disposal, as_json=as_json, **options
+    )
+    return run(asked, echo=click.echo, note=note)
 
 
-def _print_status(inputs: tuple[str, ...], ledger: Path, out: Path, status: bool, report: Path | None, as_json: bool) -> int:
-    """How the batch stands, and the page."""
-    from figureground.batch.status import summary, text
+def _show(ledger: Path, out: Path, status: bool, failed: bool, report: Path | None, as_json: bool, overwrite: bool) -> int:
+    """Print the state of a batch and its failed pictures, and write its page."""
+    from figureground.batch.status import rows, summary, text
 
-    if inputs:
-        raise UsageError(f"--status and --report want the folder of the outputs alone, but got '{inputs[0]}' too")
     facts = summary(ledger)
     if status:
         click.echo(json.dumps(facts) if as_json else text(facts))
+    for row in rows(ledger, "state = 'failed'", "number") if failed else ():
+        line = {"picture": row.source, "code": row.code or "", "message": row.message or ""}
+        click.echo(json.dumps(line, ensure_ascii=False) if as_json else "\t".join(line.values()))
     if report is not None:
         from figureground.batch.report import page
-        from figureground.io.files import write
+        from figureground.io.files import refuse_existing, write
 
+        if not overwrite:
+            refuse_existing([report])
         write(page(ledger, out).encode(), report)
+        if not as_json:
+            click.echo(f"{report}: the batch in {out}")
     return 0

@@ -4,11 +4,12 @@ import json
 
 import click
 
+from figureground.cli.command import command
 from figureground.cli.options import json_option, runtime_options
 from figureground.settings import Settings
 
 
-@click.command()
+@command()
 @runtime_options
 @json_option("As JSON.")
 def doctor(settings: Settings, as_json: bool) -> None:

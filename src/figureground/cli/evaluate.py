@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from figureground.cli.command import command
 from figureground.cli.options import json_option, method_options, runtime_options
 from figureground.methods import Method, find
 from figureground.settings import Settings
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from figureground.pipeline import Separator
 
 
-@click.command()
+@command()
 @click.argument("data", nargs=-1, required=True)
 @method_options
 @runtime_options

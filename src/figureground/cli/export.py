@@ -4,10 +4,11 @@ from pathlib import Path
 
 import click
 
+from figureground.cli.command import command
 from figureground.cli.options import import_part
 
 
-@click.command()
+@command()
 @click.argument("weights", type=click.Path(exists=True, path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The ONNX file to write.")
 @click.option("--size", type=int, default=None, help="Pixels of a side; else any multiple of 32 from 64 to 1024.")

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from figureground.cli.command import command
 from figureground.cli.options import build_method, json_option, runtime_and_draft_options
 from figureground.errors import IncompatibleParts, UsageError
 from figureground.methods import Method
@@ -14,7 +15,7 @@ from figureground.settings import Settings
 from figureground.types import InstanceMap, LabelMap, Map
 
 
-@click.command()
+@command()
 @click.argument("picture", required=False)
 @click.option("-m", "--method", default="stuff", show_default=True, metavar="NAME", help="A method whose model names classes.")
 @click.option("--weights", help="Hub id or local folder of another checkpoint.")

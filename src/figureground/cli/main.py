@@ -8,7 +8,9 @@ import signal
 import sys
 import threading
 import warnings
+from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -17,8 +19,23 @@ import figureground
 from figureground._deprecated import RenamedWarning, current_flags
 from figureground.cli.console import note, say
 from figureground.errors import FigureGroundError, UsageError
+from figureground.io.formats import SUFFIXES
 
-COMMANDS = ("adapt", "batch", "doctor", "evaluate", "export", "labels", "methods", "pull", "remove", "split", "train")
+COMMANDS = (
+    "adapt",
+    "batch",
+    "completion",
+    "config",
+    "doctor",
+    "evaluate",
+    "export",
+    "labels",
+    "methods",
+    "pull",
+    "remove",
+    "split",
+    "train",
+)
 """Each stands in a file of its own, which is loaded when the command is used."""
 
 
@@ -36,13 +53,17 @@ class OneLine(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """The command of that name, from its file."""
         if name not in COMMANDS:
-            return None
+            near = get_close_matches(name, COMMANDS, 1)
+            hint = f"did you mean '{near[0]}'?" if near else f"Commands: {', '.join(COMMANDS)}"
+            raise UsageError(f"no command or picture is called '{name}'; {hint}")
         command: click.Command = getattr(import_module(f"figureground.cli.{name}"), name)
         return command
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Run a command and end the process: 0 all done, 1 some picture failed, 2 usage, 3 could not run."""
         words = list(args[0] if args else kwargs.pop("args", None) or sys.argv[1:])
+        if words and _is_picture(words[0]):
+            words.insert(0, "remove")
         with warnings.catch_warnings():
             warnings.simplefilter("once", RenamedWarning)
             warnings.showwarning = _note_renamed
@@ -70,6 +91,13 @@ class OneLine(click.Group):
         except BrokenPipeError:
             sys.stderr.close()  # whoever read our output has gone: nothing is left to say, and nobody to say it to
             sys.exit(1)
+
+
+def _is_picture(word: str) -> bool:
+    """Whether the first word is something to process rather than a command or an option."""
+    if word in COMMANDS or (word.startswith("-") and word != "-"):
+        return False
+    return word == "-" or "://" in word or Path(word).exists() or Path(word).suffix.lower() in SUFFIXES
 
 
 def _stopped(last_words: str = "") -> NoReturn:
@@ -100,12 +128,13 @@ class _Stderr(logging.Handler):
         note(record.getMessage())
 
 
-@click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(figureground.__version__, prog_name="figureground")
 def main() -> None:
-    """Tell foreground from background in a picture.
+    """Tell foreground from background in pictures.
 
     \b
-    figureground remove photo.jpg                 → photo.cutout.png, the subject on transparent
-    figureground remove *.jpg --view cutout,mask --out-dir out
+    figureground photo.jpg                        photo.cutout.png: the subject on transparent
+    figureground remove photos -o cutouts/        every picture of a folder
+    figureground remove --help                    the options
     """

@@ -5,12 +5,13 @@ import json
 import click
 
 from figureground._deprecated import with_old_keys
+from figureground.cli.command import command
 from figureground.cli.options import json_option
 from figureground.methods import DEFAULT, METHODS
 from figureground.models import card
 
 
-@click.command()
+@command()
 @json_option("As JSON.")
 def methods(as_json: bool) -> None:
     """List the methods, with the license of their weights and the terms of their training data."""

@@ -1,14 +1,16 @@
 """Options declared once, as annotated parameters or fields, turned into flags of the command line."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import wraps
 from inspect import signature
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import click
+from click.shell_completion import CompletionItem
 
+from figureground.cli.command import Decorator, inject, option
 from figureground.errors import UsageError
 from figureground.io.png import EFFORTS, Effort
 from figureground.methods import DEFAULT, METHODS, Combine, Method, all_options, find
@@ -24,58 +26,60 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def flag(name: str, kind: Any, about: str, default: Any = None) -> Callable[[F], F]:
-    """A click option `--name` for a bool, int, float, str, Literal, tuple[str, ...], or one of them | None."""
+def flag(name: str, kind: Any, about: str, default: Any = None, *, group: str = "Method", common: bool = False) -> Decorator:
+    """Declare an option `--name` for a bool, int, float, str, Literal, tuple[str, ...], or one of them | None."""
     if get_origin(kind) is Annotated:
         kind, about = get_args(kind)[:2]
     if isinstance(kind, UnionType):
         kind = next(part for part in get_args(kind) if part is not NoneType)
     spelled = "--" + name.replace("_", "-")
     shown = f"{about}  [default: {default}]" if default not in (None, False, (), "") else about
+    more: dict[str, Any] = {"group": group, "common": common, "help": shown}
     if kind is bool:
-        return click.option(spelled, name, is_flag=True, default=None, help=shown)
+        return option(spelled, name, is_flag=True, default=None, **more)
     if get_origin(kind) is Literal:
-        return click.option(spelled, name, type=click.Choice(get_args(kind)), help=shown)
+        return option(spelled, name, type=click.Choice(get_args(kind)), **more)
     if get_origin(kind) is tuple:
-        return click.option(spelled, name, metavar="NAME,…", callback=_names, help=shown)
-    return click.option(spelled, name, type=kind, help=shown)
+        return option(spelled, name, metavar="NAME,…", callback=_names, **more)
+    return option(spelled, name, type=kind, **more)
 
 
 def _names(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...] | None:
     return tuple(part.strip() for part in text.split(",") if part.strip()) if text else None
 
 
-def inject(name: str, build: Callable[..., Any], names: Iterable[str], *options: Callable[[F], F]) -> Callable[[F], F]:
-    """Add `options` to a command, and pass it what `build` makes of the values called `names` as one argument `name`."""
-    taken = tuple(names)
-
-    def decorate(command: F) -> F:
-        @wraps(command)
-        def with_built(*args: Any, **values: Any) -> Any:
-            built = build(**{each: values.pop(each) for each in taken})
-            return command(*args, **{name: built}, **values)
-
-        result: Any = with_built
-        for option in options:
-            result = option(result)
-        return cast("F", result)
-
-    return decorate
-
-
 def given(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Only what the user set: the rest keeps its default where that is declared."""
+    """Return only what the user set: the rest keeps its default where that is declared."""
     return {name: value for name, value in values.items() if value is not None}
 
 
-def json_option(about: str) -> Callable[[F], F]:
-    """--json: results, and the errors that end the command, as JSON; `main` reads from the context which it is."""
+def json_option(about: str) -> Decorator:
+    """Declare --json: results, and the errors that end the command, as JSON; `main` reads it from the context."""
 
     def tell(context: click.Context, _: click.Parameter, value: bool) -> bool:
         context.ensure_object(dict)["json"] = value
         return value
 
-    return click.option("--json", "as_json", is_flag=True, is_eager=True, callback=tell, help=about)
+    return option("--json", "as_json", is_flag=True, is_eager=True, callback=tell, group="Output", common=True, help=about)
+
+
+def preset_options(command: F) -> F:
+    """Add --preset and --config, which `Command` reads before all other options."""
+    path = click.Path(dir_okay=False)
+    for each in (
+        option("--config", type=path, expose_value=False, group="Other", help="File with presets; see `figureground config`."),
+        option(
+            "--preset",
+            multiple=True,
+            metavar="NAME",
+            expose_value=False,
+            group="Other",
+            common=True,
+            help="Use the options that your configuration has under this name; may be repeated.",
+        ),
+    ):
+        command = each(command)
+    return command
 
 
 def _settings(**values: Any) -> Settings:
@@ -83,18 +87,35 @@ def _settings(**values: Any) -> Settings:
     return replace(Settings.from_environment(), **given(values))
 
 
-_RUNTIME = (
-    click.option("--threads", type=click.IntRange(1), help="Threads of the network; else as many as cores."),
-    click.option("--device", metavar="NAME", help="Where it runs: cpu, cuda … as `figureground doctor` lists them."),
-    click.option("--precision", type=click.Choice(get_args(Precision)), help="Of its numbers; the default fp32 is exact."),
-    click.option("--runtime", type=click.Choice(get_args(Runtime)), help="What executes it; auto takes what pays."),
+_THREADS = option(
+    "--threads", type=click.IntRange(1), group="Performance", common=True, help="Number of processor threads; all by default."
 )
-_DRAFT = click.option(
-    "--draft", is_flag=True, default=None, help="Decode JPEGs at a fraction of their size: quicker, for masks and names."
+_RUNTIME = (
+    _THREADS,
+    option("--device", metavar="NAME", group="Performance", help="cpu, cuda … as `figureground doctor` lists them."),
+    option(
+        "--precision",
+        type=click.Choice(get_args(Precision)),
+        group="Performance",
+        help="Numbers of the network; fp32, the default, is exact.",
+    ),
+    option(
+        "--runtime",
+        type=click.Choice(get_args(Runtime)),
+        group="Performance",
+        help="Library that runs the network; auto chooses the fastest that is installed.",
+    ),
+)
+_DRAFT = option(
+    "--draft",
+    is_flag=True,
+    default=None,
+    group="Performance",
+    help="Decode JPEGs at a fraction of their size: faster, for masks and class names.",
 )
 _DECODING = (
-    click.option("--max-pixels", type=click.IntRange(1), help="Refuse larger pictures.  [default: 100000000]"),
-    click.option("--lenient", is_flag=True, default=None, help="Take what can be read of truncated pictures."),
+    option("--max-pixels", type=click.IntRange(1), group="Limits", help="Refuse larger pictures.  [default: 100000000]"),
+    option("--lenient", is_flag=True, default=None, group="Input", help="Read truncated pictures as far as possible."),
     _DRAFT,
 )
 _RUNTIME_NAMES = ("runtime", "precision", "device", "threads")
@@ -103,12 +124,7 @@ runtime_options = inject("settings", _settings, _RUNTIME_NAMES, *_RUNTIME)
 """--runtime, --precision, --device and --threads, which the command gets as `settings`."""
 runtime_and_draft_options = inject("settings", _settings, (*_RUNTIME_NAMES, "draft"), _DRAFT, *_RUNTIME)
 """These and --draft."""
-threads_option = inject(
-    "settings",
-    _settings,
-    ("threads",),
-    click.option("--threads", type=click.IntRange(1), help="Processor threads; else as many as cores."),
-)
+threads_option = inject("settings", _settings, ("threads",), _THREADS)
 """--threads alone, which the command gets as `settings`."""
 
 
@@ -116,22 +132,55 @@ def _prompt(
     prompt: tuple[str, ...], without: tuple[str, ...], point: tuple[str, ...], not_point: tuple[str, ...], box: str | None
 ) -> Prompt | None:
     """Return the prompt of the flags, or None where there is none; raises UsageError."""
+    for text in (*point, *not_point, *([box] if box else [])):
+        _refuse_fractions(text)
     points, not_points = tuple(map(parse_point, point)), tuple(map(parse_point, not_point))
     built = Prompt(prompt, without, points, not_points, parse_box(box) if box else None)
     return built if built.kinds else None
 
 
+def _refuse_fractions(text: str) -> None:
+    """Raise UsageError for a number such as 0.5, which would be a pixel in the corner, but is meant as a share."""
+    for part in text.split(","):
+        if re.fullmatch(r"\s*0?\.\d+\s*", part) and float(part) > 0:
+            raise UsageError(
+                f"coordinates are pixels or per cent, but got '{text}'; write {100 * float(part):g}% for {part.strip()}"
+            )
+
+
 _PROMPT = (
-    click.option("--box", metavar="L,T,R,B", help="The foreground lies in this box: left,top,right,bottom."),
-    click.option("--not-point", multiple=True, metavar="X,Y", help="This place is background; may be given several times."),
-    click.option("--point", multiple=True, metavar="X,Y", help="This place is foreground, in pixels or per cent: 50%,40%."),
-    click.option("--not", "without", multiple=True, metavar="TEXT", help="What is background, in words."),
-    click.option("--prompt", multiple=True, metavar="TEXT", help="What is foreground, in words; several are joined."),
+    option("--box", metavar="L,T,R,B", group="Prompt", common=True, help="Box around the foreground: left,top,right,bottom."),
+    option(
+        "--not-point",
+        multiple=True,
+        metavar="X,Y",
+        group="Prompt",
+        common=True,
+        help="A background place; may be repeated.",
+    ),
+    option(
+        "--point",
+        multiple=True,
+        metavar="X,Y",
+        group="Prompt",
+        common=True,
+        help="A foreground place, in pixels or per cent: 50%,40%; may be repeated.",
+    ),
+    option("--not", "without", multiple=True, metavar="TEXT", group="Prompt", help="What is background, in words."),
+    option(
+        "--prompt",
+        multiple=True,
+        metavar="TEXT",
+        group="Prompt",
+        common=True,
+        help="What is foreground, in words, for --method text; may be repeated.",
+    ),
 )
 prompt_options = inject("prompt", _prompt, ("prompt", "without", "point", "not_point", "box"), *_PROMPT)
 """--prompt, --not, --point, --not-point and --box, which the command gets as `prompt`."""
 
 _PARTS = ("model", "rule", "refiner", "combine")
+COMMON_METHOD_OPTIONS = frozenset({"quality", "keep_largest"})
 
 
 def build_method(method: str, **values: Any) -> Method:
@@ -143,28 +192,53 @@ def build_method(method: str, **values: Any) -> Method:
     return replace(method_found, **parts).with_options(**set_here)
 
 
-def _method_flags() -> Iterator[Callable[[F], F]]:
+class _MethodName(click.ParamType[str]):
+    """The name of a method, which shells complete."""
+
+    name = "name"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the methods that begin so."""
+        first, plus, second = incomplete.rpartition("+")
+        return [CompletionItem(first + plus + name) for name in METHODS if name.startswith(second)]
+
+
+def _method_flags() -> Iterator[Decorator]:
     """Yield --method, its parts, and the options of every model, rule and refiner, read from their signatures; last first."""
-    for option in sorted(all_options().values(), key=lambda option: option.name, reverse=True):
-        yield flag(option.name, option.kind, option.help, option.default)
+    for each in sorted(all_options().values(), key=lambda each: each.name, reverse=True):
+        yield flag(each.name, each.kind, each.help, each.default, common=each.name in COMMON_METHOD_OPTIONS)
     for part in ("refiner", "rule", "model"):
-        yield flag(part, str, f"Another {part} than the method's own.")
-    join = "How two methods joined by + become one; product lets the second veto."
-    yield click.option("--combine", type=click.Choice(get_args(Combine)), help=f"{join}  [default: mean]")
+        yield flag(part, str, f"Use another {part} than the method's own.")
+    about = "How the masks of two methods are combined; product needs both."
+    yield option("--combine", type=click.Choice(get_args(Combine)), group="Method", help=f"{about}  [default: mean]")
     about = f"{', '.join(METHODS)}, or two: subject+stuff"
-    yield click.option("-m", "--method", default=DEFAULT, show_default=True, metavar="NAME", help=about)
+    yield option(
+        "-m",
+        "--method",
+        type=_MethodName(),
+        default=DEFAULT,
+        show_default=True,
+        metavar="NAME",
+        group="Method",
+        common=True,
+        help=about,
+    )
 
 
 def method_options(command: F) -> F:
-    """--method and all that belongs to methods, which the command gets as `method`, a Method."""
+    """Add --method and all that belongs to methods, which the command gets as `method`, a Method."""
     return inject("method", build_method, ("method", *_PARTS, *all_options()), *_method_flags())(command)
+
+
+def _views(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for text in values for name in text.split(",") if name.strip()))
 
 
 def _spec(
     method: Method,
     settings: Settings,
     prompt: Prompt | None,
-    view: str,
+    views: tuple[str, ...],
     background: str | None,
     encoder_quality: int | None,
     png_effort: Effort,
@@ -173,30 +247,45 @@ def _spec(
     from figureground.io.encode import EncodeOptions
     from figureground.jobs import JobSpec
 
-    views = tuple(dict.fromkeys(name.strip() for name in view.split(",") if name.strip()))
     return JobSpec(method, settings, views, EncodeOptions(background, encoder_quality, png_effort), prompt, require_subject)
 
 
 _APPEARANCE = (
-    click.option("--require-subject", is_flag=True, help="A picture without foreground is an error."),
-    click.option(
+    option("--require-subject", is_flag=True, group="Limits", help="Treat a picture without foreground as an error."),
+    option(
         "--png-effort",
         type=click.Choice(list(EFFORTS)),
         default="fast",
         show_default=True,
-        help="Of PNG; small takes many times as long.",
+        group="Output",
+        help="How hard to compress PNG; best takes many times as long.",
     ),
-    click.option("--encoder-quality", type=click.IntRange(1, 100), help="Of JPEG, WebP and AVIF; WebP is lossless without it."),
-    click.option("--background", metavar="COLOR", help="Put a color behind the cut-out: white, #rrggbb …"),
-    click.option("--view", default="cutout", show_default=True, metavar="NAME,…", help=f"What to write: {', '.join(VIEWS)}."),
+    option(
+        "--encoder-quality",
+        type=click.IntRange(1, 100),
+        group="Output",
+        help="Quality of JPEG, WebP and AVIF files; without it WebP is lossless.",
+    ),
+    option("--background", metavar="COLOR", group="Appearance", common=True, help="Color behind the cut-out: white, #rrggbb …"),
+    option(
+        "--view",
+        "views",
+        multiple=True,
+        default=("cutout",),
+        metavar="NAME,…",
+        callback=_views,
+        group="Output",
+        common=True,
+        help=f"What to write: {', '.join(VIEWS)}; may be repeated.  [default: cutout]",
+    ),
 )
 
 
 def job_options(command: F) -> F:
-    """All that decides what is made of a picture, which the command gets as `spec`, a JobSpec."""
+    """Add all that decides what is made of a picture, which the command gets as `spec`, a JobSpec."""
     names = signature(_spec).parameters
     decoding = inject("settings", _settings, (*_RUNTIME_NAMES, "max_pixels", "lenient", "draft"), *_RUNTIME, *_DECODING)
-    return method_options(prompt_options(decoding(inject("spec", _spec, names, *_APPEARANCE)(command))))
+    return preset_options(method_options(prompt_options(decoding(inject("spec", _spec, names, *_APPEARANCE)(command)))))
 
 
 def import_part(module: str, what: str, extra: str) -> Any:

@@ -3,12 +3,13 @@
 import click
 
 from figureground._deprecated import current
+from figureground.cli.command import command
 from figureground.cli.options import runtime_options
 from figureground.methods import METHODS
 from figureground.settings import Settings
 
 
-@click.command()
+@command()
 @click.argument("name")
 @click.option("--weights", help="Hub id or local folder of another checkpoint for the model NAME.")
 @runtime_options

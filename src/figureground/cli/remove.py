@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,13 +10,15 @@ import click
 
 from figureground import executor
 from figureground._machine import cores
+from figureground._words import count
+from figureground.cli.command import command, option
 from figureground.cli.console import note, say
 from figureground.cli.options import job_options, json_option
+from figureground.cli.targets import Output, Source, find_sources, looks_like_output, without_outputs
 from figureground.errors import InputError, NoForeground, OutputError, UsageError, WriteFailed
 from figureground.executor import ExecutorConfig
-from figureground.io.encode import ENCODERS, OPAQUE, encoder
-from figureground.io.files import STDOUT, Plan, make_folder, plan, refuse_existing, write
-from figureground.io.picture import stem
+from figureground.io.encode import ENCODERS, OPAQUE
+from figureground.io.files import STDOUT, Plan, make_folder, refuse_existing, write
 from figureground.jobs import JobSpec, run_job
 from figureground.pipeline import Clock, Separator
 
@@ -30,30 +32,75 @@ T = TypeVar("T")
 class Job:
     """What the command line asked for."""
 
-    pictures: Sequence[str]
+    sources: Sequence[Source]
     spec: JobSpec
-    output: str | None = None
-    out_dir: Path | None = None
-    suffix: str | None = None
+    output: Output = field(default_factory=Output)
     overwrite: bool = False
+    skip_existing: bool = False
     as_json: bool = False
+    quiet: bool = False
     timings: bool = False
     workers: int | None = None
 
 
-@click.command()
-@click.argument("pictures", nargs=-1, required=True)
+@command()
+@click.argument("pictures", nargs=-1, required=True, metavar="IN...")
 @job_options
-@click.option("-o", "--output", metavar="FILE", help="The file to write, for one picture and one view; - is standard output.")
-@click.option("--out-dir", type=click.Path(path_type=Path), help="Folder for <stem>.<view>.png; else beside each picture.")
-@click.option("--format", "suffix", type=click.Choice([s[1:] for s in ENCODERS]), help="Of files named by us, and of -o -.")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
-@click.option("--workers", type=click.IntRange(1), help="Pictures worked on at once; else as many as cores, at most 4.")
-@json_option("A line of JSON for each picture on standard output.")
-@click.option("--timings", is_flag=True, help="Say how long each stage took, on standard error.")
-def remove(pictures: tuple[str, ...], spec: JobSpec, **options: Any) -> int:
-    """Separate PICTURES: paths, http(s) addresses, or - for standard input."""
-    return run(Job(pictures, spec, **options), echo=click.echo, note=note, say=say)
+@option("--recursive", is_flag=True, group="Input", common=True, help="Read the pictures in the folders below IN too.")
+@option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    group="Output",
+    common=True,
+    help="A file, a folder (with a / at the end it is made), a pattern such as '{stem}-cut.png', or - for standard output.",
+)
+@option("--out-dir", type=click.Path(path_type=Path), group="Output", help="A folder, as -o FOLDER/.")
+@option(
+    "--format",
+    type=click.Choice([suffix[1:] for suffix in ENCODERS]),
+    group="Output",
+    common=True,
+    help="Format of the files, where -o does not say it.  [default: png]",
+)
+@option(
+    "--suffix",
+    metavar="TEXT",
+    group="Output",
+    common=True,
+    help="End of the names in place of .VIEW: -cut gives photo-cut.png.",
+)
+@option("-f", "--overwrite", is_flag=True, group="Output", common=True, help="Replace files that exist.")
+@option("--skip-existing", is_flag=True, group="Output", common=True, help="Leave out pictures whose files exist.")
+@option(
+    "--workers",
+    type=click.IntRange(1),
+    group="Performance",
+    help="Pictures processed at once; else as many as cores, at most 4.",
+)
+@json_option("Print a line of JSON for each picture.")
+@option("-q", "--quiet", is_flag=True, group="Output", common=True, help="Print errors only.")
+@option("--timings", is_flag=True, group="Output", help="Print how long each stage took, on standard error.")
+def remove(
+    pictures: tuple[str, ...],
+    spec: JobSpec,
+    recursive: bool,
+    output: str | None,
+    out_dir: Path | None,
+    format: str | None,  # noqa: A002  # the option's name
+    suffix: str | None,
+    **options: Any,
+) -> int:
+    """Remove the background of pictures.
+
+    IN is a picture, a folder, an http(s) address, or - for standard input. Without -o each result lies beside its picture:
+    photo.cutout.png, the subject on transparent.
+    """
+    if looks_like_output(pictures):
+        hint = f"figureground remove {pictures[0]} -o {pictures[1]}"
+        raise UsageError(f"'{pictures[1]}' does not exist; to write to it, give it to -o: {hint}")
+    job = Job(find_sources(pictures, recursive), spec, Output(output, out_dir, format, suffix), **options)
+    return run(job, echo=click.echo, note=note, say=say)
 
 
 def run(job: Job, echo: Say, note: Say, say: Say) -> int:
@@ -62,10 +109,11 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
     echo : prints a line of results. note : prints a remark. say : prints an error (error, as_json).
     Raises UsageError before anything is read, WeightsError and MissingExtra before anything is written.
     """
+    if job.quiet:
+        echo = note = _ignore
     job.spec.validate()
-    plans = _plan(job)
-    _remark(job, plans, note)
-    workers = min(len(plans), job.workers or min(cores(), MAX_WORKERS))
+    plans = _plan(job, echo, note)
+    workers = min(len(plans), job.workers or min(cores(), MAX_WORKERS)) or 1
     config = ExecutorConfig("thread", workers).share_threads(job.spec.settings.threads)
     separate = Separator(job.spec.method, replace(job.spec.settings, threads=config.threads))
 
@@ -73,7 +121,7 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
         return _one(job, each, separate)
 
     failed, results = 0, executor.map(one, plans, config, faults=(InputError, OutputError, NoForeground))
-    for result in results if len(plans) < 2 or job.as_json else _with_progress(results, len(plans)):
+    for result in results if len(plans) < 2 or job.as_json or job.quiet else _with_progress(results, len(plans)):
         if result.error is not None:  # this picture is at fault; anything else ends the run
             failed += 1
             result.error.picture = result.error.picture or result.source.source
@@ -85,6 +133,10 @@ def run(job: Job, echo: Say, note: Say, say: Say) -> int:
     return 1 if failed else 0
 
 
+def _ignore(*_: object, **__: object) -> None:
+    """Print nothing."""
+
+
 def _with_progress(results: Iterable[T], total: int) -> Iterable[T]:
     """The results, with a bar on a terminal; what draws it is loaded only where there is something to draw."""
     from tqdm import tqdm
@@ -93,45 +145,53 @@ def _with_progress(results: Iterable[T], total: int) -> Iterable[T]:
     return bar
 
 
-def _plan(job: Job) -> list[Plan]:
-    if job.output == "-" and job.as_json:
+def _plan(job: Job, echo: Say, note: Say) -> list[Plan]:
+    """Return which file each view of each picture goes to; with --skip-existing without the pictures whose files exist."""
+    if job.output.output == "-" and job.as_json:
         raise UsageError(
             "-o - and --json would both write to standard output; write the picture to a file, or leave out --json"
         )
-    suffix = f".{job.suffix or 'png'}"
-    if job.output not in (None, "-"):
-        suffix = Path(str(job.output)).suffix
-        encoder(suffix)
-        if job.suffix and encoder(f".{job.suffix}") is not encoder(suffix):
-            raise UsageError(f"-o {job.output} ends in {suffix}, but --format says {job.suffix}; leave one out")
-    job.spec.check_format(suffix)
-    if job.pictures.count("-") > 1:
-        raise UsageError("standard input (-) can be read once, but was named several times")
-    return plan(job.pictures, [stem(source) for source in job.pictures], job.spec.views, job.output, job.out_dir, suffix)
-
-
-def _remark(job: Job, plans: Sequence[Plan], note: Say) -> None:
-    suffixes = {_suffix(job, path) for each in plans for path in each.targets.values()}
+    if job.overwrite and job.skip_existing:
+        raise UsageError("--overwrite and --skip-existing exclude each other; leave one out")
+    sources, left_out = without_outputs(job.sources)
+    plans, remarks = job.output.plan(sources, job.spec.views)
+    suffixes = {job.output.file_suffix(path) for each in plans for path in each.targets.values()}
+    for suffix in sorted(suffixes):
+        job.spec.check_format(suffix)
+    if left_out:
+        remarks.append(f"left out {count(left_out, 'output')} of an earlier run, such as photo.cutout.png beside photo.jpg")
     if "cutout" in job.spec.views and job.spec.encode_options.background is None and suffixes & OPAQUE:
-        note("JPEG has no transparency: white is put behind the cut-out; choose another color with --background")
+        remarks.append("JPEG has no transparency: white is put behind the cut-out; choose another color with --background")
+    for remark in remarks:
+        note(remark)
+    return _without_existing(job, plans, echo, note) if job.skip_existing else plans
 
 
-def _suffix(job: Job, path: Path) -> str:
-    return f".{job.suffix or 'png'}" if path == STDOUT else path.suffix.lower()
+def _without_existing(job: Job, plans: Sequence[Plan], echo: Say, note: Say) -> list[Plan]:
+    waiting = [each for each in plans if not all(path.exists() for path in each.targets.values())]
+    skipped = [each for each in plans if each not in waiting]
+    for each in skipped if job.as_json else ():
+        paths = {view: str(path) for view, path in each.targets.items()}
+        echo(json.dumps({"picture": each.source, "skipped": True, "files": paths}, ensure_ascii=False))
+    if skipped:
+        note(f"skipped {count(len(skipped), 'picture')} whose files exist")
+    return waiting
 
 
 def _one(job: Job, each: Plan, separate: Separator) -> dict[str, Any]:
     """Separate one picture and write its views; returns `Separation.info`, with the seconds of every stage."""
     files = [path for path in each.targets.values() if path != STDOUT]
+    named = job.output.names_files
     for path in files:
-        if job.output is not None and not path.parent.is_dir():
+        if named and not path.parent.is_dir():
             raise WriteFailed(f"'{path}' cannot be written: there is no folder '{path.parent}'; make it first")
-    if not (job.overwrite or job.output is not None):
+    if not (job.overwrite or job.skip_existing or job.output.names_one_file):
         refuse_existing(files)
     clock = Clock()
-    result = run_job(job.spec, separate, each.source, {v: _suffix(job, p) for v, p in each.targets.items()}, each.source, clock)
+    suffixes = {view: job.output.file_suffix(path) for view, path in each.targets.items()}
+    result = run_job(job.spec, separate, each.source, suffixes, each.source, clock)
     for view, path in each.targets.items():
-        if job.out_dir is not None and path != STDOUT:
+        if not named and path != STDOUT:
             make_folder(path.parent)
         clock("write", write, result.files[view], path)
     return {**result.facts, "seconds": {stage: round(seconds, 4) for stage, seconds in clock.seconds.items()}}

@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
+from figureground.cli.command import command
 from figureground.cli.options import json_option
 
 
-@click.command()
+@command()
 @click.argument("data", nargs=-1, required=True)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for train.txt, val.txt and test.txt.")
 @click.option("--val", default=0.1, show_default=True, help="Share of the pictures to choose by.")

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from figureground.cli.command import command
 from figureground.cli.export import write_graph
 from figureground.cli.options import flag, given, import_part
 from figureground.errors import UsageError
@@ -22,7 +23,7 @@ def recipe_options(command: F) -> F:
     return command
 
 
-@click.command()
+@command()
 @click.argument("data", nargs=-1, required=True, metavar="DATA[=SHARE]...")
 @click.option("--val", required=True, multiple=True, help="Data to choose the weights by; may be given several times.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for weights, log and plot.")

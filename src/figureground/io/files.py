@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figureground._files import write_whole
-from figureground.errors import NameCollision, OutputExists, UsageError, WriteFailed
+from figureground.errors import NameCollision, OutputExists, WriteFailed
 
 STDOUT = Path("-")
 
@@ -41,35 +41,6 @@ class Plan:
     targets: Mapping[str, Path]
 
 
-def plan(
-    sources: Sequence[str],
-    stems: Sequence[str],
-    views: Sequence[str],
-    output: str | None = None,
-    folder: Path | None = None,
-    suffix: str = ".png",
-) -> list[Plan]:
-    """Decide every target before anything is written.
-
-    With `output` that file (or `-`) for one picture and one view; else `<stem>.<view><suffix>` in `folder`, or beside the
-    input. Raises NameCollision where two pictures meet in one file or a target is an input, and UsageError.
-    """
-    if output is not None:
-        if len(sources) != 1 or len(views) != 1:
-            raise UsageError(
-                f"-o names one file, for one picture and one view, but {len(sources)} picture(s) and {len(views)} view(s)"
-                " came; use --out-dir"
-            )
-        plans = [Plan(sources[0], {views[0]: Path(output)})]
-    else:
-        plans = [
-            Plan(source, {view: (folder or _folder_of(source)) / f"{stem}.{view}{suffix}" for view in views})
-            for source, stem in zip(sources, stems, strict=True)
-        ]
-    _refuse_collisions(plans)
-    return plans
-
-
 def refuse_existing(targets: Iterable[Path]) -> None:
     """Raise OutputExists where a target is there already."""
     for path in targets:
@@ -77,11 +48,8 @@ def refuse_existing(targets: Iterable[Path]) -> None:
             raise OutputExists(f"'{path}' exists; replace it with --overwrite, or name another place with -o or --out-dir")
 
 
-def _folder_of(source: str) -> Path:
-    return Path() if source == "-" or "://" in source else Path(source).parent
-
-
-def _refuse_collisions(plans: Sequence[Plan]) -> None:
+def refuse_collisions(plans: Sequence[Plan]) -> None:
+    """Raise NameCollision where two views would be one file, or a file is an input."""
     inputs = {os.path.realpath(each.source): each.source for each in plans if each.source != "-"}
     taken: dict[str, str] = {}
     for each in plans:
@@ -95,7 +63,7 @@ def _refuse_collisions(plans: Sequence[Plan]) -> None:
                 )
             if place in taken:
                 raise NameCollision(
-                    f"'{taken[place]}' and '{each.source}' would both be written to '{path}'; do them apart, or give one"
-                    " another --out-dir"
+                    f"'{taken[place]}' and '{each.source}' would both be written to '{path}'; process them apart, or give one"
+                    " another folder"
                 )
             taken[place] = each.source
