@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from figureground.methods import METHODS as METHODS
     from figureground.methods import Method as Method
     from figureground.pipeline import Separator as Separator
+    from figureground.pipeline import remove as remove
     from figureground.pipeline import separate as separate
     from figureground.prompts import Prompt as Prompt
     from figureground.separation import Separation as Separation
@@ -28,6 +29,7 @@ _HOME = {
     "Separation": "separation",
     "Separator": "pipeline",
     "Settings": "settings",
+    "remove": "pipeline",
     "separate": "pipeline",
 }
 __all__ = [
@@ -40,17 +42,19 @@ __all__ = [
     "Separation",
     "Separator",
     "Settings",
+    "remove",
     "separate",
 ]
 
+if not TYPE_CHECKING:  # for a type checker, a name that is not above is an error
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for, so that `import figureground` costs nothing."""
-    if name in _HOME:
-        from importlib import import_module
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first asked for, so that `import figureground` costs nothing."""
+        if name in _HOME:
+            from importlib import import_module
 
-        return getattr(import_module(f"figureground.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'figureground' has no attribute '{name}'")
+            return getattr(import_module(f"figureground.{_HOME[name]}"), name)
+        raise AttributeError(f"module 'figureground' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
