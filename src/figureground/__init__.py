@@ -8,6 +8,8 @@ __version__ = "0.3.0"
 
 if TYPE_CHECKING:
     from figureground.errors import FigureGroundError as FigureGroundError
+    from figureground.errors import InputError as InputError
+    from figureground.errors import UsageError as UsageError
     from figureground.executor import Result as Result
     from figureground.io.picture import Picture as Picture
     from figureground.methods import METHODS as METHODS
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "FigureGroundError": "errors",
+    "InputError": "errors",
     "METHODS": "methods",
     "Method": "methods",
     "Picture": "io.picture",
@@ -29,12 +32,14 @@ _HOME = {
     "Separation": "separation",
     "Separator": "pipeline",
     "Settings": "settings",
+    "UsageError": "errors",
     "remove": "pipeline",
     "separate": "pipeline",
 }
 __all__ = [
     "METHODS",
     "FigureGroundError",
+    "InputError",
     "Method",
     "Picture",
     "Prompt",
@@ -42,6 +47,7 @@ __all__ = [
     "Separation",
     "Separator",
     "Settings",
+    "UsageError",
     "remove",
     "separate",
 ]

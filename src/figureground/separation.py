@@ -142,8 +142,8 @@ class Separation:
         Returns
         -------
         PIL.Image.Image
-            Its ``info`` holds the resolution and, where the colors are the picture's own, the ICC profile, so that Pillow's
-            ``save`` keeps them in PNG, WebP and AVIF files. Pillow has no RGB or RGBA of 16 bits: for these there are `save`,
+            Its ``info`` holds the resolution and, where the colors are the picture's own, the ICC profile, which
+            Pillow's ``save`` writes to PNG files. Pillow has no RGB or RGBA of 16 bits: for these there are `save`,
             `to_bytes`, and the arrays of `cutout`, `foreground` and `background`.
 
         Raises

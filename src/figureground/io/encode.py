@@ -133,7 +133,7 @@ def parse_color(text: str) -> tuple[int, int, int]:
     """Red, green and blue of a color's name, #rrggbb or rgb(…); raises UsageError."""
     try:
         return ImageColor.getrgb(text)[:3]
-    except (ValueError, TypeError):  # TypeError: no text
+    except (ValueError, TypeError, AttributeError):  # the last two where it is no text
         raise UsageError(f"expected a color such as white or #rrggbb, but got '{str(text)[:40]}'") from None
 
 
