@@ -18,6 +18,7 @@ from figureground.methods import (
     PARTS,
     Method,
     all_options,
+    check_prompt,
     configure,
     find,
     input_type,
@@ -205,3 +206,12 @@ def test_wrong_parts_are_refused():
         configure("subject", None, {"refiner": "cleen"})
     with pytest.raises(UnknownOption, match="several names, but got 3"):
         configure("stuff", None, {"background_classes": 3})
+
+
+def test_what_is_given_by_position_is_checked():
+    with pytest.raises(UsageError, match="a method is a name or a Method, but got 3"):
+        configure(3, None, {})
+    with pytest.raises(UsageError, match="settings are a Settings, but got 'cuda'; name options, such as device='cuda'"):
+        configure("subject", "cuda", {})
+    with pytest.raises(UsageError, match=r"a prompt is a Prompt, such as Prompt\(text='the dog'\), but got 'the cat'"):
+        check_prompt(find("text"), "the cat")

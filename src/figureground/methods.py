@@ -139,6 +139,9 @@ def input_type(rule: str) -> type[Map]:
 
 def check_prompt(method: Method, prompt: Prompt | None) -> None:
     """Raise UsageError where no model of the method takes what the prompt holds, or one needs a prompt and none is there."""
+    given: object = prompt
+    if not isinstance(given, Prompt | None):
+        raise UsageError(f"a prompt is a Prompt, such as Prompt(text='the dog'), but got {_shown(given)}")
     ways = {"text": "phrases (--prompt, --not)", "places": "points or a box (--point, --not-point, --box)"}
     names = [method.model] + ([method.second.model] if method.second else [])
     cards, kinds = [models.card(name) for name in names], prompt.kinds if prompt else frozenset()
@@ -156,6 +159,7 @@ def configure(method: Method | str, settings: Settings | None, keywords: Mapping
     settings : None: those of the environment. Raises UnknownName, UsageError, and UnknownOption for a keyword that neither has
     or a value of another type.
     """
+    _check_types(method, settings)
     method = find(method) if isinstance(method, str) else method
     parts = {name: check_value(name, PARTS[name], value) for name, value in keywords.items() if name in PARTS}
     if "combine" in parts and method.second is None:
@@ -181,6 +185,19 @@ def configure(method: Method | str, settings: Settings | None, keywords: Mapping
     return method.with_options(**options) if options else method, replace(settings, **changed) if changed else settings
 
 
+def _check_types(method: object, settings: object) -> None:
+    """Raise UsageError where something else was given by position."""
+    if not isinstance(method, Method | str):
+        raise UsageError(f"a method is a name or a Method, but got {_shown(method)}")
+    if not isinstance(settings, Settings | None):
+        raise UsageError(f"settings are a Settings, but got {_shown(settings)}; name options, such as device='cuda'")
+
+
+def _shown(value: object) -> str:
+    """The value, short and on one line."""
+    return " ".join(repr(value).split())[:60]
+
+
 def check_value(name: str, kind: Any, value: Any, least: float = -math.inf) -> Any:
     """Return the value as an option of that type holds it; raises UnknownOption for one of another type, or below `least`."""
     if isinstance(kind, UnionType):
@@ -190,7 +207,7 @@ def check_value(name: str, kind: Any, value: Any, least: float = -math.inf) -> A
     wanted, result = _converted(kind, value)
     if result is None or (isinstance(result, int | float) and not least <= result < math.inf):
         bound = f" ≥ {least:g}" if kind in (int, float) and least > -math.inf else ""
-        raise UnknownOption(f"{name} is {wanted}{bound}, but got {' '.join(repr(value).split())[:60]}")
+        raise UnknownOption(f"{name} is {wanted}{bound}, but got {_shown(value)}")
     return result
 
 

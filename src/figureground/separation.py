@@ -63,8 +63,8 @@ class Separation:
         height, width = self.mask.shape
         inside = self._inside()
         share = np.count_nonzero(inside) / inside.size
-        found = f"{share:.1%} foreground within {_box(inside)}" if share else NO_FOREGROUND
-        return f"<Separation of {self.picture.source}: {width} × {height}, {found}, by model '{self.method.model}'>"
+        summary = f"{share:.1%} foreground within {_box(inside)}" if share else NO_FOREGROUND
+        return f"<Separation of {self.picture.source}: {width} × {height}, {summary}, by model '{self.method.model}'>"
 
     def cutout(self) -> Pixels:
         """The subject alone, (H, W, 4) in the picture's depth, straight alpha; its colors are free of the old background."""

@@ -205,7 +205,7 @@ def test_nothing_found_is_said(blank, sees_nothing):
     assert (line["found"], line["box"], line["coverage"]) == (False, None, 0)
     assert line["warnings"] == ["no foreground was found"]
     assert end.err.count("no foreground was found") == 1
-    plain = command("remove", blank)
+    plain = command("remove", blank, "--overwrite")
     assert plain.code == 0 and plain.err.count("no foreground was found") == 1
 
 
