@@ -48,7 +48,7 @@ class Separator:
         wrote; or a `Method`.
     settings : Settings, optional
         Limits and the machine; by default those of the environment.
-    **options
+    **keywords
         Options of the method (``quality="best"``), its parts (``refiner="guided"``) and fields of `Settings`
         (``device="cuda"``, ``threads=2``), which replace those of `method` and `settings`.
 
