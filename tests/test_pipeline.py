@@ -2,16 +2,19 @@ import io
 import subprocess
 import sys
 import threading
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 import figureground
-from figureground import Separator, Settings, separate
-from figureground.errors import UnreadablePicture, WeightsError
+from commandline import command
+from figureground import METHODS, Separator, Settings, models, remove, separate
+from figureground.errors import UnknownOption, UnreadablePicture, WeightsError
 from figureground.evaluation.metrics import Counts, mean_absolute_error
 from figureground.inference import session as session_module
 from figureground.models import saliency
@@ -110,6 +113,62 @@ def test_the_function_and_the_class_agree(separator):
     assert set(once.seconds) == {"decode", "network", "rule", "refine"}
 
 
+def test_remove_gives_a_pil_image_that_keeps_the_profile(tmp_path):
+    with Image.open(FOLDER / "rocket.jpg") as image:
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        image.save(tmp_path / "rocket.png", icc_profile=profile)
+    cut = remove(tmp_path / "rocket.png", quality="fast")
+    done = separate(tmp_path / "rocket.png", quality="fast")
+    assert isinstance(cut, Image.Image) and cut.mode == "RGBA" and cut.info["icc_profile"] == profile
+    assert np.array_equal(np.asarray(cut), done.cutout())
+    assert done.license == "Apache-2.0"
+
+
+def test_remove_takes_method_options_and_prompt():
+    path, click = FOLDER / "rocket.jpg", Prompt(points=[("50%", "50%")])
+    options = {"quality": "fast", "refiner": "none", "threads": 1}
+    cut = remove(path, method="subject", prompt=click, **options)
+    assert np.array_equal(np.asarray(cut), separate(path, "subject", prompt=click, **options).cutout())
+    assert not np.array_equal(np.asarray(cut)[..., 3], np.asarray(remove(path, **options))[..., 3])
+
+
+def test_sixteen_bits_are_eight_in_a_pil_image_and_sixteen_in_the_separation():
+    pixels = np.random.default_rng(0).integers(0, 65536, (40, 50, 3), np.uint16)
+    cut, done = remove(pixels, quality="fast"), separate(pixels, quality="fast")
+    assert done.cutout().dtype == np.uint16
+    assert np.array_equal(np.asarray(cut), np.rint(done.cutout() / 257))
+
+
+@pytest.mark.parametrize("view", ["cutout", "mask"])
+def test_save_writes_what_the_command_writes(separator, photo, view):
+    end = command("remove", photo, "--view", view, "-o", photo.parent / "command.png")
+    assert end.code == 0
+    separator(photo).save(photo.parent / "library.png", view)
+    assert (photo.parent / "library.png").read_bytes() == (photo.parent / "command.png").read_bytes()
+
+
+def test_keywords_are_options_parts_and_settings():
+    separate = Separator(
+        "subject", Settings(threads=3, max_pixels=99), quality="fast", refiner="guided", threads=1, lenient=True
+    )
+    assert separate.method == replace(METHODS["subject"], refiner="guided", options={"quality": "fast"})
+    assert separate.settings == Settings(threads=1, max_pixels=99, lenient=True)
+    assert repr(separate) == "<Separator: model 'saliency', rule 'salient', refiner 'guided', quality='fast'>"
+    both = Separator("subject+subject", quality="fast", combine="product")
+    assert repr(both).endswith("refiner 'clean', joined by product with model 'saliency', quality='fast'>")
+
+
+def test_an_unknown_keyword_is_refused_before_anything_is_loaded(monkeypatch):
+    monkeypatch.setattr(models, "load", lambda *_, **__: pytest.fail("a network was loaded"))
+    for call in (
+        Separator,
+        lambda **options: separate("photo.jpg", **options),
+        lambda **options: remove("photo.jpg", **options),
+    ):
+        with pytest.raises(UnknownOption, match=r"'qualty' is no option of this method; did you mean 'quality'\? .*min_part"):
+            call(qualty="best")
+
+
 def test_an_unreadable_picture_raises(separator):
     with pytest.raises(UnreadablePicture):
         separator(b"not a picture")
@@ -154,9 +213,22 @@ def test_import_is_light_and_the_default_needs_neither_torch_nor_network():
     assert (end.returncode, end.stderr) == (0, "")
 
 
-def test_public_names():
-    assert set(figureground.__all__) <= set(dir(figureground))
-    for name in figureground.__all__:
-        assert getattr(figureground, name) is not None
+SLOWEST_IMPORT = 0.3  # seconds
+
+
+def test_import_takes_next_to_no_time():
+    code = "import time; began = time.process_time(); import figureground; print(time.process_time() - began)"
+    end = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(end.stdout) < SLOWEST_IMPORT
+
+
+@pytest.mark.parametrize("name", figureground.__all__)
+def test_every_public_name_is_importable(name):
+    assert getattr(figureground, name) is not None
+    assert name in dir(figureground)
+    assert find_spec(f"figureground.{name}") is None, "a module of that name would hide it once it is imported"
+
+
+def test_the_package_has_no_other_names():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = figureground.nothing

@@ -1,3 +1,8 @@
+import math
+import pickle
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,3 +77,86 @@ def test_a_prompt_says_what_kinds_it_holds():
     assert Prompt(without=("a chair",)).kinds == {"text"}
     assert Prompt(not_points=(point("1,1"),)).kinds == {"places"}
     assert Prompt(text=("a",), box=box("0,0,1,1")).kinds == {"text", "places"}
+
+
+NUMBERS = st.one_of(
+    st.integers(2, 5000),
+    st.floats(2, 5000),
+    st.integers(2, 5000).map(np.int64),
+    st.floats(2, 5000, width=32).map(np.float32),
+    st.integers(2, 5000).map(lambda value: f"{value}"),
+)
+
+
+@given(x=NUMBERS, y=NUMBERS, as_pair=st.sampled_from([tuple, list, np.asarray]))
+def test_points_of_any_numbers_are_those_of_the_command_line(x, y, as_pair):
+    wanted = (Coordinate(float(x)), Coordinate(float(y)))
+    pair = as_pair([float(x), float(y)]) if as_pair is np.asarray else as_pair([x, y])
+    assert Prompt(points=[pair]) == Prompt(points=(wanted,))
+    assert Prompt(not_points=[pair]).not_points == (wanted,)
+    assert Prompt(box=[x, y, x, y]).box == wanted * 2
+
+
+def test_a_prompt_of_arrays_lists_and_shares():
+    prompt = Prompt("the dog", ["a chair"], np.array([[30, 40], [5, 6]]), ["10%,20"], ("10%", 10, np.float32(90.5), "100%"))
+    assert prompt.text == ("the dog",) and prompt.without == ("a chair",)
+    places = prompt.places(200, 100)
+    assert places.points == ((30, 40), (5, 6))
+    assert places.not_points == ((20, 20),)
+    assert places.box == (20, 10, 90.5, 100)
+    assert pickle.loads(pickle.dumps(prompt)) == prompt == replace(prompt) and hash(prompt) == hash(replace(prompt))
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        *((50, 50), "50", 3, None, [(1, 2, 3)], [(1,)], [(True, 5)], [(np.True_, 5)], [("a", 5)], [None], [("1", "2", "3")]),
+        *([(math.nan, 5)], [(5, math.inf)], [(10**400, 5)], [(np.zeros(2), 5)], np.ones(2), [(1 + 2j, 5)]),
+        *([(Coordinate(math.nan), Coordinate(1))], [{}]),
+    ],
+    ids=repr,
+)
+def test_what_are_no_points_is_refused(points):
+    for name in ("points", "not_points"):
+        with pytest.raises(UsageError, match=r"points are \(x, y\) pairs in pixels or per cent, .* but got ") as error:
+            Prompt(**{name: points})
+        assert "\n" not in str(error.value) and len(str(error.value)) < 180
+
+
+@pytest.mark.parametrize(
+    "corners", [5, (1, 2, 3), (1, 2, 3, 4, 5), "1,2,3", (1, 2, 3, "x"), [(1, 2), (3, 4)], (1, 2, 3, math.nan)]
+)
+def test_what_is_no_box_of_numbers_is_refused(corners):
+    with pytest.raises(UsageError, match=r"a box is \(left, top, right, bottom\) in pixels or per cent, .* but got "):
+        Prompt(box=corners)
+
+
+@pytest.mark.parametrize("phrase", [3, [3], None, [b"dog"]])
+def test_what_is_no_phrase_is_refused(phrase):
+    for name in ("text", "without"):
+        with pytest.raises(UsageError, match=r"a phrase is text, .* but got "):
+            Prompt(**{name: phrase})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "hint"),
+    [
+        ({"points": [(0.5, 0.4)]}, "50%, 40%"),
+        ({"not_points": [(1, 0.25)]}, "100%, 25%"),
+        ({"points": (point("0.5,0.4"),)}, "50%, 40%"),
+        ({"box": (0.1, 0, 0.9, 1)}, "10%, 0%, 90%, 100%"),
+    ],
+)
+def test_shares_without_a_per_cent_sign_are_refused_with_a_hint(prompt, hint):
+    with pytest.raises(UsageError, match=f"for shares of the sides, write {hint}"):
+        Prompt(**prompt)
+
+
+def test_the_first_pixels_are_no_shares():
+    prompt = Prompt(points=[(0, 0), (1, 1), (0.5, 20)], box=(0, 0, 1, 1))
+    assert prompt.places(100, 100).points == ((0, 0), (1, 1), (0.5, 20))
+
+
+def test_a_negative_coordinate_lies_outside():
+    with pytest.raises(UsageError, match="lies outside the picture"):
+        Prompt(not_points=[(-1, 5)]).places(10, 10)

@@ -1,11 +1,21 @@
+import io
+from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image, ImageCms
+from scipy import ndimage
 
 from figureground.compositing.visualization import class_color
-from figureground.errors import IncompatibleParts, UnknownName
+from figureground.errors import IncompatibleParts, NameCollision, UnknownName, UsageError, WriteFailed
 from figureground.io import color_modes
+from figureground.io.encode import ENCODERS
 from figureground.io.picture import Picture
 from figureground.methods import Method
 from figureground.separation import VIEWS, Separation, check_views
@@ -40,6 +50,7 @@ def test_nothing_found_stays_nothing():
     assert not faint.has_foreground()
     assert faint.box() is None
     assert faint.info()["coverage"] == 0
+    assert faint.info()["warnings"] == ["no foreground was found"]
 
 
 def test_foreground_and_background_add_up_to_the_picture():
@@ -214,3 +225,216 @@ def test_certainty_of_any_shape_is_in_its_range(shape):
 def test_certainty_of_a_large_picture_is_that_of_a_small_one():
     small = disc(200, 80, 15)
     assert certainty(small.repeat(8, 0).repeat(8, 1)) == pytest.approx(certainty(small), abs=0.01)
+
+
+LEVELS = st.sampled_from([0, 0.3, float(np.nextafter(np.float32(0.5), np.float32(0))), 0.5, 0.7, 1])
+MASKS = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=24), elements=LEVELS, fill=st.just(0))
+
+
+def certainty_by_definition(mask, probability):
+    """As docstring and scipy say, of small masks."""
+    foreground = mask >= 0.5
+    intersection, union = probability[foreground].sum(), (foreground + probability - foreground * probability).sum()
+    parts, _ = ndimage.label(foreground, np.ones((3, 3)))
+    filled = ndimage.binary_fill_holes(foreground)
+    area, largest = foreground.sum(), np.bincount(parts[foreground]).max()
+    return intersection / union * np.sqrt(largest / area) * area / filled.sum()
+
+
+@given(MASKS, st.integers(0, 2**32 - 1))
+def test_info_agrees_with_the_definition_of_each_figure(mask, seed):
+    values = np.random.default_rng(seed).random(mask.shape, np.float32)
+    done = separation(np.zeros((*mask.shape, 3)), mask, SaliencyMap(values))
+    info, places = done.info(), np.argwhere(mask >= 0.5)
+    assert info["found"] == (mask.max() >= 0.5) == done.has_foreground()
+    assert info["area"] == len(places)
+    assert info["coverage"] == round(len(places) / mask.size, 6)
+    if not len(places):
+        assert (info["box"], info["certainty"], done.box(), done.certainty()) == (None,) * 4
+        return
+    (top, left), (bottom, right) = places.min(0), places.max(0) + 1
+    assert info["box"] == [left, top, right, bottom] == list(done.box())
+    wanted = certainty_by_definition(mask.astype(float), values.astype(float))
+    assert done.certainty() == pytest.approx(wanted, abs=1e-9)
+    assert info["certainty"] == round(done.certainty(), 4)
+
+
+@given(MASKS, st.integers(0, 2**32 - 1))
+def test_classes_found_are_counted_in_the_same_foreground(mask, seed):
+    labels = np.random.default_rng(seed).integers(0, 3, mask.shape, np.uint8)
+    done = separation(np.zeros((*mask.shape, 3)), mask, LabelMap(labels, ("sky", "tree", "cat"), (True, False, False)))
+    found = {row["name"]: row["foreground"] for row in done.info()["labels"]}
+    for index, name in enumerate(("sky", "tree", "cat")):
+        inside = mask[labels == index] >= 0.5
+        assert found.get(name) == (round(inside.sum() / inside.size, 4) if inside.size else None)
+
+
+def test_the_license_is_the_models_unless_the_weights_have_their_own(square):
+    assert square.license == square.info()["license"] == "Apache-2.0"
+    assert replace(square, license="MIT").info()["license"] == "MIT"
+
+
+def test_its_repr_is_one_short_line(square):
+    assert repr(square) == "<Separation of the array: 10 × 8, 15.0% foreground within (3, 2, 7, 5), by model 'saliency'>"
+    assert "no foreground was found" in repr(replace(square, mask=np.zeros((8, 10), np.float32)))
+
+
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.fixture(params=[np.uint8, np.uint16], ids=["8 bits", "16 bits"])
+def photograph(request):
+    """A separation of a picture with a profile and a resolution, in either depth."""
+    generator = np.random.default_rng(5)
+    pixels = generator.integers(0, np.iinfo(request.param).max, (20, 30, 3), request.param)
+    mask = generator.choice(np.array([0, 0.5, 1], np.float32), (20, 30))
+    picture = replace(Picture.read(pixels), icc=PROFILE, dpi=(300.0, 200.0))
+    return Separation(picture, mask, SaliencyMap(mask), METHOD)
+
+
+def decoded(data):
+    return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED), cv2.COLOR_BGRA2RGBA)
+
+
+def test_a_saved_cutout_keeps_depth_profile_and_resolution(photograph, tmp_path):
+    photograph.save(tmp_path / "cut.png")
+    assert np.array_equal(decoded((tmp_path / "cut.png").read_bytes()), photograph.cutout())
+    with Image.open(tmp_path / "cut.png") as image:
+        assert image.info["icc_profile"] == PROFILE
+        assert image.info["dpi"] == pytest.approx((300, 200), abs=0.1)
+    assert [path.name for path in tmp_path.iterdir()] == ["cut.png"], "no temporary file stays"
+
+
+@pytest.mark.parametrize("suffix", ENCODERS)
+def test_every_format_as_bytes_and_as_a_file(photograph, suffix, tmp_path):
+    view = "mask" if suffix == ".npy" else "cutout"
+    photograph.save(str(tmp_path / f"cut{suffix.upper()}"), view)
+    data = (tmp_path / f"cut{suffix.upper()}").read_bytes()
+    assert data == photograph.to_bytes(suffix, view) == photograph.to_bytes(suffix[1:].upper(), view)
+    if suffix == ".npy":
+        assert np.array_equal(np.load(io.BytesIO(data)), photograph.mask)
+        return
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.size == (30, 20)
+        assert image.mode == ("RGB" if suffix in (".jpg", ".jpeg") else "RGBA")
+        assert image.info["icc_profile"] == PROFILE
+
+
+@pytest.mark.parametrize("view", ["cutout", "foreground", "background", "mask", "overlay"])
+def test_a_pil_image_is_the_view_in_eight_bits(photograph, view):
+    image, pixels = photograph.to_pil(view), photograph.view(view)
+    assert np.array_equal(np.asarray(image), np.rint(pixels / (257 if pixels.dtype == np.uint16 else 1)))
+    assert image.mode == {"cutout": "RGBA", "mask": "L"}.get(view, "RGB")
+    assert image.info["dpi"] == (300.0, 200.0)
+    assert image.info.get("icc_profile") == (PROFILE if VIEWS[view].own_colors else None)
+
+
+def test_pillow_writes_the_profile_to_png(photograph):
+    buffer = io.BytesIO()
+    photograph.to_pil().save(buffer, "PNG")
+    with Image.open(buffer) as image:
+        assert image.info["icc_profile"] == PROFILE
+
+
+def test_a_background_lies_behind_the_cutout(photograph):
+    plain, red = photograph.to_pil(), photograph.to_pil(background="red")
+    behind = Image.new("RGBA", plain.size, "red")
+    behind.alpha_composite(plain)
+    assert red.mode == "RGB" and red.info["icc_profile"] == PROFILE
+    assert np.abs(np.asarray(red, int) - np.asarray(behind.convert("RGB"))).max() <= 1
+    with Image.open(io.BytesIO(photograph.to_bytes("png", background="#ff0000"))) as image:
+        assert image.mode == "RGB"
+        assert np.abs(np.asarray(image, int) - np.asarray(red)).max() <= 1
+
+
+def test_options_of_the_encoder_are_honoured(square):
+    assert len(square.to_bytes("jpg", quality=5)) < len(square.to_bytes("jpg", quality=100))
+    noisy = separation(np.random.default_rng(0).integers(0, 9, (64, 64, 3)), np.ones((64, 64)))
+    assert len(noisy.to_bytes("png", png_effort="best")) <= len(noisy.to_bytes("png"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "why"),
+    [
+        (("txt",), {}, "no output format is called '.txt'"),
+        (("",), {}, "no output format"),
+        (("png", "maks"), {}, "did you mean 'mask'"),
+        (("png", "labels"), {}, "shows a LabelMap or InstanceMap"),
+        (("npy",), {}, "goes with the view 'mask', but got the view 'cutout'"),
+        (("png", "foreground"), {"background": "white"}, "the view cutout, but got the view 'foreground'"),
+        (("jpg",), {"background": "nocolor"}, "expected a color .* but got 'nocolor'"),
+        (("jpg",), {"background": 3}, "expected a color .* but got '3'"),
+        (("png",), {"quality": 90}, r"quality is of \.avif, \.jpeg, \.jpg, \.webp files, but got the suffix \.png"),
+        *((("jpg",), {"quality": wrong}, "a whole number from 1 to 100, but got") for wrong in (0, 101, 9.5, True, "90")),
+        (("webp",), {"png_effort": "best"}, r"png_effort is of \.png files"),
+        (("png",), {"png_effort": "most"}, "png_effort is one of fast, best, but got 'most'"),
+    ],
+)
+def test_what_cannot_be_encoded_is_refused_in_one_line(square, tmp_path, arguments, options, why):
+    with pytest.raises(UsageError, match=why):
+        square.to_bytes(*arguments, **options)
+    suffix, *view = arguments
+    with pytest.raises(UsageError, match=why) as error:
+        square.save(tmp_path / ("cut" + (suffix and f".{suffix}")), *view, **options)
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_to_pil_refuses_what_it_cannot_show(square):
+    with pytest.raises(UsageError, match="no view is called"):
+        square.to_pil("cutuot")
+    with pytest.raises(UsageError, match="the view cutout, but got the view 'mask'"):
+        square.to_pil("mask", background="white")
+    with pytest.raises(UsageError, match="expected a color"):
+        square.to_pil(background="nocolor")
+
+
+def test_a_file_is_replaced_whole_or_stays_as_it_was(square, tmp_path, monkeypatch):
+    target = tmp_path / "cut.png"
+    target.write_bytes(b"before")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(WriteFailed, match="No space left"):
+            square.save(target)
+    assert target.read_bytes() == b"before" and len(list(tmp_path.iterdir())) == 1
+    square.save(target)
+    assert target.read_bytes() == square.to_bytes()
+    with pytest.raises(WriteFailed, match=r"no/cut\.png' cannot be written"):
+        square.save(tmp_path / "no" / "cut.png")
+
+
+def test_the_picture_itself_is_never_written_over(photo, square):
+    before = photo.read_bytes()
+    done = replace(square, picture=Picture.read(photo))
+    for path in (photo, photo.parent / "." / photo.name, photo.parent.parent / photo.parent.name / photo.name):
+        with pytest.raises(NameCollision, match="is the picture itself, which is never written over"):
+            done.save(path)
+    assert photo.read_bytes() == before
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (900, 1700), (1, 4000), (40, 30)])
+def test_a_notebook_shows_a_small_cutout(shape):
+    mask = np.zeros(shape, np.float32)
+    mask[: shape[0] // 2 + 1] = 1
+    pixels = np.full((*shape, 4), (200, 200, 200, 255), np.uint8)
+    pixels[:, : shape[1] // 2, 3] = 0  # half of it is transparent by itself
+    data = separation(pixels, mask)._repr_png_()
+    shown = decoded(data)
+    assert max(shown.shape) == min(512, max(shape)) or shape == (1, 1)
+    assert shown.shape[0] / shown.shape[1] == pytest.approx(shape[0] / shape[1], rel=0.05) or min(shown.shape[:2]) == 1
+    assert len(data) < 1_100_000
+    assert shown[0, -1].tolist() == [200, 200, 200, 255]
+    assert shown[0, 0, 3] == (255 if shape[1] == 1 else 0)  # a side of 1 has no left half
+    if shape[0] > 2:
+        assert not shown[-1].any()
+
+
+def test_a_notebook_shows_a_draft_too():
+    small, mask = np.full((100, 150, 3), 90, np.uint8), np.ones((800, 1200), np.float32)
+    picture = replace(Picture.read(small), own_shape=(800, 1200))
+    shown = decoded(Separation(picture, mask, SaliencyMap(mask), METHOD)._repr_png_())
+    assert shown.shape == (341, 512, 4) and (shown == (90, 90, 90, 255)).all()

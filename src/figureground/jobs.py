@@ -1,13 +1,12 @@
 """What is made of a picture: which method looks, and the files of which views come of it. Plain data; it travels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from figureground._deprecated import module_attribute, old_names
 from figureground.errors import NoForeground, UsageError
 from figureground.executor import limit_threads
-from figureground.io.color_modes import Pixels
 from figureground.io.encode import ARRAYS, EncodeOptions, encode, parse_color
 from figureground.io.picture import Source
 from figureground.methods import Method, check_prompt, split_options
@@ -15,7 +14,6 @@ from figureground.pipeline import Clock, Separator, memory_errors
 from figureground.prompts import Prompt
 from figureground.separation import VIEWS, Separation, check_views
 from figureground.settings import Settings
-from figureground.types import Mask
 
 
 @old_names
@@ -79,18 +77,12 @@ def _encoded(spec: JobSpec, held: list[Separation], suffixes: Mapping[str, str],
     """Every file's bytes; takes the separation out of `held`, so that picture, map and mask make room for the last encoder."""
     files, last = {}, list(suffixes)[-1]
     for view, suffix in suffixes.items():
-        options = _options_for(spec, held[0], view)
-        image = clock("view", _image, held.pop() if view == last else held[0], view, suffix)
+        done = held.pop() if view == last else held[0]
+        options = done.encode_options(view, spec.encode_options)
+        image = clock("view", done.pixels_for, view, suffix)
+        del done
         files[view] = clock("encode", encode, image, suffix, options)
     return files
-
-
-def _image(done: Separation, view: str, suffix: str) -> Pixels | Mask:
-    return done.mask if suffix in ARRAYS else done.view(view)
-
-
-def _options_for(spec: JobSpec, done: Separation, view: str) -> EncodeOptions:
-    return replace(spec.encode_options, icc=done.picture.icc if VIEWS[view].own_colors else None, dpi=done.picture.dpi)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,14 @@
 """The recipes: which model looks, which rule decides, which refiner finishes. To add a method, add a row to `METHODS`."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
+from numbers import Integral, Real
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from figureground import models
@@ -12,10 +17,15 @@ from figureground.errors import IncompatibleParts, UnknownName, UnknownOption, U
 from figureground.masks.refine import REFINERS
 from figureground.masks.rules import RULES
 from figureground.prompts import Prompt
+from figureground.settings import Settings
 from figureground.types import Map
 
 Plain = str | int | float | bool | tuple[str, ...] | None
+Keyword = Plain | Iterable[str] | os.PathLike[str]
+"""What `Separator` takes as an option; it becomes `Plain`, or a field of `Settings`."""
 Combine = Literal["mean", "max", "min", "product"]
+PARTS = {"model": str, "rule": str, "refiner": str, "combine": Combine}
+"""The fields of a `Method` that a keyword replaces, and their types."""
 
 
 @old_names
@@ -129,6 +139,9 @@ def input_type(rule: str) -> type[Map]:
 
 def check_prompt(method: Method, prompt: Prompt | None) -> None:
     """Raise UsageError where no model of the method takes what the prompt holds, or one needs a prompt and none is there."""
+    given: object = prompt
+    if not isinstance(given, Prompt | None):
+        raise UsageError(f"a prompt is a Prompt, such as Prompt(text='the dog'), but got {_shown(given)}")
     ways = {"text": "phrases (--prompt, --not)", "places": "points or a box (--point, --not-point, --box)"}
     names = [method.model] + ([method.second.model] if method.second else [])
     cards, kinds = [models.card(name) for name in names], prompt.kinds if prompt else frozenset()
@@ -138,6 +151,86 @@ def check_prompt(method: Method, prompt: Prompt | None) -> None:
     for name, card in zip(names, cards, strict=True):
         if card.needs_prompt and not kinds & card.prompt_kinds:
             raise UsageError(f"model '{name}' needs {' or '.join(ways[kind] for kind in sorted(card.prompt_kinds))}")
+
+
+def configure(method: Method | str, settings: Settings | None, keywords: Mapping[str, Any]) -> tuple[Method, Settings]:
+    """Return a method and settings with the keywords over them: parts and options of the method, fields of `Settings`.
+
+    settings : None: those of the environment. Raises UnknownName, UsageError, and UnknownOption for a keyword that neither has
+    or a value of another type.
+    """
+    _check_types(method, settings)
+    method = find(method) if isinstance(method, str) else method
+    parts = {name: check_value(name, PARTS[name], value) for name, value in keywords.items() if name in PARTS}
+    if "combine" in parts and method.second is None:
+        raise UsageError("combine joins two methods, such as 'subject+stuff', but got one method")
+    method = replace(method, **parts)
+    own = {option.name: option.kind for each in (method, method.second) if each for option in _options(each)}
+    machine = {each.name: each.type for each in fields(Settings)}
+    changed: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    for name, value in current_names("option", keywords).items():
+        if name in own:
+            options[name] = check_value(name, own[name], value)
+        elif name in machine:
+            changed[name] = check_value(name, machine[name], value, least=0)
+        elif name not in PARTS:
+            near = get_close_matches(name, [*own, *machine, *PARTS], 1)
+            hint = f"; did you mean '{near[0]}'?" if near else "."
+            raise UnknownOption(
+                f"'{name}' is no option of this method{hint}"
+                f" Its options: {', '.join(sorted(own))}; its parts: {', '.join(PARTS)}; settings: {', '.join(machine)}"
+            )
+    settings = settings or Settings.from_environment()
+    return method.with_options(**options) if options else method, replace(settings, **changed) if changed else settings
+
+
+def _check_types(method: object, settings: object) -> None:
+    """Raise UsageError where something else was given by position."""
+    if not isinstance(method, Method | str):
+        raise UsageError(f"a method is a name or a Method, but got {_shown(method)}")
+    if not isinstance(settings, Settings | None):
+        raise UsageError(f"settings are a Settings, but got {_shown(settings)}; name options, such as device='cuda'")
+
+
+def _shown(value: object) -> str:
+    """The value, short and on one line."""
+    return " ".join(repr(value).split())[:60]
+
+
+def check_value(name: str, kind: Any, value: Any, least: float = -math.inf) -> Any:
+    """Return the value as an option of that type holds it; raises UnknownOption for one of another type, or below `least`."""
+    if isinstance(kind, UnionType):
+        if value is None:
+            return None
+        kind = next(part for part in get_args(kind) if part is not NoneType)
+    wanted, result = _converted(kind, value)
+    if result is None or (isinstance(result, int | float) and not least <= result < math.inf):
+        bound = f" ≥ {least:g}" if kind in (int, float) and least > -math.inf else ""
+        raise UnknownOption(f"{name} is {wanted}{bound}, but got {_shown(value)}")
+    return result
+
+
+def _converted(kind: Any, value: Any) -> tuple[str, Any]:
+    """What is wanted, in words, and the value as that type; None where it is not of it."""
+    truth = type(value).__name__ in ("bool", "bool_")  # numpy's too
+    if get_origin(kind) is Literal:
+        known = get_args(kind)
+        return f"one of {', '.join(known)}", value if isinstance(value, str) and value in known else None
+    if kind is bool:
+        return "True or False", bool(value) if truth else None
+    if kind is int:
+        return "a whole number", int(value) if isinstance(value, Integral) and not truth else None
+    if kind is float:
+        return "a number", float(value) if isinstance(value, Real) and not truth else None
+    if get_origin(kind) is tuple:
+        names = value.split(",") if isinstance(value, str) else value if isinstance(value, Iterable) else (None,)
+        names = tuple(each.strip() if isinstance(each, str) else None for each in names)
+        return "several names", None if None in names else names
+    if isinstance(value, Integral) and not truth:  # keep=2
+        value = str(int(value))
+    text = (os.fspath(value) if isinstance(value, str | os.PathLike) else "") or None
+    return ("a path", text and Path(text)) if kind is Path else ("text", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +271,17 @@ def _known(method: Method) -> list[set[str]]:
     for kind, name, table in (("rule", method.rule, RULES), ("refiner", method.refiner, REFINERS)):
         if name not in table:
             raise UnknownName(kind, name, table)
-    functions = (models.module(method.model).load, RULES[method.rule], REFINERS[method.refiner])
-    return [{option.name for option in options_of(function)} for function in functions]
+    return [{option.name for option in options_of(function)} for function in _functions(method)]
+
+
+def _options(method: Method) -> list[Option]:
+    """The options of model, rule and refiner; raises UnknownName."""
+    _known(method)
+    return [option for function in _functions(method) for option in options_of(function)]
+
+
+def _functions(method: Method) -> tuple[Callable[..., Any], ...]:
+    return models.module(method.model).load, RULES[method.rule], REFINERS[method.refiner]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from figureground import executor, models
 from figureground.errors import PictureTooLarge, UsageError
@@ -15,7 +16,7 @@ from figureground.executor import ExecutorConfig, Result, limit_threads
 from figureground.io.picture import Picture, Source
 from figureground.masks.refine import REFINERS
 from figureground.masks.rules import RULES
-from figureground.methods import DEFAULT, Combine, Method, check_prompt, find, split_options
+from figureground.methods import DEFAULT, Combine, Keyword, Method, check_prompt, configure, split_options
 from figureground.prompts import Prompt
 from figureground.separation import Separation
 from figureground.settings import Settings
@@ -40,16 +41,34 @@ JOINS: Mapping[Combine, Callable[[Mask, Mask], Mask]] = {
 class Separator:
     """A method made ready: load once, call often, from many threads.
 
-    Raises UnknownName, UnknownOption, IncompatibleParts, MissingExtra or WeightsError when it is made, InputError when called.
+    Parameters
+    ----------
+    method : str or Method
+        A name, such as those in `METHODS`; two names joined, such as ``"subject+stuff"``; a file that ``figureground adapt``
+        wrote; or a `Method`.
+    settings : Settings, optional
+        Limits and the machine; by default those of the environment.
+    **keywords
+        Options of the method (``quality="best"``), its parts (``refiner="guided"``) and fields of `Settings`
+        (``device="cuda"``, ``threads=2``), which replace those of `method` and `settings`.
 
-    >>> separate = Separator("subject")
-    >>> separate("photo.jpg").cutout().shape  # doctest: +SKIP
-    (480, 640, 4)
+    Raises
+    ------
+    UsageError
+        For a name or an option that is not known, with those that are, and for parts that do not go together.
+    MissingExtra, WeightsError
+        When the method needs what is not installed, or weights that cannot be had.
+    InputError
+        When it is called with a picture that cannot be read.
+
+    Examples
+    --------
+    >>> separate = Separator("subject", quality="fast", threads=1)
+    >>> separate("photo.jpg").save("photo.png")  # doctest: +SKIP
     """
 
-    def __init__(self, method: Method | str = DEFAULT, settings: Settings | None = None) -> None:
-        self.settings = settings or Settings.from_environment()
-        self.method = find(method) if isinstance(method, str) else method
+    def __init__(self, method: Method | str = DEFAULT, settings: Settings | None = None, **keywords: Keyword) -> None:
+        self.method, self.settings = configure(method, settings, keywords)
         options = split_options(self.method)
         self._model = models.load(self.method.model, self.settings, **options.model)
         self._license = getattr(self._model, "license", "")
@@ -57,6 +76,13 @@ class Separator:
         self._refiner, self._refiner_options = REFINERS[self.method.refiner], options.refiner
         self._prompt_kinds = models.card(self.method.model).prompt_kinds
         self._second = Separator(self.method.second, self.settings) if self.method.second else None
+
+    def __repr__(self) -> str:
+        parts = [f"model '{self.method.model}'", f"rule '{self.method.rule}'", f"refiner '{self.method.refiner}'"]
+        if self.method.second is not None:
+            parts.append(f"joined by {self.method.combine} with model '{self.method.second.model}'")
+        options = [f"{name}={value!r}" for name, value in self.method.options.items()]
+        return f"<Separator: {', '.join([*parts, *options])}>"
 
     def __call__(self, source: Source | Picture, prompt: Prompt | None = None) -> Separation:
         """Separate one picture: a path, a URL, bytes, a stream, an array, a PIL image, or a Picture that was read before.
@@ -196,6 +222,42 @@ def separate(
     method: Method | str = DEFAULT,
     settings: Settings | None = None,
     prompt: Prompt | None = None,
+    **options: Keyword,
 ) -> Separation:
-    """Separate one picture. For several, make a `Separator` once: it loads its network once."""
-    return Separator(method, settings)(source, prompt)
+    """Separate one picture; the options are those of `Separator`.
+
+    For several pictures, make a `Separator` once: it loads its network once.
+    """
+    return Separator(method, settings, **options)(source, prompt)
+
+
+def remove(
+    source: Source | Picture,
+    method: Method | str = DEFAULT,
+    settings: Settings | None = None,
+    prompt: Prompt | None = None,
+    **options: Keyword,
+) -> Image.Image:
+    """Remove the background of one picture.
+
+    Parameters
+    ----------
+    source : path, URL, bytes, binary stream, array, PIL image or Picture
+        The picture.
+    method, settings, **options
+        As of `Separator`.
+    prompt : Prompt, optional
+        Phrases, points or a box, for methods that take them.
+
+    Returns
+    -------
+    PIL.Image.Image
+        The subject alone, mode RGBA, 8 bits a channel, with the picture's ICC profile and resolution in its ``info``.
+        Pillow has no RGBA of 16 bits: of a picture of 16 bits, ``separate(source).save("photo.png")`` and
+        ``separate(source).cutout()`` keep them.
+
+    Examples
+    --------
+    >>> remove("photo.jpg").save("photo.png")  # doctest: +SKIP
+    """
+    return separate(source, method, settings, prompt, **options).to_pil()

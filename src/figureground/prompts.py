@@ -2,8 +2,9 @@
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, SupportsFloat
 
 from figureground.errors import UsageError
 
@@ -33,6 +34,12 @@ Point = tuple[Coordinate, Coordinate]
 """x and y."""
 Box = tuple[Coordinate, Coordinate, Coordinate, Coordinate]
 """Left, top, right and bottom."""
+Number = SupportsFloat | str | Coordinate
+"""What `Prompt` takes for a coordinate: a number of pixels, a share such as `"50%"`, or a Coordinate."""
+
+_POINTS = "points are (x, y) pairs in pixels or per cent, such as [(320, 240)] or [('50%', '40%')]"
+_BOX = "a box is (left, top, right, bottom) in pixels or per cent, such as (50, 40, 600, 470)"
+_TEXT = "a phrase is text, such as 'the dog', or several such texts"
 
 
 def point(text: str) -> Point:
@@ -52,12 +59,33 @@ def _numbers(text: str, count: int, wanted: str) -> tuple[Coordinate, ...]:
     return tuple(Coordinate(float(one[1]), bool(one[2])) for one in matches if one)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Prompt:
     """Phrases for models that read, points and a box for models that take places; plain data that travels.
 
-    >>> Prompt(points=(point("50%,50%"),)).places(640, 480).points
-    ((320.0, 240.0),)
+    Parameters
+    ----------
+    text : str or iterable of str
+        What is foreground, each phrase for itself.
+    without : str or iterable of str
+        What is taken away from it.
+    points : iterable of (x, y)
+        Places that are foreground. A coordinate is a number of pixels from the left or the top edge, a share of the side
+        such as ``"50%"``, or a `Coordinate`; a point is also a text such as ``"50%,40%"``.
+    not_points : iterable of (x, y)
+        Places that are background.
+    box : (left, top, right, bottom), optional
+        The foreground lies inside.
+
+    Raises
+    ------
+    UsageError
+        For what is no point, box or phrase, and for pixels that are all at most 1: shares are written ``"50%"``.
+
+    Examples
+    --------
+    >>> Prompt(points=[(320, 240)], not_points=[("10%", "5%")], box=(50, 40, 600, 470)).places(640, 480)
+    Places(points=((320.0, 240.0),), not_points=((64.0, 24.0),), box=(50.0, 40.0, 600.0, 470.0))
     """
 
     text: tuple[str, ...] = ()
@@ -70,6 +98,25 @@ class Prompt:
     """Places that are background."""
     box: Box | None = None
     """The foreground lies inside."""
+
+    def __init__(
+        self,
+        text: str | Iterable[str] = (),
+        without: str | Iterable[str] = (),
+        points: Iterable[Iterable[Number]] = (),
+        not_points: Iterable[Iterable[Number]] = (),
+        box: Iterable[Number] | None = None,
+    ) -> None:
+        corners = None if box is None else _coordinates(box, 4, _BOX, box)
+        fields = {
+            "text": _phrases(text),
+            "without": _phrases(without),
+            "points": _points(points),
+            "not_points": _points(not_points),
+            "box": corners,
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)  # the class is frozen
 
     @property
     def kinds(self) -> frozenset[Kind]:
@@ -105,6 +152,64 @@ class Places:
     points: tuple[tuple[float, float], ...] = field(default=())
     not_points: tuple[tuple[float, float], ...] = field(default=())
     box: tuple[float, float, float, float] | None = None
+
+
+def _phrases(given: str | Iterable[str]) -> tuple[str, ...]:
+    """The phrases as a tuple; one text is one phrase. Raises UsageError."""
+    phrases = (given,) if isinstance(given, str) else _listed(given, _TEXT, given)
+    if not all(isinstance(phrase, str) for phrase in phrases):
+        raise UsageError(f"{_TEXT}, but got {_shown(given)}")
+    return phrases
+
+
+def _points(given: Iterable[Iterable[Number]]) -> tuple[Point, ...]:
+    """The points as coordinates; raises UsageError."""
+    if isinstance(given, str):
+        raise UsageError(f"{_POINTS}, but got {_shown(given)}")
+    pairs = _listed(given, _POINTS, given)
+    return tuple(_coordinates(pair, 2, _POINTS, given) for pair in pairs)
+
+
+def _coordinates(numbers: Any, count: int, wanted: str, given: object) -> tuple[Any, ...]:
+    """So many coordinates; a message says that `wanted` was expected and `given` was received."""
+    values = numbers.split(",") if isinstance(numbers, str) else _listed(numbers, wanted, given)
+    coordinates = tuple(_coordinate(value) for value in values)
+    if len(coordinates) != count or None in coordinates:
+        raise UsageError(f"{wanted}, but got {_shown(given)}")
+    pixels = [each.value for each in coordinates if each is not None and not each.percent]
+    if len(pixels) == count and all(0 <= value <= 1 for value in pixels) and any(0 < value < 1 for value in pixels):
+        place, shares = ", ".join(f"{value:g}" for value in pixels), ", ".join(f"{100 * value:g}%" for value in pixels)
+        raise UsageError(f"coordinates are in pixels, but ({place}) are all at most 1; for shares of the sides, write {shares}")
+    return coordinates
+
+
+def _coordinate(value: Any) -> Coordinate | None:
+    """A finite number, `"50%"` or a Coordinate as a Coordinate; None for anything else."""
+    if isinstance(value, Coordinate):
+        return value if math.isfinite(value.value) else None
+    if isinstance(value, str):
+        match = _COORDINATE.fullmatch(value)
+        return Coordinate(float(match[1]), bool(match[2])) if match else None
+    if type(value).__name__ in ("bool", "bool_"):  # numpy's too
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return Coordinate(number) if math.isfinite(number) else None
+
+
+def _listed(given: Any, wanted: str, whole: object) -> tuple[Any, ...]:
+    try:
+        return tuple(given)
+    except TypeError:
+        raise UsageError(f"{wanted}, but got {_shown(whole)}") from None
+
+
+def _shown(given: object) -> str:
+    """What was given, short and on one line."""
+    text = " ".join(repr(given).split())
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def _within(x: Coordinate, y: Coordinate, width: int, height: int) -> tuple[float, float]:

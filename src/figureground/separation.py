@@ -1,27 +1,49 @@
 """One picture, separated, and the ways to look at it. To add a view, add a function and a row to `VIEWS`."""
 
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, get_args
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar, get_args
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from figureground import models
 from figureground._deprecated import old_names, with_old_keys
-from figureground.errors import IncompatibleParts, UnknownName, UsageError
+from figureground.errors import IncompatibleParts, NameCollision, UnknownName, UsageError
 from figureground.io.color_modes import Pixels, by_strips
+from figureground.io.encode import ARRAYS, EncodeOptions, check_options, encode, over, parse_color, to_8_bits
+from figureground.io.files import write
 from figureground.io.picture import Picture
-from figureground.masks.components import ConnectedComponents
+from figureground.io.png import Effort, png
+from figureground.masks.components import ConnectedComponents, Shape
 from figureground.methods import Method
 from figureground.types import THRESHOLD, DepthMap, Image8, InstanceMap, LabelMap, Map, Mask, SaliencyMap
 
+N = TypeVar("N", np.uint8, np.float32)
 CERTAINTY_SIDE = 512  # rows and columns of the mask that certainty is taken from, at most
+PREVIEW_SIDE = 512  # pixels: the longer side of what a notebook shows, at most
+NO_FOREGROUND = "no foreground was found"
 
 
 @old_names
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Separation:
-    """A picture, its mask, and what the model said; `seconds` holds what each stage took."""
+    """A picture, its mask, and what the model said; `seconds` holds what each stage took.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from figureground.methods import METHODS
+    >>> mask = np.eye(4, dtype=np.float32)
+    >>> done = Separation(Picture.read(np.zeros((4, 4, 3), np.uint8)), mask, SaliencyMap(mask), METHODS["subject"])
+    >>> done
+    <Separation of the array: 4 × 4, 25.0% foreground within (0, 0, 4, 4), by model 'saliency'>
+    >>> done.to_pil().mode
+    'RGBA'
+    """
 
     picture: Picture
     mask: Mask
@@ -29,9 +51,20 @@ class Separation:
     method: Method
     seconds: Mapping[str, float] = field(default_factory=dict)
     license: str = ""
-    """Of the weights that looked."""
+    """Of the weights that looked; by default what the model's card says."""
     agreement: float | None = None
     """Of two methods joined: the intersection over union of what each of them found, in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        if not self.license:
+            object.__setattr__(self, "license", models.card(self.method.model).license)
+
+    def __repr__(self) -> str:
+        height, width = self.mask.shape
+        inside = self._inside()
+        share = np.count_nonzero(inside) / inside.size
+        summary = f"{share:.1%} foreground within {_box(inside)}" if share else NO_FOREGROUND
+        return f"<Separation of {self.picture.source}: {width} × {height}, {summary}, by model '{self.method.model}'>"
 
     def cutout(self) -> Pixels:
         """The subject alone, (H, W, 4) in the picture's depth, straight alpha; its colors are free of the old background."""
@@ -96,17 +129,130 @@ class Separation:
         """The view of that name; raises UnknownName, or Mismatch where the method does not have it."""
         return view_function(name)(self)
 
+    def to_pil(self, view: str = "cutout", *, background: str | None = None) -> Image.Image:
+        """Return a view as a PIL image of 8 bits a channel: RGBA for `cutout`, L for `mask`, RGB for the others.
+
+        Parameters
+        ----------
+        view : str
+            One of `VIEWS`.
+        background : str, optional
+            A color put behind the cut-out, which makes it RGB: a name, ``#rrggbb`` or ``rgb(…)``.
+
+        Returns
+        -------
+        PIL.Image.Image
+            Its ``info`` holds the resolution and, where the colors are the picture's own, the ICC profile, which
+            Pillow's ``save`` writes to PNG files. Pillow has no RGB or RGBA of 16 bits: for these there are `save`,
+            `to_bytes`, and the arrays of `cutout`, `foreground` and `background`.
+
+        Raises
+        ------
+        UsageError
+            For an unknown view or color, a view that the method does not have, or a background behind another view.
+        """
+        options = self.encode_options(view, EncodeOptions(background))
+        check_output(view, ".png", options)
+        pixels = to_8_bits(self.view(view))
+        if background is not None:
+            pixels = over(pixels, parse_color(background))
+        image = Image.fromarray(pixels)
+        image.info |= {name: value for name, value in (("icc_profile", options.icc), ("dpi", options.dpi)) if value}
+        return image
+
+    def to_bytes(
+        self,
+        format: str = "png",  # noqa: A002  # as in Pillow's `save`
+        view: str = "cutout",
+        *,
+        background: str | None = None,
+        quality: int | None = None,
+        png_effort: Effort = "fast",
+    ) -> bytes:
+        """Return a view as the bytes of a file, in the picture's depth where the format has it, with its ICC profile.
+
+        Parameters
+        ----------
+        format : str
+            A suffix of `figureground.io.encode.ENCODERS`, with or without the dot: ``png``, ``webp``, ``jpg``, ``avif``,
+            or ``npy`` for the mask's own floats.
+        view : str
+            One of `VIEWS`.
+        background : str, optional
+            A color put behind the cut-out; white where the format has no transparency.
+        quality : int, optional
+            1 to 100, for JPEG, WebP and AVIF; WebP is lossless without it.
+        png_effort : {"fast", "best"}
+            ``best`` writes smaller PNG files, in many times the time.
+
+        Raises
+        ------
+        UsageError
+            For a view, format or option that is unknown, or that does not go with the others.
+        """
+        suffix = f".{format.removeprefix('.')}".lower()
+        options = self.encode_options(view, EncodeOptions(background, quality, png_effort))
+        check_output(view, suffix, options)
+        return encode(self.pixels_for(view, suffix), suffix, options)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        view: str = "cutout",
+        *,
+        background: str | None = None,
+        quality: int | None = None,
+        png_effort: Effort = "fast",
+    ) -> None:
+        """Write a view to a file, whole or not at all; the suffix decides the format. See `to_bytes` for the rest.
+
+        A file that is there is replaced, except the picture itself. 16-bit pictures give 16-bit PNG files.
+
+        Raises
+        ------
+        UsageError
+            As `to_bytes`, and NameCollision for the file that the picture was read from.
+        WriteFailed
+            When the file cannot be written.
+
+        Examples
+        --------
+        >>> done.save("white.jpg", background="white")  # doctest: +SKIP
+        >>> done.save("mask.png", "mask")  # doctest: +SKIP
+        """
+        target = Path(path)
+        if target.exists() and os.path.realpath(target) == os.path.realpath(self.picture.source):
+            raise NameCollision(f"'{target}' is the picture itself, which is never written over; name another file")
+        data = self.to_bytes(target.suffix, view, background=background, quality=quality, png_effort=png_effort)
+        write(data, target)
+
+    def pixels_for(self, view: str, suffix: str) -> Pixels | Mask:
+        """What a file of that suffix holds of a view: its pixels, or the mask's own floats."""
+        return self.mask if suffix in ARRAYS else self.view(view)
+
+    def encode_options(self, view: str, options: EncodeOptions) -> EncodeOptions:
+        """The options with the picture's resolution and, where the view has the picture's own colors, its ICC profile."""
+        view_function(view)
+        return replace(options, icc=self.picture.icc if VIEWS[view].own_colors else None, dpi=self.picture.dpi)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the cut-out, made of a copy of at most 512 pixels a side."""
+        from figureground.compositing.foreground_colors import cut_out
+
+        height, width = self.mask.shape
+        scale = min(1.0, PREVIEW_SIDE / max(height, width))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        alpha = self.picture.alpha
+        opaque = None if alpha is None else _resized(alpha, size)
+        return png(cut_out(_resized(self.picture.rgb, size), _resized(self.mask, size), opaque))
+
     def has_foreground(self) -> bool:
         """Whether there is any foreground at all."""
         return bool(self.mask.max() >= THRESHOLD)
 
     def box(self) -> tuple[int, int, int, int] | None:
         """The smallest box that holds the foreground: left, top, right, bottom in pixels, the last two exclusive."""
-        inside = self.mask >= THRESHOLD
-        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-        if not rows.size:
-            return None
-        return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        return _box(self._inside())
 
     def certainty(self) -> float | None:
         """Return how sure the method is of the foreground, in [0, 1]; None where there is none.
@@ -116,17 +262,24 @@ class Separation:
         in the foreground with its holes filled). 1 for a solid subject of which every pixel is certain. Taken from every
         n-th row and column, at most 512 of each.
         """
-        if not self.has_foreground():
-            return None
+        inside = self._inside()
+        return self._certainty(inside) if inside.any() else None
+
+    def _inside(self) -> Shape:
+        """Which pixels are foreground, (H, W) bool."""
+        return np.asarray(self.mask >= THRESHOLD)
+
+    def _certainty(self, inside: Shape) -> float:
+        """`certainty`, where there is foreground."""
         step = -(-max(self.mask.shape) // CERTAINTY_SIDE)
         probability = self.map.values if isinstance(self.map, SaliencyMap) else self.mask
         thinned = probability[::step, ::step]
-        foreground = self.mask[::step, ::step] >= THRESHOLD
+        foreground = inside[::step, ::step]
         count = np.count_nonzero(foreground)
         if not count:  # it lies between the rows and columns that are looked at
             return 0.0
-        inside = float(thinned.sum(where=foreground, dtype=np.float64))
-        overlap = inside / (count + float(thinned.sum(dtype=np.float64)) - inside)
+        overlap_sum = float(thinned.sum(where=foreground, dtype=np.float64))
+        overlap = overlap_sum / (count + float(thinned.sum(dtype=np.float64)) - overlap_sum)
         largest = ConnectedComponents(foreground, 8).areas.max()
         gaps = ConnectedComponents(~foreground, 4)
         (height, width), (left, top, right, bottom) = foreground.shape, gaps.boxes.T
@@ -136,26 +289,26 @@ class Separation:
     def info(self) -> dict[str, Any]:
         """What was found, as plain data: the line that `--json` prints."""
         height, width = self.mask.shape
-        box = self.box()
-        area = int(np.count_nonzero(self.mask >= THRESHOLD))
+        inside = self._inside()  # the one time that the mask is read; all below counts in this
+        area, box = int(np.count_nonzero(inside)), _box(inside)
         facts: dict[str, Any] = {
             "picture": self.picture.source,
             "width": width,
             "height": height,
-            "found": self.has_foreground(),
+            "found": area > 0,
             "box": list(box) if box else None,
             "area": area,
             "coverage": round(area / (height * width), 6),
-            "certainty": None if (sure := self.certainty()) is None else round(sure, 4),
+            "certainty": round(self._certainty(inside), 4) if area else None,
             "method": {
                 "model": self.method.model,
                 "rule": self.method.rule,
                 "refiner": self.method.refiner,
                 "options": with_old_keys(self.method.options),
             },
-            "license": self.license or models.card(self.method.model).license,
+            "license": self.license,
             "seconds": {stage: round(value, 4) for stage, value in self.seconds.items()},
-            "warnings": list(self.picture.warnings),
+            "warnings": [*self.picture.warnings, *([] if area else [NO_FOREGROUND])],
         }
         if self.method.second is not None:
             facts["method"] |= {"second": self.method.second.model, "combine": self.method.combine}
@@ -164,9 +317,9 @@ class Separation:
             from figureground.compositing.visualization import classes_found, objects_found
 
             if isinstance(self.map, LabelMap):
-                facts["labels"] = classes_found(self.map, self.mask)
+                facts["labels"] = classes_found(self.map, inside)
             else:
-                facts["instances"] = objects_found(self.map, self.mask)
+                facts["instances"] = objects_found(self.map, inside)
         facts["method"] = with_old_keys(facts["method"])
         return with_old_keys(facts)
 
@@ -182,6 +335,21 @@ class Separation:
             return _weighed(colors, weight(self.mask[rows]))
 
         return by_strips((*self.mask.shape, 3), own.dtype, strip)
+
+
+def _resized(values: NDArray[N], size: tuple[int, int]) -> NDArray[N]:
+    """(H, W, …) at another width and height; each pixel is the mean of those that it replaces."""
+    import cv2
+
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), values.dtype)
+
+
+def _box(inside: Shape) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of the pixels that are True, the last two exclusive; None where none is."""
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    if not rows.size:
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _weighed(colors: Pixels, weight: Mask) -> Pixels:
@@ -203,10 +371,12 @@ class View:
     """Whether it shows the picture's own pixels, which a draft (`Settings.draft`) does not have."""
     own_colors: bool = False
     """Whether its colors are the picture's own, so that the picture's ICC profile belongs to them."""
+    transparent: bool = False
+    """Whether it has an alpha channel, behind which a background color can be put."""
 
 
 VIEWS: dict[str, View] = {
-    "cutout": View(Separation.cutout, pixels=True, own_colors=True),
+    "cutout": View(Separation.cutout, pixels=True, own_colors=True, transparent=True),
     "foreground": View(Separation.foreground, pixels=True, own_colors=True),
     "background": View(Separation.background, pixels=True, own_colors=True),
     "mask": View(Separation.mask8),
@@ -221,6 +391,16 @@ def view_function(name: str) -> Callable[[Separation], Pixels]:
     if name not in VIEWS:
         raise UnknownName("view", name, VIEWS)
     return VIEWS[name].render
+
+
+def check_output(view: str, suffix: str, options: EncodeOptions) -> None:
+    """Raise UnknownName or UsageError where files of this suffix cannot hold the view, or an option has no effect on it."""
+    check_options(suffix, options)
+    if suffix in ARRAYS and view != "mask":
+        raise UsageError(f"{suffix} holds a mask's floats, so it goes with the view 'mask', but got the view '{view}'")
+    if options.background is not None and not VIEWS[view].transparent:
+        able = ", ".join(name for name, row in VIEWS.items() if row.transparent)
+        raise UsageError(f"a background goes behind what is transparent, the view {able}, but got the view '{view}'")
 
 
 def check_views(names: tuple[str, ...], method: Method, draft: bool = False) -> None:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import re
 import signal
 import sqlite3
 import subprocess
@@ -34,7 +35,7 @@ from figureground.io.storage import Folder
 from figureground.jobs import JobSpec
 from figureground.methods import METHODS
 from figureground.settings import Settings
-from photographs import PICTURES
+from photographs import PICTURES, ROOT
 
 BYTES = "--rows", "bytes", "--move-inputs", "done"
 FACTS = "source, stem, state, code, message, width, height, coverage, certainty, box, files"
@@ -473,3 +474,21 @@ def test_through_the_client_the_stream_is_an_actor(monkeypatch):
     assert afar.next() is None
     afar.end()
     assert killed == [stream]
+
+
+@with_ray
+def test_the_example_of_ray_data_in_the_docs_runs(tmp_path, ray):
+    [code] = re.findall(r"```python ray\n(.*?)```", (ROOT / "docs" / "python.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "photos").mkdir()
+    for number in range(3):
+        with Image.open(PICTURES[number]) as image:
+            image.resize((96, 64)).save(tmp_path / "photos" / f"{number}.jpg")
+    (tmp_path / "photos" / "bad.jpg").write_bytes(b"no picture")
+    environment = os.environ | ray.environment | {"RAY_ADDRESS": ray.address}
+    given = {"capture_output": True, "text": True, "timeout": 120, "cwd": tmp_path, "env": environment}
+    end = subprocess.run([sys.executable, "-c", code], check=False, **given)
+    assert end.returncode == 0, end.stderr
+    rows = {Path(path).name: rest for path, *rest in (line.split() for line in end.stdout.splitlines() if "photos" in line)}
+    assert rows["bad.jpg"] == ["0", "unsupported_format"]
+    assert sorted(rows) == ["0.jpg", "1.jpg", "2.jpg", "bad.jpg"]
+    assert all(int(rows[f"{number}.jpg"][0]) > 100 and len(rows[f"{number}.jpg"]) == 1 for number in range(3))

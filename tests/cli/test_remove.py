@@ -203,7 +203,10 @@ def test_nothing_found_is_said(blank, sees_nothing):
     [line] = end.lines()
     assert end.code == 0
     assert (line["found"], line["box"], line["coverage"]) == (False, None, 0)
-    assert "no foreground was found" in end.err
+    assert line["warnings"] == ["no foreground was found"]
+    assert end.err.count("no foreground was found") == 1
+    plain = command("remove", blank, "--overwrite")
+    assert plain.code == 0 and plain.err.count("no foreground was found") == 1
 
 
 def test_nothing_found_is_an_error_where_a_subject_is_required(blank, sees_nothing):

@@ -410,3 +410,7 @@ def test_a_url_never_names_another_folder(text):
     assert name not in (".", "..")
     assert name.isprintable()
     assert len(name) <= 80
+
+
+def test_its_repr_is_one_short_line():
+    assert repr(Picture.read(np.zeros((20, 30, 4), np.uint16))) == "<Picture the array: 30 × 20, 4 channels of uint16>"

@@ -21,6 +21,7 @@ from figureground.io.encode import ENCODERS, OPAQUE
 from figureground.io.files import STDOUT, Plan, make_folder, refuse_existing, write
 from figureground.jobs import JobSpec, run_job
 from figureground.pipeline import Clock, Separator
+from figureground.separation import NO_FOREGROUND
 
 MAX_WORKERS = 4  # pictures at once, where nobody says: each holds some 25 bytes for every pixel
 
@@ -210,14 +211,14 @@ def _report(job: Job, each: Plan, facts: Mapping[str, Any], echo: Say, note: Say
     if job.as_json:
         paths = {view: str(path) for view, path in each.targets.items()}
         echo(json.dumps({**facts, "files": paths}, ensure_ascii=False))
+        if not facts["found"]:
+            note(f"'{each.source}': {NO_FOREGROUND}")
     else:
         for text in facts["warnings"]:
             note(f"'{each.source}': {text}")
         files = [str(path) for path in each.targets.values() if path != STDOUT]
         if files:
             echo("\n  ".join([f"{each.source}: {summary(facts)}", *files]))
-    if not facts["found"]:
-        note(f"'{each.source}': no foreground was found")
     if job.timings:
         stages = ", ".join(f"{stage} {1000 * seconds:.0f} ms" for stage, seconds in facts["seconds"].items())
         note(f"'{each.source}': {stages}, in all {1000 * sum(facts['seconds'].values()):.0f} ms")

@@ -7,6 +7,7 @@ import colorsys
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from figureground.io.color_modes import strips
 from figureground.types import THRESHOLD, DepthMap, Image8, InstanceMap, LabelMap, Mask
@@ -45,8 +46,11 @@ def nearness(map_shown: DepthMap) -> Image8:
     return np.asarray(cv2.cvtColor(cv2.applyColorMap(gray, cv2.COLORMAP_CIVIDIS), cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def objects_found(map_shown: InstanceMap, mask: Mask) -> list[dict[str, Any]]:
-    """Each object by its number: name, share of the picture, score, and the share of it that was counted as foreground."""
+def objects_found(map_shown: InstanceMap, mask: Mask | NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """Each object by its number: name, share of the picture, score, and the share of it that was counted as foreground.
+
+    mask : (H, W), or where it is foreground, bool.
+    """
     total = map_shown.areas()
     inside = _inside(map_shown.numbers, mask, len(map_shown.objects) + 1)[1:]
     return [
@@ -68,8 +72,11 @@ def class_color(index: int) -> tuple[int, int, int]:
     return round(red * 255), round(green * 255), round(blue * 255)
 
 
-def classes_found(map_shown: LabelMap, mask: Mask) -> list[dict[str, Any]]:
-    """Each class found, its share of the picture and the share of it that was counted as foreground."""
+def classes_found(map_shown: LabelMap, mask: Mask | NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """Each class found, its share of the picture and the share of it that was counted as foreground.
+
+    mask : (H, W), or where it is foreground, bool.
+    """
     inside = _inside(map_shown.labels, mask, len(map_shown.names))
     return [
         {
@@ -82,11 +89,12 @@ def classes_found(map_shown: LabelMap, mask: Mask) -> list[dict[str, Any]]:
     ]
 
 
-def _inside(indices: np.typing.NDArray[np.unsignedinteger], mask: Mask, kinds: int) -> np.typing.NDArray[np.int64]:
+def _inside(indices: NDArray[np.unsignedinteger], mask: Mask | NDArray[np.bool_], kinds: int) -> NDArray[np.int64]:
     """How many pixels of each index are foreground, (kinds,) int64."""
     inside = np.zeros(kinds, np.int64)
     for rows in strips(*mask.shape):
-        inside += np.bincount(indices[rows][mask[rows] >= THRESHOLD], minlength=kinds)
+        foreground = mask[rows] if mask.dtype == np.bool_ else mask[rows] >= THRESHOLD
+        inside += np.bincount(indices[rows][foreground], minlength=kinds)
     return inside
 
 
@@ -94,7 +102,7 @@ def _mark(entry: dict[str, Any]) -> str:
     return ", foreground" if entry["foreground"] >= 0.5 else ""
 
 
-def _colored(palette: Image8, indices: np.typing.NDArray[np.unsignedinteger]) -> Image8:
+def _colored(palette: Image8, indices: NDArray[np.unsignedinteger]) -> Image8:
     """(H, W, 3) uint8: each index in its color."""
     image = np.empty((*indices.shape, 3), np.uint8)
     for rows in strips(*indices.shape):

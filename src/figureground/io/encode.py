@@ -11,7 +11,7 @@ from PIL import Image, ImageColor
 from figureground._deprecated import current, module_attribute
 from figureground.errors import UnknownName, UsageError
 from figureground.io.color_modes import Pixels, eight_bits, strips
-from figureground.io.png import Effort, png
+from figureground.io.png import EFFORTS, Effort, png
 from figureground.types import Mask
 
 
@@ -77,6 +77,7 @@ ENCODERS: Mapping[str, Encoder] = {
 OPAQUE = frozenset({".jpg", ".jpeg"})  # formats without alpha
 ARRAYS = frozenset({".npy"})  # formats that hold the mask's own floats
 DEEP = ARRAYS | {".png"}  # formats that hold 16 bits
+LOSSY = OPAQUE | {".webp", ".avif"}  # formats that have a quality
 
 
 def encoder(suffix: str) -> Encoder:
@@ -94,13 +95,34 @@ def encode(image: Pixels | Mask, suffix: str, options: EncodeOptions | None = No
     options = options or EncodeOptions()
     suffix = suffix.lower()
     if image.dtype == np.uint16 and suffix not in DEEP:
-        image = _shallow(image)
+        image = to_8_bits(image)
     if image.ndim == 3 and image.shape[2] == 4 and (options.background or suffix in OPAQUE):
         image = over(image, parse_color(options.background or "white"))  # type: ignore[arg-type]  # floats have no alpha
     return encoder(suffix)(image, options)
 
 
-def _shallow(image: Pixels | Mask) -> Pixels:
+def check_options(suffix: str, options: EncodeOptions) -> None:
+    """Raise UnknownName or UsageError for an unknown suffix, a wrong value, or an option without effect on such files."""
+    encoder(suffix)
+    if options.background is not None:
+        parse_color(options.background)
+    if options.png_effort not in EFFORTS:
+        raise UsageError(f"png_effort is one of {', '.join(EFFORTS)}, but got '{str(options.png_effort)[:40]}'")
+    if options.png_effort != "fast" and suffix != ".png":
+        raise UsageError(f"png_effort is of .png files, but got the suffix {suffix}")
+    if options.quality is None:
+        return
+    if suffix not in LOSSY:
+        raise UsageError(f"quality is of {', '.join(sorted(LOSSY))} files, but got the suffix {suffix}, which loses nothing")
+    quality: object = options.quality
+    if isinstance(quality, bool) or not (isinstance(quality, int | np.integer) and 1 <= quality <= 100):
+        raise UsageError(f"quality is a whole number from 1 to 100, but got {str(options.quality)[:40]}")
+
+
+def to_8_bits(image: Pixels | Mask) -> Pixels:
+    """Return 16 bits as the nearest 8, strip by strip; 8 bits as they are."""
+    if image.dtype == np.uint8:
+        return image  # type: ignore[return-value]
     result = np.empty(image.shape, np.uint8)
     for rows in strips(*image.shape[:2]):
         result[rows] = eight_bits(image[rows])
@@ -111,8 +133,8 @@ def parse_color(text: str) -> tuple[int, int, int]:
     """Red, green and blue of a color's name, #rrggbb or rgb(…); raises UsageError."""
     try:
         return ImageColor.getrgb(text)[:3]
-    except ValueError:
-        raise UsageError(f"expected a color such as white or #rrggbb, but got '{text[:40]}'") from None
+    except (ValueError, TypeError, AttributeError):  # the last two where it is no text
+        raise UsageError(f"expected a color such as white or #rrggbb, but got '{str(text)[:40]}'") from None
 
 
 def over(image: Pixels, behind: tuple[int, int, int]) -> Pixels:

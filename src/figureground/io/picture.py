@@ -42,7 +42,7 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Encoded | Bin
 """A path, an http(s) URL, '-' for stdin, an encoded picture as bytes or a binary stream, an array, a PIL image."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Picture:
     """A picture, upright; both arrays are read-only, and are one where the picture is 8-bit sRGB without alpha.
 
@@ -64,6 +64,10 @@ class Picture:
     source: str = "the picture"
     warnings: tuple[str, ...] = ()
     own_shape: tuple[int, int] | None = None
+
+    def __repr__(self) -> str:
+        height, width = self.own_shape or self.original.shape[:2]
+        return f"<Picture {self.source}: {width} × {height}, {self.original.shape[2]} channels of {self.original.dtype}>"
 
     @classmethod
     def read(cls, source: Source, settings: Settings | None = None) -> "Picture":
