@@ -7,7 +7,7 @@ from typing import Any
 from figureground._deprecated import module_attribute, old_names
 from figureground.errors import NoForeground, UsageError
 from figureground.executor import limit_threads
-from figureground.io.encode import ARRAYS, EncodeOptions, encode, parse_color
+from figureground.io.encode import ARRAYS, EncodeOptions, check_options, encode, parse_color
 from figureground.io.picture import Source
 from figureground.methods import Method, check_prompt, split_options
 from figureground.pipeline import Clock, Separator, memory_errors
@@ -39,9 +39,13 @@ class JobSpec:
             raise UsageError(f"--view wants at least one of {', '.join(VIEWS)}")
         if self.encode_options.background is not None:
             parse_color(self.encode_options.background)
+            if not any(VIEWS[view].transparent for view in self.views):
+                able = ", ".join(name for name, view in VIEWS.items() if view.transparent)
+                raise UsageError(f"--background goes behind --view {able}, but got --view {','.join(self.views)}")
 
     def check_format(self, suffix: str) -> None:
-        """Raise UsageError where files of this suffix cannot hold the views."""
+        """Raise UsageError where files of this suffix cannot hold the views, or an option has no effect on them."""
+        check_options(suffix, self.encode_options)
         if suffix.lower() in ARRAYS and self.views != ("mask",):
             raise UsageError(
                 f"{suffix} holds a mask's floats, so it goes with --view mask, but got --view {','.join(self.views)}"

@@ -16,9 +16,10 @@ from PIL import Image
 
 from commandline import command
 from encoded import png, png_chunk, swapped_profile, tiff, unpacked_png
-from figureground import jobs
+from figureground import jobs, models
 from figureground.io.encode import encode
 from figureground.separation import VIEWS, Separation, View
+from figureground.types import SaliencyMap
 
 
 def test_the_cutout_lies_beside_the_picture(photo):
@@ -227,12 +228,26 @@ def test_existing_outputs_are_kept_unless_named(photo):
     assert target.read_bytes() != b"mine"
 
 
-def test_two_pictures_with_one_target_are_refused_before_anything_is_written(photo, tmp_path):
+def test_pictures_of_one_name_keep_their_suffixes(photo):
     other = photo.with_suffix(".png")
     Image.new("RGB", (32, 32)).save(other)
     end = command("remove", photo, other)
-    end.refused(2, "name_collision", "photo.jpg", "photo.png")
-    assert not photo.with_name("photo.cutout.png").exists()
+    assert end.code == 0
+    assert "photo.jpg and photo.png have one name; their files keep the suffix: photo.jpg.cutout.png" in end.err
+    assert {path.name for path in photo.parent.iterdir()} == {
+        *("photo.jpg", "photo.png", "photo.jpg.cutout.png", "photo.png.cutout.png"),
+    }
+
+
+def test_two_pictures_with_one_target_are_refused_before_anything_is_written(photo, tmp_path):
+    (tmp_path / "sub").mkdir()
+    other = tmp_path / "sub" / "photo.jpg"
+    other.write_bytes(photo.read_bytes())
+    command("remove", photo, photo).refused(2, "name_collision", "photo.jpg")
+    end = command("remove", photo, other, "-o", f"{tmp_path / 'new'}/")
+    assert end.code == 2 and "name_collision" in end.err
+    command("remove", photo, other, "-o", tmp_path / "new-{view}.png").refused(2, "name_collision")
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_input_is_never_written_over(photo):
@@ -245,17 +260,35 @@ def test_the_input_is_never_written_over(photo):
 
 
 MISTAKES = [
-    (["remove"], 2, ["PICTURES"]),
+    (["remove"], 2, ["IN..."]),
     (["remove", "none.jpg"], 1, ["none.jpg"]),
-    (["remove", "."], 1, ["not_a_regular_file"]),
+    (["remove", "none*.jpg"], 2, ["no file matches 'none*.jpg'"]),
+    (["remove", "photo.jpg", "new.png"], 2, ["figureground remove photo.jpg -o new.png"]),
     (["remove", "photo.jpg", "--method", "subjct"], 2, ["subjct", "did you mean 'subject'"]),
     (["remove", "photo.jpg", "--view", "cutuot"], 2, ["cutuot", "did you mean 'cutout'"]),
     (["remove", "photo.jpg", "--view", ""], 2, ["--view wants"]),
     (["remove", "photo.jpg", "-o", "out.xyz"], 2, [".xyz", ".png"]),
-    (["remove", "photo.jpg", "-o", "out"], 2, ["no suffix"]),
+    (["remove", "photo.jpg", "-o", "out"], 2, ["no suffix", "out.png", "out/"]),
+    (["remove", "photo.jpg", "-o", "{stem}"], 2, ["no suffix"]),
+    (["remove", "photo.jpg", "-o", "{nme}.png"], 2, ["nme", "did you mean 'name'"]),
+    (["remove", "photo.jpg", "-o", "{stem.png"], 2, ["cannot be read"]),
+    (["remove", "photo.jpg", "-o", "out/", "--out-dir", "out"], 2, ["leave one out"]),
+    (["remove", "photo.jpg", "-o", "out.png", "--suffix", "-cut"], 2, ["--suffix"]),
+    (["remove", "photo.jpg", "--view", "mask,cutout", "--suffix", "-cut"], 2, ["2 views"]),
+    (["remove", "photo.jpg", "--overwrite", "--skip-existing"], 2, ["exclude each other"]),
+    (["remove", "photo.jpg", "--quality", "90"], 2, ["--encoder-quality 90", "balanced"]),
+    (["remove", "photo.jpg", "--encoder-quality", "90"], 2, ["--encoder-quality is of", ".png"]),
+    (["remove", "photo.jpg", "--png-effort", "best", "--format", "webp"], 2, ["--png-effort is of .png", ".webp"]),
+    (["remove", "photo.jpg", "--point", "0.5,0.4"], 2, ["50%", "per cent"]),
+    (["remove", "photo.jpg", "--box", "0,.5,9,9"], 2, ["50% for .5"]),
+    (["remove", "photo.jpg", "--min-part", "3"], 2, ["--min-part"]),
+    (["remove", "photo.jpg", "--instance", "2"], 2, ["--instance"]),
+    (["remove", "photo.jpg", "--background", "white", "--view", "foreground"], 2, ["--background", "--view cutout"]),
+    (["remove", "photo.jpg", "--preset", "shop"], 2, ["--preset shop", "config.toml"]),
+    (["remove", "photo.jpg", "--config", "none.toml"], 2, ["'none.toml' (--config) is not there"]),
     (["remove", "photo.jpg", "-o", "no/folder/out.png"], 1, ["write_error", "no/folder"]),
-    (["remove", "photo.jpg", "photo.jpg", "-o", "out.png"], 2, ["--out-dir"]),
-    (["remove", "photo.jpg", "--view", "mask,cutout", "-o", "out.png"], 2, ["--out-dir"]),
+    (["remove", "photo.jpg", "photo.jpg", "-o", "out.png"], 2, ["-o FOLDER/", "{stem}"]),
+    (["remove", "photo.jpg", "--view", "mask,cutout", "-o", "out.png"], 2, ["-o FOLDER/", "{view}"]),
     (["remove", "photo.jpg", "--view", "cutout", "-o", "out.npy"], 2, ["--view mask"]),
     (["remove", "photo.jpg", "--background", "reddish"], 2, ["reddish", "#rrggbb"]),
     (["remove", "photo.jpg", "--encoder-quality", "0"], 2, ["quality"]),
@@ -269,13 +302,15 @@ MISTAKES = [
     (["remove", "-", "-"], 2, ["standard input"]),
     (["remove", "photo.jpg", "--max-pixels", "1000"], 1, ["too_large", "1"]),
     (["remove", "ftp://example.org/a.jpg"], 1, ["url_not_allowed"]),
-    (["removee", "photo.jpg"], 2, ["removee"]),
+    (["removee", "photo.jpg"], 2, ["removee", "did you mean 'remove'"]),
+    (["nothing", "photo.jpg"], 2, ["nothing", "Commands: adapt, "]),
 ]
 
 
 @pytest.mark.parametrize(("words", "code", "says"), MISTAKES, ids=[" ".join(words) for words, _, _ in MISTAKES])
 def test_mistakes_end_in_one_clear_line(words, code, says, photo, monkeypatch):
     monkeypatch.chdir(photo.parent)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(photo.parent / "none"))
     command(*words).refused(code, *says)
     assert [path.name for path in photo.parent.iterdir()] == ["photo.jpg"]
 
@@ -305,7 +340,90 @@ def test_unwritable_folder(photo, tmp_path):
 def test_a_folder_as_output(photo, tmp_path):
     folder = tmp_path / "folder.png"
     folder.mkdir()
-    command("remove", photo, "-o", folder).refused(1, "write_error", "folder.png")
+    assert command("remove", photo, "-o", folder).code == 0
+    assert [path.name for path in folder.iterdir()] == ["photo.cutout.png"]
+    assert command("remove", photo, "-o", f"{tmp_path / 'made'}/", "--suffix", "-cut", "--format", "webp").code == 0
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["photo-cut.webp"]
+
+
+def test_a_pattern_as_output(photo, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert command("remove", photo, "-o", "{stem}-{view}.webp", "--view", "cutout", "--view", "mask").code == 0
+    assert sorted(path.name for path in tmp_path.glob("*.webp")) == ["photo-cutout.webp", "photo-mask.webp"]
+    assert command("remove", photo, "-o", "{parent}/{name}.png").code == 0
+    assert (photo.parent / "photo.jpg.png").exists()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Pictures in a folder and in a folder of it, a hidden one, and a file that is none."""
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    for name in ("a.jpg", "b.png", "sub/c.jpg", ".hidden.jpg"):
+        Image.new("RGB", (32, 32)).save(tmp_path / "in" / name)
+    (tmp_path / "in" / "notes.txt").touch()
+    return tmp_path / "in"
+
+
+def names_below(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_pictures_of_a_folder(folder, tmp_path):
+    out = tmp_path / "out"
+    assert command("remove", folder, "-o", f"{out}/").code == 0
+    assert names_below(out) == ["a.cutout.png", "b.cutout.png"]
+    end = command("remove", folder, "-o", f"{out}/", "--recursive", "--skip-existing")
+    assert end.code == 0
+    assert "skipped 2 pictures whose files exist" in end.err
+    assert names_below(out) == ["a.cutout.png", "b.cutout.png", "sub/c.cutout.png"]
+    command("remove", tmp_path, "-o", f"{out}/").refused(2, "holds no pictures", "--recursive")
+    (tmp_path / "empty").mkdir()
+    end = command("remove", tmp_path / "empty")
+    assert end.code == 2 and "--recursive" not in end.err
+
+
+def test_outputs_of_an_earlier_run_are_no_inputs(folder):
+    assert command("remove", folder).code == 0
+    before = {name: (folder / name).stat().st_mtime_ns for name in names_below(folder)}
+    assert set(before) == {".hidden.jpg", "a.cutout.png", "a.jpg", "b.cutout.png", "b.png", "notes.txt", "sub/c.jpg"}
+    end = command("remove", folder, "--skip-existing")
+    assert end.code == 0
+    assert "left out 2 outputs of an earlier run" in end.err
+    assert {name: (folder / name).stat().st_mtime_ns for name in names_below(folder)} == before
+    lone = command("remove", folder / "a.cutout.png")  # named by itself, it is a picture like any other
+    assert lone.code == 0 and (folder / "a.cutout.cutout.png").exists()
+
+
+def test_skipped_pictures_are_lines_of_json_too(folder):
+    assert command("remove", folder / "a.jpg").code == 0
+    end = command("remove", folder / "a.jpg", folder / "b.png", "--skip-existing", "--json")
+    by_name = {Path(line["picture"]).name: line for line in end.lines()}
+    assert by_name["a.jpg"]["skipped"] is True
+    assert by_name["a.jpg"]["files"] == {"cutout": str(folder / "a.cutout.png")}
+    assert "skipped" not in by_name["b.png"]
+
+
+def test_a_picture_alone_is_removed(photo):
+    assert command(photo).code == 0
+    assert photo.with_name("photo.cutout.png").exists()
+    command("gone.jpg").refused(1, "not_found", "gone.jpg")
+
+
+def test_quiet_prints_errors_only(photo):
+    end = command("remove", photo, "-q", "--timings")
+    assert (end.code, end.out, end.err) == (0, "", "")
+    end = command("remove", photo, "-q")
+    assert end.code == 1 and end.err.count("\n") == 1 and "output_exists" in end.err
+
+
+def test_only_the_largest_part_is_kept(tmp_path, monkeypatch):
+    drawn = np.zeros((60, 80), np.float32)
+    drawn[10:50, 10:40] = drawn[20:45, 50:75] = 1
+    monkeypatch.setattr(models, "load", lambda *_, **__: lambda rgb: SaliencyMap(drawn))
+    Image.new("RGB", (80, 60)).save(tmp_path / "two.png")
+    for words, pixels in ((), 40 * 30 + 25 * 25), (("--keep-largest",), 40 * 30):
+        [line] = command("remove", tmp_path / "two.png", "--view", "mask", "-f", "--json", *words).lines()
+        assert line["area"] == pixels
 
 
 @pytest.fixture(scope="module")

@@ -73,6 +73,28 @@ def items(source: str, options: InputOptions) -> Iterator[Item]:
     return _listed([source], options)
 
 
+def check_input(source: str, watched: bool) -> None:
+    """Raise UsageError for a word that names nothing: no file, folder or list of that name, or a glob that matches no file.
+
+    watched : whether files may come later, so that a glob may match nothing yet.
+    """
+    if scheme(source) or Path(source).exists():
+        return
+    if glob.has_magic(source) and not source.startswith("@"):
+        if not watched and not any(True for _ in glob.iglob(source, recursive=True)):  # noqa: PTH207
+            raise UsageError(f"no file matches '{source}'; ** stands for any folders")
+        return
+    if source.startswith("@"):
+        if not Path(source[1:]).exists():
+            raise UsageError(
+                f"the list '{source[1:]}' is not there; @ is followed by a file with a path or address on each line"
+            )
+        return
+    raise UsageError(
+        f"'{source}' is not there; IN is a folder, a picture, a glob, @list.txt, a CSV table, an archive or an address"
+    )
+
+
 def _named(source: str, name: str) -> Item:
     return Item(source, _safe(name) or "picture")
 

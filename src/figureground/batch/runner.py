@@ -20,7 +20,7 @@ from typing import Any
 from figureground import executor
 from figureground._deprecated import old_names
 from figureground._files import locked
-from figureground.batch.inputs import InputOptions, Item, items
+from figureground.batch.inputs import InputOptions, Item, check_input, items
 from figureground.batch.ledger import NAME, Ledger, Outcome, ResumePolicy, Task
 from figureground.batch.status import rows
 from figureground.batch.watch import InputDisposal, StableFileFilter
@@ -100,6 +100,8 @@ def _checked(batch: Batch) -> Batch:
     if batch.shard and not 1 <= batch.shard[0] <= batch.shard[1]:
         raise UsageError(f"--shard is i/n with 1 <= i <= n, but got {batch.shard[0]}/{batch.shard[1]}")
     batch.input_disposal.check()
+    for source in batch.inputs:
+        check_input(source, batch.watch)
     _refuse_overlap(batch)
     for folder in (batch.folder, *([] if is_remote(batch.out) else [Path(batch.out)])):
         try:

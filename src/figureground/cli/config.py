@@ -18,7 +18,7 @@ from figureground.settings import Settings
 @option("--config", "file", type=click.Path(path_type=Path), group="Input", common=True, help="File with presets.")
 @json_option("Print one JSON object.")
 def config(file: Path | None, as_json: bool) -> None:
-    """Show the settings and presets that are in effect, and where each comes from.
+    """Show the settings and presets in effect, and their sources.
 
     Settings are environment variables, such as FIGUREGROUND_THREADS. Presets are tables of a TOML file: --preset shop uses
     the options of [shop], and those of [default] are always used. The file is that of --config, of FIGUREGROUND_CONFIG, or

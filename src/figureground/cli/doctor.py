@@ -13,7 +13,7 @@ from figureground.settings import Settings
 @runtime_options
 @json_option("As JSON.")
 def doctor(settings: Settings, as_json: bool) -> None:
-    """Say what this machine can do, what is installed, and what each method would run with."""
+    """Show what this machine and this installation can do."""
     from figureground.diagnostics import examine, text
 
     report = examine(settings)

@@ -40,7 +40,9 @@ def evaluate(
     report: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure a method on DATA: folders, zip archives or lists of pictures with masks; or several methods against it.
+    """Measure how good methods are on labeled pictures.
+
+    DATA is folders, zip archives or lists of pictures with masks. --against compares other methods.
 
     Figures are given of all pictures and by size and thinness of the subject. --csv and --plot are of the method itself; the
     options of models, rules and refiners too.

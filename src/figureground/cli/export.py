@@ -13,7 +13,10 @@ from figureground.cli.options import import_part
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The ONNX file to write.")
 @click.option("--size", type=int, default=None, help="Pixels of a side; else any multiple of 32 from 64 to 1024.")
 def export(weights: Path, out: Path, size: int | None) -> None:
-    """Turn trained WEIGHTS (safetensors) into one ONNX file with float16 weights."""
+    """Export trained WEIGHTS as one ONNX file.
+
+    WEIGHTS is a safetensors file of `figureground train`; the ONNX file holds kernels as float16.
+    """
     write_graph(weights, out, size)
 
 

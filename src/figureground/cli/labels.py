@@ -22,7 +22,9 @@ from figureground.types import InstanceMap, LabelMap, Map
 @runtime_and_draft_options
 @json_option("As JSON.")
 def labels(picture: str | None, method: str, weights: str | None, settings: Settings, as_json: bool) -> None:
-    """List the classes that PICTURE shows, with their shares; without PICTURE, all that the model knows.
+    """List the classes in PICTURE, or those a model knows.
+
+    With PICTURE each class has its share of the picture.
 
     With --method instance: its objects, by the numbers that --instance takes.
     """

@@ -14,7 +14,7 @@ from figureground.models import card
 @command()
 @json_option("As JSON.")
 def methods(as_json: bool) -> None:
-    """List the methods, with the license of their weights and the terms of their training data."""
+    """List the methods, with their licenses and training data."""
     rows = []
     for name, method in METHODS.items():
         label = card(method.model)

@@ -38,10 +38,22 @@ def flag(name: str, kind: Any, about: str, default: Any = None, *, group: str = 
     if kind is bool:
         return option(spelled, name, is_flag=True, default=None, **more)
     if get_origin(kind) is Literal:
-        return option(spelled, name, type=click.Choice(get_args(kind)), **more)
+        choice = _QualityChoice if name == "quality" else click.Choice
+        return option(spelled, name, type=choice(get_args(kind)), **more)
     if get_origin(kind) is tuple:
         return option(spelled, name, metavar="NAME,…", callback=_names, **more)
     return option(spelled, name, type=kind, **more)
+
+
+class _QualityChoice(click.Choice[str]):
+    """The choices of --quality; a number is meant for the encoder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the choice."""
+        if str(value).isdigit():
+            names = ", ".join(map(str, self.choices))
+            self.fail(f"it is one of {names}; the quality of JPEG, WebP and AVIF is --encoder-quality {value}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def _names(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[str, ...] | None:

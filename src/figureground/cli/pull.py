@@ -14,7 +14,10 @@ from figureground.settings import Settings
 @click.option("--weights", help="Hub id or local folder of another checkpoint for the model NAME.")
 @runtime_options
 def pull(name: str, weights: str | None, settings: Settings) -> None:
-    """Fetch and convert the weights of NAME beforehand: a method, a model, or weights such as segformer-b5."""
+    """Download and convert the weights of NAME beforehand.
+
+    NAME is a method, a model, or weights such as segformer-b5.
+    """
     from figureground.models import pull as fetch
 
     name = current("method", name)

@@ -20,7 +20,9 @@ from figureground.cli.options import json_option
 @click.option("--overwrite", is_flag=True, help="Replace lists that are there already.")
 @json_option("As JSON.")
 def split(data: tuple[str, ...], out: Path, overwrite: bool, as_json: bool, **shares: Any) -> None:
-    """Deal DATA out into lists for training, validation and test; near-duplicates stay together.
+    """Split DATA into lists for training, validation and test.
+
+    Near-duplicates stay together.
 
     The lists are data themselves: figureground train lists/train.txt --val lists/val.txt …
     """

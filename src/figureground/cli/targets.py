@@ -114,7 +114,7 @@ class Output:
             raise UsageError("--suffix changes the names that are made of the pictures' names, but -o names the file")
         if self.suffix is not None and len(views) > 1:
             raise UsageError(
-                f"--suffix {self.suffix} names one file for each picture, but --view names {len(views)}; leave one out"
+                f"--suffix {self.suffix} names one file for each picture, but there are {len(views)} views; leave it out"
             )
         remarks: list[str] = []
         if output is None:
@@ -133,9 +133,7 @@ class Output:
         shared = {place for place, count in Counter(places).items() if count > 1}
         if shared:
             first = sorted(PurePath(each.path).name for each, place in zip(sources, places, strict=True) if place in shared)
-            remarks.append(
-                f"{' and '.join(first[:2])} have one name: their files keep the suffix, as {first[0]}.{views[0]}.png"
-            )
+            remarks.append(f"{' and '.join(first[:2])} have one name; their files keep the suffix: {first[0]}.{views[0]}.png")
         ending = f".{self.format or 'png'}"
         plans = []
         for each, (place, name) in zip(sources, places, strict=True):

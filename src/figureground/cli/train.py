@@ -37,7 +37,9 @@ def recipe_options(command: F) -> F:
 def train(
     data: tuple[str, ...], val: tuple[str, ...], out: Path, start: Path | None, encoder_weights: str | None, **recipe: Any
 ) -> None:
-    """Train the embedded network on DATA (folders, zip archives or lists of pictures with masks) and export it as ONNX.
+    """Train the embedded network and export it as ONNX.
+
+    DATA is folders, zip archives or lists of pictures with masks.
 
     DATA=SHARE gives a source its share of the samples: portraits.zip=0.15 makes them 15 % of each epoch, however many they
     are. A run that was stopped continues when the same command is given again.

@@ -23,6 +23,7 @@ PINHOLE = 0.001  # share of the subject's area up to which a hole is a fault; th
 RIM = 0.01  # share of the longer side: how far around a part its faint rim reaches
 FLAT = 0.02  # where a mask varies by no more than this there is no edge to finish
 
+KeepLargest = Annotated[bool, "Keep only the largest connected part of the foreground."]
 MinPart = Annotated[float, "Parts with a smaller share of the largest part's area are removed; 0 to 1."]
 EdgeRadius = Annotated[float, "How far the guided filter looks, as a share of the picture's longer side; up to 0.1."]
 
@@ -32,17 +33,17 @@ def none(rgb: Rgb, mask: Mask) -> Mask:
     return mask
 
 
-def clean(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05) -> Mask:
+def clean(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False) -> Mask:
     """The mask without islands and pinholes; all else stays as it is, soft edges and true holes included.
 
     Islands are the 8-connected parts of mask > 0.1 whose area (the sum of their mask) is less than `min_part` of the
     largest part's; they go to 0 with the fainter rim around them. Pinholes are the 4-connected parts of mask < 0.9 that do
     not touch the picture's border and have at most a thousandth as many pixels as the parts that stay; they go to 1.
-    Raises UnknownOption where `min_part` is not from 0 to 1.
+    With `keep_largest` every part but the largest is an island. Raises UnknownOption where `min_part` is not from 0 to 1.
     """
     if not 0 <= min_part <= 1:
         raise UnknownOption(f"min_part is a share from 0 to 1, not {min_part:g}")
-    result, pixels = _without_islands(mask, min_part)
+    result, pixels = _without_islands(mask, 1.0 if keep_largest else min_part)
     return _without_pinholes(result, PINHOLE * pixels, in_place=result is not mask)
 
 
@@ -64,9 +65,11 @@ def guided(rgb: Rgb, mask: Mask, *, edge_radius: EdgeRadius = 0.0125) -> Mask:
     return result
 
 
-def clean_guided(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, edge_radius: EdgeRadius = 0.0125) -> Mask:
+def clean_guided(
+    rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False, edge_radius: EdgeRadius = 0.0125
+) -> Mask:
     """First `clean`, then `guided`."""
-    return guided(rgb, clean(rgb, mask, min_part=min_part), edge_radius=edge_radius)
+    return guided(rgb, clean(rgb, mask, min_part=min_part, keep_largest=keep_largest), edge_radius=edge_radius)
 
 
 REFINERS: Mapping[str, Callable[..., Mask]] = {

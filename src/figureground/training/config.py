@@ -12,7 +12,7 @@ from figureground.errors import UsageError
 class Recipe:
     """The recipe of one run; it is written beside the weights and into them."""
 
-    network: Annotated[str, "lite0, lite1, lite2 (over ImageNet weights) or scratch."] = "lite0"
+    network: Annotated[str, "Network: lite0, lite1 or lite2, with an encoder that has ImageNet weights, or scratch."] = "lite0"
     epochs: Annotated[int, "Passes over the pictures."] = 12
     minutes: Annotated[float | None, "Fit the schedule to this time instead of counting epochs."] = None
     size: Annotated[int, "Pixels of a side, a multiple of 32."] = 256
@@ -20,7 +20,9 @@ class Recipe:
         int | None, "Pixels of a side at the end, and in validation; the second half of the run grows towards it."
     ] = None
     batch: Annotated[int, "Pictures in a step."] = 16
-    optimizer: Annotated[Literal["muon", "adamw"], "muon: for the inner layers that start from random weights."] = "muon"
+    optimizer: Annotated[
+        Literal["muon", "adamw"], "Optimizer; muon is used for the inner layers that start from random weights."
+    ] = "muon"
     lr: Annotated[float, "Peak learning rate."] = 1e-3
     weight_decay: Annotated[float, "Weight decay of kernels and matrices."] = 1e-2
     encoder_lr: Annotated[float, "Learning rate of a pre-trained encoder's last block, as a share of --lr."] = 0.25
@@ -32,8 +34,8 @@ class Recipe:
     ema_decay: Annotated[float, "How much of the averaged weights each step keeps."] = 0.999
     seed: Annotated[int, "Of the first weights, the order and the augmentation."] = 0
     threads: Annotated[int | None, "Processor threads; as many as torch chooses without it."] = None
-    device: Annotated[str, "cpu, cuda, or auto: a GPU if there is one."] = "auto"
-    precision: Annotated[Literal["auto", "fp32", "bf16"], "auto: bf16 where the hardware has it."] = "auto"
+    device: Annotated[str, "Device: cpu, cuda, or auto for a GPU if there is one."] = "auto"
+    precision: Annotated[Literal["auto", "fp32", "bf16"], "Precision; auto is bf16 where the hardware has it."] = "auto"
 
     def size_at(self, progress: float) -> int:
         """Return the side at this share of the run: `size` for half of it, then in equal turns up to `last_size`."""
