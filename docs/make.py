@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from figureground import Method, Picture, Separation, Separator
+from figureground.cli.command import ALL
 from figureground.cli.main import main as command_line
 from figureground.compositing.visualization import class_color
 from figureground.evaluation.metrics import Counts
@@ -26,11 +27,14 @@ PHOTOGRAPHS = HERE.parent / "tests" / "pictures"
 
 def commands() -> str:
     """The text of commands.md: every command with its help."""
-    parts = ["# Commands\n\nWritten by `make docs` from the help texts; `figureground COMMAND --help` shows the same.\n"]
+    parts = [
+        "# Commands\n\nWritten by `make docs` from the help texts; `figureground COMMAND --help-all` shows the same, `--help` the common options.\n"
+    ]
     above = click.Context(command_line, info_name="figureground", **command_line.context_settings)
     for name in command_line.list_commands(above):
         command = command_line.get_command(above, name)
-        context = click.Context(command, above, info_name=name, terminal_width=110)
+        context = command.context_class(command, above, info_name=name, terminal_width=110)
+        context.meta[ALL] = True
         parts.append(f"## figureground {name}\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 

@@ -24,8 +24,9 @@ from figureground.settings import Settings
 def adapt(data: tuple[str, ...], out: Path, settings: Settings, as_json: bool, **options: Any) -> None:
     """Adapt the embedded network to your own pictures.
 
-    DATA is as for train, or two folders PICTURES MASKS. The result is one ONNX file. The network's encoder stays as it is and a linear head is trained on 5 pictures or more. Pictures held back decide whether the
-    result is any better; where it is not, the network is written as it was.
+    DATA is as for train, or two folders PICTURES MASKS. The result is one ONNX file. The encoder of the network stays as it
+    is, and a linear head is trained on 5 pictures or more. Pictures held back decide whether the result is any better; where
+    it is not, the network is written unchanged.
     """
     from figureground.evaluation.dataset import labeled_images_or_folders
 

@@ -28,7 +28,7 @@ GROUPS = ("Input", "Output", "Method", "Prompt", "Appearance", "Performance", "L
 ALL = "figureground.help_all"
 
 
-class Option(click.Option):
+class GroupedOption(click.Option):
     """An option of a group, which `--help` shows if it is common."""
 
     def __init__(self, *args: Any, group: cloup.OptionGroup | None = None, common: bool = False, **attrs: Any) -> None:
@@ -42,7 +42,7 @@ class Option(click.Option):
 
 def option(*names: str, group: str, **attrs: Any) -> Decorator:
     """Declare an option in a group; `common=True` shows it in `--help` too. Other arguments are those of click.option."""
-    return cloup.option(*names, cls=Option, group=cloup.OptionGroup(group), **attrs)
+    return cloup.option(*names, cls=GroupedOption, group=cloup.OptionGroup(group), **attrs)
 
 
 class Command(cloup.Command):
@@ -51,11 +51,11 @@ class Command(cloup.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         params: list[click.Parameter] = list(kwargs.get("params") or [])
         groups = {name: cloup.OptionGroup(name) for name in GROUPS}  # groups hold their options, so each command needs its own
-        grouped = [param for param in params if isinstance(param, Option)]
+        grouped = [param for param in params if isinstance(param, GroupedOption)]
         for param in grouped:
             param.group = groups[param.group.title] if param.group is not None else None
         if any(not param.common for param in grouped):
-            show = Option(
+            show = GroupedOption(
                 ["--help-all"],
                 is_flag=True,
                 is_eager=True,

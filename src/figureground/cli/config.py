@@ -24,7 +24,7 @@ def config(file: Path | None, as_json: bool) -> None:
     the options of [shop], and those of [default] are always used. The file is that of --config, of FIGUREGROUND_CONFIG, or
     config.toml in your folder for configurations; a file in the current folder is never read by itself.
     """
-    found, settings = read_config(file), Settings.from_environment()
+    presets, settings = read_config(file), Settings.from_environment()
     rows: dict[str, dict[str, Any]] = {}
     for field in fields(Settings):
         variable = f"FIGUREGROUND_{field.name.upper()}"
@@ -32,18 +32,18 @@ def config(file: Path | None, as_json: bool) -> None:
         shown = str(value) if isinstance(value, Path) else value
         rows[field.name] = {"value": shown, "from": variable if os.environ.get(variable, "").strip() else "default"}
     facts: dict[str, Any] = {
-        "file": str(found.path),
-        "named_by": found.source,
-        "exists": found.exists,
-        "presets": found.presets,
+        "file": str(presets.path),
+        "named_by": presets.source,
+        "exists": presets.exists,
+        "presets": presets.presets,
         "settings": rows,
     }
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False, indent=1, default=str))
         return
-    click.echo(f"file: {found.path} ({'named by ' + found.source if found.source != 'user' else 'yours'}"
-               f"{'' if found.exists else '; it is not there'})")  # fmt: skip
-    for name, options in found.presets.items():
+    click.echo(f"file: {presets.path} ({'named by ' + presets.source if presets.source != 'user' else 'yours'}"
+               f"{'' if presets.exists else '; it is not there'})")  # fmt: skip
+    for name, options in presets.presets.items():
         click.echo(f"[{name}]  " + ", ".join(f"{key} = {json.dumps(value, default=str)}" for key, value in options.items()))
     click.echo("settings:")
     for name, row in rows.items():

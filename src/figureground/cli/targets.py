@@ -27,7 +27,7 @@ class Source:
     below: str = ""
 
     @property
-    def beside(self) -> Path:
+    def folder(self) -> Path:
         """The folder of the picture; the current one for what is no path."""
         return Path() if self.path == "-" or "://" in self.path else Path(self.path).parent
 
@@ -81,14 +81,14 @@ def without_outputs(sources: Sequence[Source]) -> tuple[list[Source], int]:
 
     An output is named after a source beside it and a view: photo.cutout.png, or photo.jpg.cutout.png.
     """
-    named = {str(source.beside / name) for source in sources for name in (PurePath(source.path).name, stem(source.path))}
-    kept = [source for source in sources if not _is_output(source, named)]
-    return kept, len(sources) - len(kept)
+    named = {str(source.folder / name) for source in sources for name in (PurePath(source.path).name, stem(source.path))}
+    pictures = [source for source in sources if not _is_output(source, named)]
+    return pictures, len(sources) - len(pictures)
 
 
 def _is_output(source: Source, named: set[str]) -> bool:
     first, dot, view = stem(source.path).rpartition(".")
-    return bool(dot) and view in VIEWS and source.path != "-" and str(source.beside / first) in named
+    return bool(dot) and view in VIEWS and source.path != "-" and str(source.folder / first) in named
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Output:
     def _in_folders(
         self, sources: Sequence[Source], views: Sequence[str], folder: Path | None, remarks: list[str]
     ) -> list[Plan]:
-        places = [(folder / each.below if folder else each.beside, stem(each.path)) for each in sources]
+        places = [(folder / each.below if folder else each.folder, stem(each.path)) for each in sources]
         shared = {place for place, count in Counter(places).items() if count > 1}
         if shared:
             first = sorted(PurePath(each.path).name for each, place in zip(sources, places, strict=True) if place in shared)
@@ -162,7 +162,7 @@ class Output:
             raise UnknownName("field of a pattern", unknown[0], FIELDS)
         self._check_suffix(pattern)
         values = {"stem": stem(source.path), "name": PurePath(source.path).name or "stdin", "view": view}
-        return Path(pattern.format(**values, parent=source.beside))
+        return Path(pattern.format(**values, parent=source.folder))
 
     def _check_suffix(self, output: str) -> None:
         ending = Path(output).suffix
