@@ -25,7 +25,7 @@ def adapt(data: tuple[str, ...], out: Path, settings: Settings, as_json: bool, *
     """Adapt the embedded network to your own pictures: DATA as for train, or two folders PICTURES MASKS, into one ONNX file.
 
     Its encoder stays as it is and a linear head is trained on 5 pictures or more. Pictures held back decide whether the
-    result is any better; where it is not, the network is written as it was.
+    result is any better; where it is not, the network is written as it was, and gives the masks of subject.
     """
     from figureground.evaluation.dataset import labeled_images_or_folders
 
