@@ -84,10 +84,10 @@ class AdaptResult:
         head = f"{self.out}: from {self.made_from} (license: {self.license}) and {self.pictures} pictures, {self.seconds:.0f} s"
         before = f"IoU on {self.held_back} held-back pictures {self.iou_before:.3f}"
         if self.whole_picture:
-            what = f"{self.made_from} has no foreground of its own, so the file takes the whole picture for it: label more pictures"
-            return f"{head}\n{before} did not surely improve; {what}"
+            what = f"{self.made_from} has no foreground of its own, so the file takes the whole picture for it"
+            return f"{head}\n{before} did not surely improve; {what}: label more pictures"
         if not self.adopted:
-            return f"{head}\n{before} did not surely improve, so the network is written as it was: its masks are those of subject"
+            return f"{head}\n{before} did not surely improve, so the network is written as it was, with the masks of subject"
         return f"{head}\n{before} → {self.iou_after:.3f}; use it with: --method {self.out}"
 
 
