@@ -28,7 +28,7 @@ OUTSIDE = -9.0  # the log odds of foreground outside the box
 PUSH = 7.0  # log odds that a point adds where it is
 REACH = 150.0  # geodesic distance at which that has fallen to 1/e
 DISC = 0.015  # share of the longer side: within this distance a point is certain
-SEPARATE = 0.25  # a not-point removes a part whole where the others have at least this share of its area
+SEPARATE = 0.5  # a not-point removes a part whole where the others have at least this share of its area
 COLOR, COLOR_FOUND = 1.0, 0.5  # weight of the log odds that colors give; where the map shows all that points are on
 AROUND = 0.01  # share of the longer side: how far around a part its soft edge reaches
 ACTS = 0.01  # a not-point takes away all where its nearness (1 where it is) exceeds that of points by this
@@ -62,8 +62,8 @@ def steer(rgb: Rgb, values: Mask, places: Places, predict: Predict | None = None
     scene = _Scene.of(rgb, values, places, removed)
     prior = _prior(scene, _odds(scene, rgb, places, predict))
     fixed, wanted = scene.certain()
-    found = bool(scene.points) and bool((scene.values[scene.pixels(scene.points)] >= 0.5).all())
-    color = (COLOR_FOUND if found else COLOR) * color_odds(scene.lab, np.where(fixed, wanted, sigmoid(prior)))
+    on_shown = bool(scene.points) and bool((scene.values[scene.pixels(scene.points)] >= 0.5).all())
+    color = (COLOR_FOUND if on_shown else COLOR) * color_odds(scene.lab, np.where(fixed, wanted, sigmoid(prior)))
     settled = random_walker(scene.lab, np.where(fixed, wanted, sigmoid(prior + color)), fixed)
     height, width = values.shape
     full = np.asarray(cv2.resize(settled, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
