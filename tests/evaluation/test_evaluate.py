@@ -117,7 +117,7 @@ def test_as_table():
     lines = evaluate(nothing, [SMALL, LARGE]).table().splitlines()
     assert lines[0].startswith("2 pictures, max F 0.6842 (0.565 to 0.796), max E ")
     assert lines[0].endswith(", calibration error 0.7000")
-    assert lines[2].split() == ["accuracy", "0.3750", "0.000", "and", "1.000", "0.3000"]
+    assert lines[2].split() == ["accuracy", "0.3750", "0.250", "and", "0.500", "0.3000"]
     names = [line.split()[0] for line in lines]
     assert names.index("seconds") < names.index("pictures") and "size: large (above 35 %)" in lines[-2]
 

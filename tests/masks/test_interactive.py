@@ -2,11 +2,13 @@
 
 import importlib.util
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy import ndimage
 
 from figureground.errors import UsageError
 from figureground.evaluation.metrics import Counts
@@ -16,7 +18,7 @@ from figureground.models import load
 from figureground.prompts import Places
 from figureground.settings import Settings
 from hub_server import drawn
-from photographs import FOLDER, ROOT
+from photographs import FOLDER, PICTURES, ROOT, photograph
 
 BENCHMARK = ROOT / "benchmarks" / "points.py"
 VALIDATION = ROOT.parent / "shared" / "data" / "val.zip"
@@ -67,12 +69,27 @@ def test_a_point_on_what_was_missed_adds_it():
     assert iou(mask, letters != ".") > 0.95
 
 
-def test_a_point_on_what_was_found_picks_it_and_drops_the_other_part():
+def test_a_point_on_what_was_found_leaves_the_other_part_and_a_not_point_removes_it():
     rgb, values, letters = scene("ab")
     values = np.where(values > 0.5, np.float32(0.7), values)
-    assert said(steer(rgb, values, Places(points=(middle(letters, "b"),))), letters) == "b"
-    both = (middle(letters, "a"), middle(letters, "b"))
-    assert said(steer(rgb, values, Places(points=both)), letters) == "ab"
+    there, other = (middle(letters, "b"),), (middle(letters, "a"),)
+    assert said(steer(rgb, values, Places(points=there)), letters) == "ab"
+    assert said(steer(rgb, values, Places(points=there, not_points=other)), letters) == "b"
+
+
+def test_a_not_point_on_a_separate_part_removes_all_of_it_whatever_its_colors():
+    """Stripes of all colors, so that nothing spreads from one to the next; and a speck that makes no part of the subject."""
+    rgb, values, letters = scene("ab")
+    rgb = np.where((letters == "a")[..., None], np.random.default_rng(0).integers(0, 256, rgb.shape, np.uint8), rgb)
+    values = cv2.blur(values, (5, 5))
+    corner = (18.0, 11.0)  # of part a, far from its other end
+    mask = steer(rgb, values, Places(not_points=(corner,)))
+    assert mask[:, :80].max() < 0.2  # its soft edge too
+    assert np.array_equal(mask[letters == "b"] >= 0.5, values[letters == "b"] >= 0.5)
+    values[letters == "b"] = 0.05
+    values[50:52, 150:152] = 0.9
+    alone = steer(rgb, values, Places(not_points=(corner,)))
+    assert alone[11, 18] < 0.5 <= alone[letters == "a"].max()
 
 
 def test_a_not_point_takes_its_part_away_and_no_other():
@@ -134,6 +151,89 @@ def test_any_picture_and_places_give_a_mask_that_obeys(height, width, seed, spot
     if boxed:
         assert not mask[-(-height // 2) :].any()
     assert np.array_equal(mask, steer(rgb, values, Places(points, chosen[1::2], box)))
+
+
+BLOBS = st.lists(
+    st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0.03, 0.4), st.floats(0.55, 0.99), st.integers(0, 3)), max_size=4
+)
+"""Discs: centre, radius, what the map says of them, and their color; the last one is on top."""
+SPOTS = st.lists(st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)), min_size=1, max_size=3)
+
+
+def discs(blobs, height, width, seed):
+    """A picture of discs with noise, and a map with soft edges that shows them."""
+    y, x = np.mgrid[:height, :width] + 0.5
+    rgb = np.full((height, width, 3), (90, 110, 80), np.float32)
+    values = np.full((height, width), 0.03, np.float32)
+    for across, down, radius, value, color in blobs:
+        depth = radius * width - np.hypot(x - across * width, y - down * height)
+        rgb[depth > 0] = list(COLORS.values())[color % 3]
+        values = np.maximum(values, (value / (1 + np.exp(-np.clip(depth, -30, 30)))).astype(np.float32))
+    return np.clip(rgb + np.random.default_rng(seed).normal(0, 8, rgb.shape), 0, 255).astype(np.uint8), values
+
+
+@settings(max_examples=60, deadline=None)
+@given(blobs=BLOBS, height=st.integers(20, 90), width=st.integers(20, 400), seed=st.integers(0, 99), spots=SPOTS)
+def test_points_take_nothing_away_and_add_what_is_connected_with_them(blobs, height, width, seed, spots):
+    rgb, values = discs(blobs, height, width, seed)
+    points = tuple((x * width, y * height) for x, y in spots)
+    mask = steer(rgb, values, Places(points=points))
+    assert (mask >= values).all()
+    numbers = ndimage.label(mask >= 0.5, np.ones((3, 3)))[0]
+    ours = {numbers[int(y), int(x)] for x, y in points}
+    added = (mask >= 0.5) & (values < 0.5)
+    assert 0 not in ours
+    assert not added[~ndimage.binary_dilation(np.isin(numbers, list(ours)), np.ones((3, 3)), 2 + width // 80)].any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(blobs=BLOBS, height=st.integers(20, 90), width=st.integers(20, 400), seed=st.integers(0, 99), spots=SPOTS)
+def test_a_not_point_removes_a_separate_part_whole_and_leaves_those_far_from_it(blobs, height, width, seed, spots):
+    """The parts of the map by scipy: one that a not-point lies on and that is at most twice the rest goes."""
+    rgb, values = discs(blobs, height, width, seed)
+    not_points = tuple((x * width, y * height) for x, y in spots)
+    mask = steer(rgb, values, Places(not_points=not_points))
+    numbers = ndimage.label(values >= 0.5, np.ones((3, 3)))[0]
+    on = {int(numbers[int(y), int(x)]) for x, y in not_points} - {0}
+    clicked, rest = np.isin(numbers, list(on)), (numbers > 0) & ~np.isin(numbers, list(on))
+    if rest.sum() >= 0.5 * clicked.sum():
+        assert not (mask[clicked] >= 0.5).any()
+    for x, y in not_points:
+        assert mask[int(y), int(x)] < 0.5
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
+def test_on_photographs_a_point_takes_nothing_away(path, maps):
+    """Points all over the picture, with the network's nearer looks, on what was found and on what was not."""
+    rgb, values, predict = maps(path)
+    height, width = values.shape
+    for x, y in [(0.74, 0.59), (0.5, 0.5), (0.1, 0.9)]:
+        mask = steer(rgb, values, Places(points=((x * width, y * height),)), predict)
+        assert not ((values >= 0.5) & (mask < 0.5)).any()
+        assert mask[int(y * height), int(x * width)] >= 0.5
+
+
+def test_a_not_point_on_the_largest_part_takes_away_what_is_near_it_alone(maps):
+    """The glow at the rocket's foot, one part with it; the lightning masts are parts of their own."""
+    rgb, values, _ = maps(FOLDER / "rocket.jpg")
+    mask = steer(rgb, values, Places(not_points=((289.5, 326.5),)))
+    assert mask[326, 289] < 0.5 <= min(mask[134, 257], mask[220, 361])
+    assert not ((mask >= 0.5) & (values < 0.5)).any()
+
+
+@pytest.fixture(scope="module")
+def maps():
+    """A photograph, what the embedded network says of it, and the network."""
+    model = load("saliency", Settings(threads=1, runtime="onnxruntime"))
+
+    def predict(part):
+        return model(np.ascontiguousarray(part)).values
+
+    def read(path):
+        rgb = photograph(path)
+        return rgb, predict(rgb), predict
+
+    return read
 
 
 def test_a_huge_picture_costs_little_more():

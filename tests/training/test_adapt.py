@@ -15,6 +15,7 @@ from commandline import command
 from drawn import pair
 from hub_server import COLORS, save, tiny
 from hub_server import drawn as colored
+from photographs import FOLDER, photograph
 
 torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
 
@@ -128,6 +129,24 @@ def test_where_nothing_is_gained_the_network_is_written_as_it_was(quick, tmp_pat
     with torch.no_grad():
         wanted = torch.sigmoid(base.network(x)[0]).numpy()
     assert np.abs(session(tmp_path / "same.onnx")(x.numpy()) - wanted).max() < 2e-3
+    rgb = photograph(FOLDER / "coffee.jpg")
+    for quality in ("fast", "balanced"):
+        wanted, same = (
+            Separator(Method(model, "salient", "clean", {"quality": quality, **options}), ONE)(rgb).mask
+            for model, options in (("saliency", {}), ("adapted", {"weights": str(tmp_path / "same.onnx")}))
+        )
+        assert np.array_equal(same, wanted), quality
+
+
+def test_a_segformer_that_gained_nothing_says_that_its_file_takes_everything(quick, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(adapting, "chosen", lambda table, before: (None, float(np.nanmean(before))))
+    monkeypatch.setattr(views, "MOST_VIEWS", 1)
+    out = tmp_path / "blank.onnx"
+    result = adapting.adapt(of(red, range(200, 205)), out, start=str(checkpoint), settings=ONE, quiet=True)
+    assert result.whole_picture and not result.adopted
+    assert "takes the whole picture for it: label more pictures" in result.text()
+    separate = Separator(Method("adapted", "salient", "none", {"weights": str(out)}), ONE)
+    assert (separate(red(200)[0]).mask >= 0.5).all()
 
 
 def test_deep_trains_the_decoder_and_nothing_else(quick, tmp_path):

@@ -26,7 +26,7 @@ def adapt(data: tuple[str, ...], out: Path, settings: Settings, as_json: bool, *
 
     DATA is as for train, or two folders PICTURES MASKS. The result is one ONNX file. The encoder of the network stays as it
     is, and a linear head is trained on 5 pictures or more. Pictures held back decide whether the result is any better; where
-    it is not, the network is written unchanged.
+    it is not, the network is written unchanged, and gives the masks of subject.
     """
     from figureground.evaluation.dataset import labeled_images_or_folders
 

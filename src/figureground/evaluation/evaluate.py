@@ -76,7 +76,7 @@ class EvaluationResult:
         return recall
 
     def intervals(self) -> dict[str, Interval]:
-        """Where max F and each mean lie with a confidence of `bootstrap.LEVEL`, were other pictures of the kind taken."""
+        """Where max F and each mean lie with a confidence of `statistics.LEVEL`, were other pictures of the kind taken."""
         intervals = {"max_f": interval(lambda chosen: max_f(self.curves[chosen]), len(self.rows))}
         names = [name for name in self.mean if name != "seconds"]
         return intervals | {name: mean_interval([row.figures[name] for row in self.rows]) for name in names}

@@ -4,6 +4,7 @@ Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 12, 13
 """
 
 from collections.abc import Callable, Iterator
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,45 +18,55 @@ Floats = NDArray[np.float64]
 
 
 def mean_interval(values: ArrayLike, seed: int = 0) -> Interval:
-    """Where the mean lies of which `values` (n,) are a sample, with confidence `LEVEL`; within the range [0, 1] of figures.
+    """Where the mean lies of which `values` (n,) in [0, 1] are a sample, with confidence `LEVEL`; within their own range.
 
-    The studentized bootstrap (bootstrap-t): unlike plain percentiles it keeps its word for few and skewed values too. One
-    value says nothing of the spread: (0, 1).
+    The quantiles of the means of drawn samples, at the level of `expanded_level`. One value says nothing of the spread: (0, 1).
     """
-    return _studentized(values, seed, (0.0, 1.0), lambda scores: np.quantile(scores, [(1 + LEVEL) / 2, (1 - LEVEL) / 2]))
+    return _of_means(values, seed, (0.0, 1.0))
 
 
 def difference_interval(values: ArrayLike, seed: int = 0) -> Interval:
-    """As `mean_interval`, for values in [−1, 1] such as differences between two methods, picture by picture.
-
-    Differences are near 0 but for a few, to either side: so the interval is as long to both sides, which covers the truth
-    more surely there. Hall, "On symmetric bootstrap confidence intervals" (J. R. Statist. Soc. B, 1988).
-    """
-    return _studentized(values, seed, (-1.0, 1.0), lambda scores: np.quantile(np.abs(scores), LEVEL) * np.array([1, -1]))
+    """As `mean_interval`, for values in [−1, 1] such as differences between two methods, picture by picture."""
+    return _of_means(values, seed, (-1.0, 1.0))
 
 
-def _studentized(values: ArrayLike, seed: int, within: Interval, ends: Callable[[Floats], Floats]) -> Interval:
-    """ends : the upper and the lower of how far, in standard errors, the means of drawn samples lie from the sample's own."""
+def _of_means(values: ArrayLike, seed: int, unknown: Interval) -> Interval:
+    """unknown : the interval of fewer than two values."""
     sample = np.asarray(values, np.float64)
     if sample.size < 2:
-        return within
-    mean, error = float(sample.mean()), float(sample.std(ddof=1)) / sample.size**0.5
-    if error <= 1e-12:
-        return mean, mean
-    scores = []
-    for indices in _resampled(sample.size, seed):
-        again = sample[indices]  # (draws, n)
-        errors = again.std(axis=1, ddof=1) / sample.size**0.5
-        scores.append((again.mean(axis=1) - mean) / np.maximum(errors, error * 1e-3))
-    upper, lower = ends(np.concatenate(scores))
-    return float(max(mean - upper * error, within[0])), float(min(mean - lower * error, within[1]))
+        return unknown
+    means = np.concatenate([sample[indices].mean(axis=1) for indices in _resampled(sample.size, seed)])
+    low, high = np.clip(_ends(means, sample.size), sample.min(), sample.max())  # a mean of equal values may be rounded
+    return float(low), float(high)
 
 
 def interval(figure: Callable[[NDArray[np.int64]], float], pictures: int, seed: int = 0) -> Interval:
-    """Percentile interval of any figure of a choice of pictures: `figure(indices)`, (pictures,) int64, repeats included."""
+    """As `mean_interval`, for any figure of a choice of pictures: `figure(indices)`, (pictures,) int64, repeats included."""
     values = [figure(indices) for several in _resampled(pictures, seed, 500) for indices in several]
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = _ends(np.asarray(values), pictures)
     return float(low), float(high)
+
+
+def _ends(figures: Floats, count: int) -> Floats:
+    """The lower and the upper end of the interval, (2,), from the figures of drawn samples of `count` values."""
+    level = expanded_level(count)
+    return np.quantile(figures, [(1 - level) / 2, (1 + level) / 2])
+
+
+def expanded_level(count: int) -> float:
+    """The level at which quantiles of drawn samples of `count` values give an interval of the level `LEVEL`.
+
+    Means of drawn samples spread by √((n − 1) / n) too little, and the normal distribution stands for Student's t, so that
+    plain percentiles are too narrow where values are few: .9785 for 12, .9520 for 200. Hesterberg, "What Teachers Should
+    Know About the Bootstrap" (The American Statistician, 2015), the expanded percentile interval.
+    """
+    if count < 2:
+        return 1.0
+    normal, freedom = NormalDist(), count - 1
+    z = normal.inv_cdf((1 + LEVEL) / 2)
+    t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)  # Student's, after Fisher
+    t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+    return 2 * normal.cdf(t * (count / freedom) ** 0.5) - 1
 
 
 def paired_p(differences: ArrayLike, seed: int = 0) -> float:

@@ -28,8 +28,10 @@ OUTSIDE = -9.0  # the log odds of foreground outside the box
 PUSH = 7.0  # log odds that a point adds where it is
 REACH = 150.0  # geodesic distance at which that has fallen to 1/e
 DISC = 0.015  # share of the longer side: within this distance a point is certain
-OTHER = 2.0  # log odds that parts lose which no point touches, where a point picks one
-COLOR = 1.0  # weight of the log odds that colors give
+SEPARATE = 0.5  # a not-point removes a part whole where the others have at least this share of its area
+COLOR, COLOR_FOUND = 1.0, 0.5  # weight of the log odds that colors give; where the map shows all that points are on
+AROUND = 0.01  # share of the longer side: how far around a part its soft edge reaches
+ACTS = 0.01  # a not-point takes away all where its nearness (1 where it is) exceeds that of points by this
 WINDOWS = (0.5, 0.7)  # shares of the sides: nearer looks around points
 MARGIN = 0.1  # of the box's sides, added around it for a nearer look
 FITS = 0.98  # share of what the points touch that a nearer look must show
@@ -40,13 +42,14 @@ def steer(rgb: Rgb, values: Mask, places: Places, predict: Predict | None = None
     """A map that obeys points and a box: the same at places that they say nothing of, (H, W) float32 in [0, 1].
 
     rgb : (H, W, 3) uint8 sRGB. values : (H, W) float32 in [0, 1], what a network says by itself.
-    look : what the network says of a part of the picture; with it, what lies around the points or in the box is looked at
-    again from nearer by.
+    predict : what the network says of a part of the picture; with it, what lies around the points or in the box is looked
+    at again from nearer by.
 
-    A point on what the map shows picks that part: parts that no point touches lose. A point on what it missed adds. A
-    not-point takes away. Both reach as far as colors and map are alike. Outside the box all is 0; inside, colors decide
-    with the map. It is worked out at 320 pixels of the longer side and enlarged, so it costs hardly more for larger
-    pictures. Without points and box `values` itself is returned.
+    A point adds what is connected with it, and takes nothing away. A not-point takes away what is nearer to it than to a
+    point; all else that was foreground stays. Where it lies on one of several parts, that part goes as a whole. Both reach
+    as far as colors and map are alike. Outside the box all is 0; inside, colors decide with the map, and may take away. It
+    is worked out at 320 pixels of the longer side and enlarged, so it costs hardly more for larger pictures. Without points
+    and box `values` itself is returned.
 
     Raises UsageError where one pixel is both a point and a not-point, or a point lies outside the box.
     """
@@ -55,18 +58,20 @@ def steer(rgb: Rgb, values: Mask, places: Places, predict: Predict | None = None
     refuse_contradictions(places)
     if not (places.points or places.not_points or places.box):
         return values
-    scene = _Scene.of(rgb, values, places)
+    removed = _separate_parts(values, places)
+    scene = _Scene.of(rgb, values, places, removed)
     prior = _prior(scene, _odds(scene, rgb, places, predict))
     fixed, wanted = scene.certain()
-    odds = prior + COLOR * color_odds(scene.lab, np.where(fixed, wanted, sigmoid(prior)))
-    settled = random_walker(scene.lab, np.where(fixed, wanted, sigmoid(odds)), fixed)
+    on_shown = bool(scene.points) and bool((scene.values[scene.pixels(scene.points)] >= 0.5).all())
+    color = (COLOR_FOUND if on_shown else COLOR) * color_odds(scene.lab, np.where(fixed, wanted, sigmoid(prior)))
+    settled = random_walker(scene.lab, np.where(fixed, wanted, sigmoid(prior + color)), fixed)
     height, width = values.shape
     full = np.asarray(cv2.resize(settled, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     if places.box is None:
-        return full
+        return _remove(_changed(values, full, scene, settled), values, removed)
     window, result = _window(places.box), np.zeros_like(full)
     result[window] = full[window]
-    return result
+    return _remove(result, values, removed)
 
 
 def refuse_contradictions(places: Places) -> None:
@@ -90,6 +95,61 @@ def _window(box: tuple[float, float, float, float]) -> tuple[slice, slice]:
     return slice(int(top), int(np.ceil(bottom))), slice(int(left), int(np.ceil(right)))
 
 
+def _separate_parts(values: Mask, places: Places) -> Shape | None:
+    """The parts of what the map shows, (H, W), that not-points remove as a whole; None where there are none.
+
+    A part is separate where no point lies on it, and points lie elsewhere or the other parts are large enough.
+    """
+    import cv2
+
+    pixels, others = ([(int(x), int(y)) for x, y in spots] for spots in (places.points, places.not_points))
+    if not any(values[y, x] >= 0.5 for x, y in others):
+        return None
+    shown = (values >= 0.5).astype(np.uint8)
+    area, removed = int(np.count_nonzero(shown)), np.zeros(values.shape, np.uint8)
+    for x, y in others:
+        if not shown[y, x] or removed[y, x]:
+            continue
+        part = np.zeros((values.shape[0] + 2, values.shape[1] + 2), np.uint8)
+        cv2.floodFill(shown, part, (x, y), 1, flags=8 | cv2.FLOODFILL_MASK_ONLY | 1 << 8)
+        part = part[1:-1, 1:-1]
+        if not any(part[row, column] for column, row in pixels):
+            removed |= part
+    size = int(np.count_nonzero(removed))
+    if not size or not (pixels or area - size >= SEPARATE * size):
+        return None
+    return removed.view(np.bool_)
+
+
+def _changed(values: Mask, full: Mask, scene: "_Scene", settled: Floats) -> Mask:
+    """`values` with what `full` adds that is connected with points and what it lacks where not-points act, (H, W)."""
+    import cv2
+
+    def enlarged(share: Floats) -> Mask:
+        return np.asarray(cv2.resize(share, values.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+    result = values.copy()
+    if scene.points:
+        change = enlarged(_connected(scene, settled).astype(np.float32))
+        change *= np.maximum(full - values, 0)
+        result += change
+    if scene.not_points:
+        away = _near(scene, scene.not_points)
+        if scene.points:
+            away -= _near(scene, scene.points)
+        change = enlarged(np.where(scene.removed, 1, np.clip(away / np.float32(ACTS), 0, 1)).astype(np.float32))
+        change *= np.minimum(full - values, 0)
+        result += change
+    return result
+
+
+def _remove(mask: Mask, values: Mask, removed: Shape | None) -> Mask:
+    """The mask, changed, with background in the parts that not-points remove as a whole."""
+    if removed is not None:
+        np.minimum(mask, np.float32(0.98) * (1 - values), out=mask, where=removed)
+    return mask
+
+
 @dataclass(frozen=True, slots=True)
 class _Scene:
     """The picture and its map at the size that is worked at, h × w, and the places there."""
@@ -100,9 +160,11 @@ class _Scene:
     not_points: Spots
     inside: Shape
     """The box; all of the picture where there is none."""
+    removed: Shape
+    """The parts that not-points remove as a whole, with their soft edges."""
 
     @classmethod
-    def of(cls, rgb: Rgb, values: Mask, places: Places) -> "_Scene":
+    def of(cls, rgb: Rgb, values: Mask, places: Places, removed: Shape | None = None) -> "_Scene":
         import cv2
 
         height, width = values.shape
@@ -117,7 +179,11 @@ class _Scene:
             inside[_window((left * across, top * down, right * across, bottom * down))] = True
         lab = cv2.cvtColor(cv2.resize(rgb, (w, h), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB)
         small = cv2.resize(values, (w, h), interpolation=cv2.INTER_AREA)
-        return cls(np.asarray(lab, np.uint8), np.asarray(small, np.float32), points, not_points, inside)
+        gone = np.zeros((h, w), bool)
+        if removed is not None:
+            gone = np.asarray(cv2.resize(removed.view(np.uint8) * 255, (w, h), interpolation=cv2.INTER_AREA)) >= 128
+            gone |= _grown(gone) & (small < 0.5)
+        return cls(np.asarray(lab, np.uint8), np.asarray(small, np.float32), points, not_points, inside, gone)
 
     def pixels(self, spots: Spots) -> Indices:
         """Rows and columns of spots."""
@@ -147,7 +213,7 @@ class _Scene:
                 wanted[geodesic_distance < nearest] = value
                 nearest = np.minimum(nearest, geodesic_distance)
         near = nearest <= max(1.0, DISC * max(h, w))
-        return near | ~self.inside, wanted * near * self.inside
+        return near | ~self.inside | self.removed, wanted * near * self.inside
 
 
 def _odds(scene: _Scene, rgb: Rgb, places: Places, predict: Predict | None) -> Floats:
@@ -199,22 +265,29 @@ def _prior(scene: _Scene, odds: Floats) -> Floats:
     """The log odds of foreground after what points and box say, (h, w)."""
     if scene.points:
         odds = odds + PUSH * _near(scene, scene.points)
-        if (scene.values[scene.pixels(scene.points)] >= 0.5).all():
-            odds = odds - OTHER * _untouched(scene, odds)
     if scene.not_points:
         odds = odds - PUSH * _near(scene, scene.not_points)
     prior: Floats = np.where(scene.inside, odds, np.float32(OUTSIDE))
     return prior
 
 
-def _untouched(scene: _Scene, odds: Floats) -> Shape:
-    """The parts of foreground that no point touches."""
+def _connected(scene: _Scene, settled: Floats) -> Shape:
+    """What is connected with a point through foreground of the map or of `settled`, and its soft edge, (h, w)."""
     import cv2
 
-    numbers = np.asarray(cv2.connectedComponents((odds > 0).astype(np.uint8), connectivity=8)[1])
+    shown = np.maximum(settled, scene.values) >= 0.5
+    numbers = np.asarray(cv2.connectedComponents(shown.astype(np.uint8), connectivity=8)[1])
     touched = numbers[scene.pixels(scene.points)]
-    untouched: Shape = (numbers > 0) & ~np.isin(numbers, touched)
-    return untouched
+    return _grown(np.isin(numbers, touched[touched > 0]))
+
+
+def _grown(shape: Shape) -> Shape:
+    """A shape with the soft edge around it, (h, w)."""
+    import cv2
+
+    radius = max(1, round(AROUND * max(shape.shape)))
+    around = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    return np.asarray(cv2.dilate(shape.astype(np.uint8), around), np.uint8).view(np.bool_)
 
 
 def _near(scene: _Scene, spots: Spots) -> Floats:

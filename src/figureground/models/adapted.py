@@ -22,7 +22,10 @@ from figureground.types import Mask, Rgb, SaliencyMap
 KEY = "figureground.adapted"
 """The key of the file's notes in its metadata: a JSON object."""
 FORM = 1
-"""Of the notes and of the graph: (1, 3, S, S) float32 in [0, 1] → (1, 1, S, S) float32 in [0, 1]."""
+"""Of the notes and of the graph: (1, 3, S, S) float32 in [0, 1] → (1, 1, S, S) float32 in [0, 1].
+
+S is fixed where something was trained; the network as it was takes any, as in the package.
+"""
 
 CARD = Card(
     output_type=SaliencyMap,
@@ -40,17 +43,19 @@ class Adapted(LoadedCheckpoint):
     """A loaded file."""
 
     session: Session
+    sides: tuple[int, ...]
+    """What the network may be given, as `tta.Sides`."""
     predict: Callable[[Session, tuple[int, ...], Rgb], Mask]
 
     def __call__(self, rgb: Rgb, /) -> SaliencyMap:
         """How much each pixel of (H, W, 3) uint8 sRGB belongs to the subject."""
-        return SaliencyMap(self.predict(self.session, self.session.shape[-1:], rgb))
+        return SaliencyMap(self.predict(self.session, self.sides, rgb))
 
 
 def load(settings: Settings, *, weights: Weights = "", quality: Quality = "balanced") -> Model:
     """The file as a model; raises WeightsError where it is not there, not ours, or its license is not allowed, UnknownName."""
     from figureground.inference.session import session
-    from figureground.models.saliency.tta import tta_for
+    from figureground.models.saliency.tta import sides, tta_for
 
     predict = tta_for(quality)
     data = _bytes(weights)
@@ -66,10 +71,10 @@ def load(settings: Settings, *, weights: Weights = "", quality: Quality = "balan
         len(opened_session.shape) != 4
         or opened_session.shape[2] != opened_session.shape[3]
         or opened_session.shape[:2] != (1, 3)
-        or opened_session.shape[3] < 1
+        or opened_session.shape[3] == 0
     ):
         raise _refusal(weights, f"its input has the shape {opened_session.shape}", code="model_corrupt")
-    return Adapted(weights, license, opened_session, predict)
+    return Adapted(weights, license, opened_session, sides(opened_session.shape), predict)
 
 
 def _bytes(weights: str) -> bytes:

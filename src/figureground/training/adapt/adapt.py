@@ -72,6 +72,8 @@ class AdaptResult:
     out: str
     made_from: str
     license: str
+    whole_picture: bool = False
+    """The file takes the whole picture for foreground: nothing was adopted, and the network has no answer of its own."""
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -81,8 +83,11 @@ class AdaptResult:
         """What became of it, to be read by people."""
         head = f"{self.out}: from {self.made_from} (license: {self.license}) and {self.pictures} pictures, {self.seconds:.0f} s"
         before = f"IoU on {self.held_back} held-back pictures {self.iou_before:.3f}"
+        if self.whole_picture:
+            what = f"{self.made_from} has no foreground of its own, so the file takes the whole picture for it"
+            return f"{head}\n{before} did not surely improve; {what}: label more pictures"
         if not self.adopted:
-            return f"{head}\n{before} did not surely improve, so the network is written as it was"
+            return f"{head}\n{before} did not surely improve, so the network is written as it was, with the masks of subject"
         return f"{head}\n{before} → {self.iou_after:.3f}; use it with: --method {self.out}"
 
 
@@ -117,7 +122,8 @@ def adapt(
         torch.set_num_threads(threads)
     judged, adopted, seconds = before[~np.isnan(before)], after is not None, time.monotonic() - began
     means = float(judged.mean()), float(judged.mean()) if after is None else after
-    result = AdaptResult(len(data), len(judged), *means, adopted, seconds, str(out), base.name, base.license)
+    blank = not (adopted or base.has_answer)
+    result = AdaptResult(len(data), len(judged), *means, adopted, seconds, str(out), base.name, base.license, blank)
     _write(graph, out, result, base, deep)
     return result
 

@@ -30,6 +30,8 @@ from figureground.training.export import HALVED
 class Backbone:
     """The four stages of a SegFormer checkpoint, run through our own graph; it has no answer of its own to start from."""
 
+    has_answer = False
+
     def __init__(self, weights: str, settings: Settings) -> None:
         checkpoint = segformer.fetch_checkpoint(weights, settings)
         self.name, self.license = checkpoint.name, checkpoint.license

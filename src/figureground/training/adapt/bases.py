@@ -31,6 +31,8 @@ class FrozenNetwork(Protocol):
     permissive: bool
     size: int
     """S: pixels of a side of the pictures it looks at."""
+    has_answer: bool
+    """Whether it finds a foreground by itself; one that does not takes the whole picture for it."""
 
     def features(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Of pictures (N, 3, S, S) in [0, 1]: feature maps (N, c, h, w), and own logits (N, 1, H, W) or zeros."""
@@ -64,7 +66,7 @@ def checked(
 class Own:
     """The embedded network; its encoder's maps and its decoder's are features, its answer is where a head starts."""
 
-    name, license, permissive = "saliency", CARD.license, CARD.permissive
+    name, license, permissive, has_answer = "saliency", CARD.license, CARD.permissive, True
 
     def __init__(self) -> None:
         with as_file(files("figureground").joinpath("assets/saliency.safetensors")) as weights:
@@ -78,8 +80,10 @@ class Own:
             return read_out(self.network, x)
 
     def graph(self, head: Head | None) -> onnx.ModelProto:
-        """As `Base.graph`."""
-        return exported(self.network if head is None else WithHead(self.network, head), self.size)
+        """As `Base.graph`; None: the package's own graph, which gives the masks of `subject` to the bit."""
+        if head is None:
+            return onnx.load_model_from_string(files("figureground").joinpath("assets/saliency.onnx").read_bytes())
+        return exported(WithHead(self.network, head), self.size)
 
 
 def exported(network: nn.Module, size: int) -> onnx.ModelProto:
