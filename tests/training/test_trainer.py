@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -353,7 +354,6 @@ def test_weights_of_version_0_2_0_are_read(tmp_path, trained):
     x = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(model(x)[0], load(trained / "best.safetensors", "scratch").eval()(x)[0])
-    export(tmp_path / "old.safetensors", tmp_path / "old.onnx", 64)
 
 
 def test_samples_are_the_generators(tmp_path):
@@ -407,11 +407,15 @@ def test_weights_that_do_not_fit(tmp_path):
     assert not (tmp_path / "out.onnx").exists()
 
 
-def test_a_graph_too_far_from_torch_is_refused(trained, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("step", "bound"), [("before", "BEFORE"), ("after", "AFTER")])
+def test_a_graph_too_far_from_torch_is_refused(trained, graph, tmp_path, monkeypatch, step, bound):
+    """The graph with its weights rounded, in place of the one that torch.onnx would export again."""
     import figureground.training.export as exporting
 
-    monkeypatch.setattr(exporting, "AFTER", 0.0)
-    with pytest.raises(WeightsError, match="from torch"):
+    monkeypatch.setattr(exporting, "to_onnx", lambda *_, **__: onnx.load(graph[0]))
+    monkeypatch.setattr(exporting, "BEFORE", 1.0)
+    monkeypatch.setattr(exporting, bound, 0.0)
+    with pytest.raises(WeightsError, match=rf"from torch \({step} rounding\)"):
         export(trained / "best.safetensors", tmp_path / "out.onnx")
     assert list(tmp_path.iterdir()) == []
 
