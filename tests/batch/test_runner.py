@@ -176,7 +176,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(tmp_path):
 
     def watch():
         nonlocal watching
-        while not ended.is_set():
+        while not ended.wait(0.02):
             for path in out.rglob("*.png"):
                 if not PART.fullmatch(path.name):
                     watching += 1
