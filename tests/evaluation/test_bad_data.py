@@ -92,7 +92,7 @@ READ = {
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Calls a command with a folder of six good pictures and these files besides; networks small and quick, and not exported."""
+    """Calls a command with a folder of six good pictures and these files besides; networks are small and not exported."""
     monkeypatch.setattr(views, "MOST_VIEWS", 1)
     monkeypatch.setattr(adapting, "FOLDS", 2)
     monkeypatch.setattr(head, "STRENGTHS", (0.3,))
