@@ -313,7 +313,7 @@ class Doubler:
         return 2 * number
 
 
-@pytest.mark.parametrize("backend", ["inline", "thread", pytest.param("process", marks=pytest.mark.xdist_group("processes"))])
+@pytest.mark.parametrize("backend", ["inline", "thread", "process"])
 @pytest.mark.parametrize("ordered", [True, False])
 def test_every_back_end_gives_one_result_for_each_item(backend, ordered):
     items = [None, 0, 10, None, 20, 30, 1, 2, 3]
