@@ -126,9 +126,16 @@ def test_what_is_ready_does_not_wait_for_a_full_window():
         for number in range(4):
             drawn.append(number)
             yield number
-            time.sleep(0.05)
+            assert done[number].wait(10)
+            time.sleep(0.05)  # from the end of the call to its result
 
-    seen = [(result.value, len(drawn)) for result in in_order(lambda number: number, camera(), 8)]
+    done = [threading.Event() for _ in range(4)]
+
+    def call(number):
+        done[number].set()
+        return number
+
+    seen = [(result.value, len(drawn)) for result in in_order(call, camera(), 8)]
     assert [value for value, _ in seen] == [0, 1, 2, 3]
     assert seen[0][1] <= 2
 
@@ -306,7 +313,7 @@ class Doubler:
         return 2 * number
 
 
-@pytest.mark.parametrize("backend", ["inline", "thread", pytest.param("process", marks=pytest.mark.xdist_group("processes"))])
+@pytest.mark.parametrize("backend", ["inline", "thread", "process"])
 @pytest.mark.parametrize("ordered", [True, False])
 def test_every_back_end_gives_one_result_for_each_item(backend, ordered):
     items = [None, 0, 10, None, 20, 30, 1, 2, 3]

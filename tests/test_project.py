@@ -98,3 +98,10 @@ def test_what_is_shipped_is_small():
 def test_makefile_recipes_are_in_the_readme():
     for target in ("run", "test"):
         assert f"make {target}" in README
+
+
+def test_every_target_of_the_makefile_is_in_contributing():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    targets = re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert {"test", "check", "bench-test", "stress"} < set(targets)
+    assert [target for target in targets if f"| `make {target}` |" not in text] == []

@@ -51,16 +51,20 @@ def ray():
         yield found
 
 
-@pytest.fixture
-def place(tmp_path):
+def drawn(folder):
     """A folder `in` of twenty small pictures and two that are none, one name of which is not UTF-8."""
-    (tmp_path / "in").mkdir()
+    (folder / "in").mkdir()
     for number in range(20):
         with Image.open(PICTURES[number % len(PICTURES)]) as image:
-            image.resize((96 + number, 64)).save(tmp_path / "in" / f"{number:02}.jpg")
-    (tmp_path / "in" / "bad.jpg").write_bytes(b"no picture")
-    (tmp_path / "in" / os.fsdecode(b"\xff.png")).touch()
-    return tmp_path
+            image.resize((96 + number, 64)).save(folder / "in" / f"{number:02}.jpg")
+    (folder / "in" / "bad.jpg").write_bytes(b"no picture")
+    (folder / "in" / os.fsdecode(b"\xff.png")).touch()
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path):
+    return drawn(tmp_path)
 
 
 def words(out, address, *more, inputs=("in",)):
@@ -109,10 +113,10 @@ def told(lines):
     return [each["picture"] for each in map(json.loads, lines) if "picture" in each]
 
 
-@pytest.fixture
-def undisturbed(place):
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
     """What the process engine makes of the pictures: files and rows."""
-    return plain(place, "in")
+    return plain(drawn(tmp_path_factory.mktemp("undisturbed")), "in")
 
 
 def plain(place, *inputs):

@@ -4,6 +4,7 @@ import io
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -91,11 +92,12 @@ READ = {
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Calls a command with a folder of six good pictures and these files besides; networks small and quick."""
+    """Calls a command with a folder of six good pictures and these files besides; networks are small and not exported."""
     monkeypatch.setattr(views, "MOST_VIEWS", 1)
     monkeypatch.setattr(adapting, "FOLDS", 2)
     monkeypatch.setattr(head, "STRENGTHS", (0.3,))
     monkeypatch.setattr(bases, "read_recipe", lambda _: Recipe(network="lite2", size=64))
+    monkeypatch.setattr(bases, "exported", lambda *_: onnx.ModelProto())
     monkeypatch.setattr("figureground.cli.train.write_graph", lambda *_: None)
 
     def call(name, files):

@@ -103,7 +103,7 @@ def refused(path, body):
     start = time.monotonic()
     with pytest.raises(WeightsError) as error:
         dict(read(path))
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5  # a header of 2^63 bytes is not read
     assert error.value.code == "model_corrupt"
     assert str(path) in str(error.value)
     assert "fetch it again" in str(error.value)

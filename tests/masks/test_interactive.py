@@ -1,6 +1,4 @@
-"""Points and a box without torch: what they reach, what they leave alone, and that they mend photographs."""
-
-import importlib.util
+"""Points and a box without torch: what they reach, what they leave alone, and that they mend masks."""
 
 import cv2
 import numpy as np
@@ -18,10 +16,7 @@ from figureground.models import load
 from figureground.prompts import Places
 from figureground.settings import Settings
 from hub_server import drawn
-from photographs import FOLDER, PICTURES, ROOT, photograph
-
-BENCHMARK = ROOT / "benchmarks" / "points.py"
-VALIDATION = ROOT.parent / "shared" / "data" / "val.zip"
+from photographs import FOLDER, PICTURES, photograph
 
 SCENE = """
 ....................
@@ -314,21 +309,6 @@ def test_the_walker_ends_where_the_equations_say():
         matrix[j, i] -= weight
     wanted = np.linalg.solve(matrix, held * prior.ravel()).reshape(7, 9)
     assert np.abs(random_walker(lab, prior, fixed) - wanted).max() < 1e-3
-
-
-def test_clicks_mend_the_embedded_network_on_photographs(monkeypatch):
-    if not VALIDATION.is_file():
-        pytest.skip("the validation pictures are not here")
-    monkeypatch.syspath_prepend(str(BENCHMARK.parent))
-    spec = importlib.util.spec_from_file_location("benchmark_points", BENCHMARK)
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
-    judged = [(row.kind, [*row.low, *row.rest]) for row in benchmark.measure(VALIDATION, every=50, looks=False)]
-    assert any(scores for _, scores in judged)
-    for kind, scores in judged:
-        if scores:  # a kind of click may fit none of these few pictures
-            before, after = np.mean(scores, axis=0)
-            assert after > before, kind
 
 
 def test_a_real_click_on_the_drawn_colors():

@@ -174,6 +174,7 @@ def test_a_head_that_was_not_trained_is_the_network_itself():
     assert own.shape == (2, 1, 32, 32) and max(level.shape[-1] for level in levels) == 16
 
 
+@pytest.mark.slow
 def test_rounding_what_a_head_stands_on_changes_nothing_that_it_could_amplify():
     base = bases.Own()
     made = head.Head([16, 24, 48, 120, 192, 96, 64, 32, 16])

@@ -132,7 +132,8 @@ def test_unknown_tensors_are_refused():
         translate({"_blocks.99._bn1.weight": torch.zeros(1)}, EfficientNetLite("lite0"))
 
 
-def test_encoder_weights_from_the_command_line(tmp_path):
+def test_encoder_weights_from_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("figureground.cli.train.write_graph", lambda *_: None)
     data = archive(tmp_path / "data.zip", 4)
     words = ["--val", data, "--epochs", 1, "--size", 64, "--batch", 4, "--precision", "fp32"]
     end = command("train", data, *words, "--out", tmp_path / "a", "--encoder-weights", packaged("lite0"))

@@ -47,11 +47,9 @@ def _of_word(word: str, recursive: bool) -> Iterator[Source]:
     if word == "-" or "://" in word:
         yield Source(word)
     elif path.is_dir():
-        found = False
-        for source in _of_folder(path, "", recursive):
-            found = True
-            yield source
-        if not found:
+        sources = list(_of_folder(path, "", recursive))
+        yield from sources
+        if not sources:
             below = (
                 "; --recursive reads the folders in it too" if not recursive and any(e.is_dir() for e in path.iterdir()) else ""
             )

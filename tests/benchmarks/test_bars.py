@@ -66,7 +66,6 @@ def test_the_ledger_takes_little_of_a_run(bars, tmp_path):
     assert all(0 < share < 50 for share in shares)
 
 
-@pytest.mark.slow
 def test_kills_leave_what_an_undisturbed_run_leaves():
     ended = run("kills", "--pictures", 30, "--side", 32, "--kills", 2, "--every", 1.5)
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -74,7 +73,6 @@ def test_kills_leave_what_an_undisturbed_run_leaves():
     assert "byte for byte | yes |" in ended.stdout
 
 
-@pytest.mark.slow
 def test_two_rates_and_their_ratio():
     ended = run("scaling", "--pictures", 20, "--side", 32, "--rounds", 1)
     assert ended.stdout.count("\n| 1 | ") == ended.stdout.count("\n| 2 | ") == 1, ended.stderr
