@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw precision over recall and reliability here.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page with figures, curves and pictures here (HTML).")
+@click.option("--overwrite", is_flag=True, help="Replace the files of --csv, --plot and --report that are there already.")
 @json_option("Print all figures as JSON, a line for each method.")
 def evaluate(
     data: tuple[str, ...],
@@ -38,6 +39,7 @@ def evaluate(
     groups: Path | None,
     plot: Path | None,
     report: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Measure a method on DATA: folders, zip archives or lists of pictures with masks; or several methods against it.
@@ -51,11 +53,16 @@ def evaluate(
     from figureground.evaluation.plots import plot_result
     from figureground.evaluation.report import Evaluated, page
     from figureground.io.encode import encoder
-    from figureground.io.files import write
+    from figureground.io.files import STDOUT, refuse_existing, write
     from figureground.pipeline import Separator
 
     if plot is not None:
         encoder(plot.suffix)  # an unknown format is told before the work, not after it
+    files = {"--csv": table, "--plot": plot, "--report": report}
+    targets = {option: path for option, path in files.items() if path is not None and path != STDOUT}
+    for option, path in targets.items():
+        if not overwrite:
+            refuse_existing([path], option)
     method_name = click.get_current_context().params["method"]
     labeled_images_or_folders = labeled_images(data)
     categories = read_categories(groups, [pair.name for pair in labeled_images_or_folders]) if groups is not None else None
@@ -81,6 +88,8 @@ def evaluate(
     for one in evaluated:
         figures = {"method": one.name, **one.result.as_dict()} if as_json else {}
         click.echo(json.dumps(figures, ensure_ascii=False) if as_json else f"{one.name}: {one.result.table()}")
+    for path in () if as_json else targets.values():
+        click.echo(f"{path}: written")
 
 
 def _mask(separate: "Separator", rgb: Rgb) -> Mask:
