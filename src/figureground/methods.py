@@ -265,14 +265,19 @@ def split_options(method: Method) -> SplitOptions:
 def _unknown_option(name: str, method: Method) -> UnknownOption:
     """Return the error for an option that the method does not take: who takes it, and what this method takes instead."""
     joined = (method,) if method.second is None else (method, method.second)
-    takes = ", ".join(sorted(f"'{each}'" for each in set().union(*(_takes(one) for one in joined))))
+    takes = ", ".join(_flag(each) for each in sorted(set().union(*map(_takes, joined)))) or "none"
     owners = _owners(name)
-    if not owners:
-        near = get_close_matches(name, all_options(), 1)
-        problem = f"'{name}' is no option of any method" + (f" (did you mean '{near[0]}'?)" if near else "")
+    if owners:
+        problem = f"{_flag(name)} belongs to {owners}"
     else:
-        problem = f"'{name}' belongs to {owners}"
-    return UnknownOption(f"{problem}; {' with '.join(map(_called, joined))} takes {takes or 'no options'}")
+        near = get_close_matches(name, all_options(), 1, 0.7)
+        problem = f"{_flag(name)} is no option of any method" + (f" (did you mean {_flag(near[0])}?)" if near else "")
+    return UnknownOption(f"{problem}; options of {_called(joined)}: {takes}")
+
+
+def _flag(option: str) -> str:
+    """An option as the command spells it."""
+    return f"--{option.replace('_', '-')}"
 
 
 def _owners(option: str) -> str:
@@ -291,13 +296,13 @@ def _owners(option: str) -> str:
     return ", ".join(found)
 
 
-def _called(method: Method) -> str:
-    """What a message calls a method: its name, where it is one of `METHODS` but for its options, else its parts."""
-    parts = (method.model, method.rule, method.refiner)
-    for name, row in METHODS.items():
-        if parts == (row.model, row.rule, row.refiner):
-            return f"method {name}"
-    return "the method of model '{}', rule '{}' and refiner '{}'".format(*parts)
+def _called(joined: tuple[Method, ...]) -> str:
+    """What a message calls a method, or two joined: by name where they are rows of `METHODS` but for options, else by parts."""
+    rows = {(row.model, row.rule, row.refiner): name for name, row in METHODS.items()}
+    parts = [(method.model, method.rule, method.refiner) for method in joined]
+    if all(part in rows for part in parts):
+        return f"method {'+'.join(rows[part] for part in parts)}"
+    return " with ".join("model '{}', rule '{}' and refiner '{}'".format(*part) for part in parts)
 
 
 def _takes(method: Method) -> set[str]:

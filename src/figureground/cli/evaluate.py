@@ -1,6 +1,7 @@
 """The command `evaluate`: how good a method is on labeled pictures."""
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,17 +53,10 @@ def evaluate(
     from figureground.evaluation.groups import read_categories
     from figureground.evaluation.plots import plot_result
     from figureground.evaluation.report import Evaluated, page
-    from figureground.io.encode import encoder
-    from figureground.io.files import STDOUT, refuse_existing, write
+    from figureground.io.files import write
     from figureground.pipeline import Separator
 
-    if plot is not None:
-        encoder(plot.suffix)  # an unknown format is told before the work, not after it
-    files = {"--csv": table, "--plot": plot, "--report": report}
-    targets = {option: path for option, path in files.items() if path is not None and path != STDOUT}
-    for option, path in targets.items():
-        if not overwrite:
-            refuse_existing([path], option)
+    targets = _checked({"--csv": table, "--plot": plot, "--report": report}, overwrite)  # before the work, not after it
     method_name = click.get_current_context().params["method"]
     labeled_images_or_folders = labeled_images(data)
     categories = read_categories(groups, [pair.name for pair in labeled_images_or_folders]) if groups is not None else None
@@ -88,8 +82,22 @@ def evaluate(
     for one in evaluated:
         figures = {"method": one.name, **one.result.as_dict()} if as_json else {}
         click.echo(json.dumps(figures, ensure_ascii=False) if as_json else f"{one.name}: {one.result.table()}")
-    for path in () if as_json else targets.values():
-        click.echo(f"{path}: written")
+    if not as_json:
+        click.echo("".join(f"{path}: written\n" for path in targets if path.is_file()), nl=False)
+
+
+def _checked(targets: Mapping[str, Path | None], overwrite: bool) -> list[Path]:
+    """Return the files to be written, given by option; raises OutputExists, and UnknownName for a plot of unknown format."""
+    from figureground.io.encode import encoder
+    from figureground.io.files import refuse_existing
+
+    named = {option: path for option, path in targets.items() if path is not None}
+    if "--plot" in named:
+        encoder(named["--plot"].suffix)
+    for option, path in named.items():
+        if not overwrite:
+            refuse_existing([path], option)
+    return list(named.values())
 
 
 def _mask(separate: "Separator", rgb: Rgb) -> Mask:

@@ -47,8 +47,9 @@ def page(evaluated: Sequence[Evaluated], data: Sequence[LabeledImage], title: st
     first = evaluated[0]
     order = sorted(range(len(data)), key=lambda i: first.result.rows[i].figures["iou"])
     worst, best = order[:WORST], order[: WORST - 1 : -1][:BEST]
+    pictures = count(len(data), "picture")
     sections = [
-        f"<h1>{escape(title)}</h1><p>{count(len(data), 'picture')}; intervals hold the true mean with a confidence of {LEVEL:.0%}.</p>",
+        f"<h1>{escape(title)}</h1><p>{pictures}; intervals hold the true mean with a confidence of {LEVEL:.0%}.</p>",
         _summary(evaluated),
         _groups(evaluated),
         _curves(evaluated),

@@ -2,7 +2,8 @@
 
 A model file holds `CARD` (a `Card`) and `load(settings, *, …) -> Model`; the keyword-only parameters of `load` are the
 model's options and become the command's flags. A model whose weights come from elsewhere also holds `SHORT`, names for
-them, `CHECKPOINTS`, those that it fetches by itself, and `pull(settings, weights) -> Path`. Importing a model file must be cheap: heavy imports belong in `load`.
+them, `CHECKPOINTS`, the ids and formats of its default weights, and `pull(settings, weights) -> Path`. Importing a model file
+must be cheap: heavy imports belong in `load`.
 """
 
 import pkgutil
