@@ -48,10 +48,9 @@ def line(report, start):
 def test_every_method_and_what_it_runs_with(settings):
     report = examine(settings, {})
     assert list(report["methods"]) == list(METHODS)
-    assert line(report, "method subject ").startswith(
-        f"ready: onnxruntime, CPUExecutionProvider, fp32, {count(cores(), 'thread')}"
-    )
-    assert line(report, "method stuff").endswith(f"; runs with openvino, CPU, fp32, {count(cores(), 'thread')}")
+    threads = count(cores(), "thread")
+    assert line(report, "method subject ") == f"ready: onnxruntime, CPUExecutionProvider, fp32, {threads} (default)"
+    assert line(report, "method stuff").endswith(f"; runs with openvino, CPU, fp32, {threads}")
 
 
 def test_settings_that_cannot_work_are_told_method_by_method(tmp_path):

@@ -53,7 +53,7 @@ class Method:
         if self.second is None:
             return replace(self, options={**self.options, **options})
         options = current_names("option", options)
-        own, others = _takes(self), set().union(*_known(self.second)[:2])
+        own, others = _option_names(self), set().union(*_known(self.second)[:2])
         theirs = {name: value for name, value in options.items() if name in others}
         mine = {name: value for name, value in options.items() if name in own or name not in others}
         return replace(self, options={**self.options, **mine}, second=self.second.with_options(**theirs))
@@ -176,7 +176,8 @@ def configure(method: Method | str, settings: Settings | None, keywords: Mapping
             changed[name] = check_value(name, machine[name], value, least=0)
         elif name not in PARTS:
             near = get_close_matches(name, [*own, *machine, *PARTS], 1)
-            hint = f"; did you mean '{near[0]}'?" if near else "."
+            owners = _owners(name)
+            hint = f"; it belongs to {owners}." if owners else f"; did you mean '{near[0]}'?" if near else "."
             raise UnknownOption(
                 f"'{name}' is no option of this method{hint}"
                 f" Its options: {', '.join(sorted(own))}; its parts: {', '.join(PARTS)}; settings: {', '.join(machine)}"
@@ -265,14 +266,14 @@ def split_options(method: Method) -> SplitOptions:
 def _unknown_option(name: str, method: Method) -> UnknownOption:
     """Return the error for an option that the method does not take: who takes it, and what this method takes instead."""
     joined = (method,) if method.second is None else (method, method.second)
-    takes = ", ".join(_flag(each) for each in sorted(set().union(*map(_takes, joined)))) or "none"
+    flags = ", ".join(_flag(each) for each in sorted(set().union(*map(_option_names, joined)))) or "none"
     owners = _owners(name)
     if owners:
         problem = f"{_flag(name)} belongs to {owners}"
     else:
         near = get_close_matches(name, all_options(), 1, 0.7)
         problem = f"{_flag(name)} is no option of any method" + (f" (did you mean {_flag(near[0])}?)" if near else "")
-    return UnknownOption(f"{problem}; options of {_called(joined)}: {takes}")
+    return UnknownOption(f"{problem}; options of {_called(joined)}: {flags}")
 
 
 def _flag(option: str) -> str:
@@ -282,7 +283,7 @@ def _flag(option: str) -> str:
 
 def _owners(option: str) -> str:
     """The methods that take an option, else the models, rules and refiners; empty where nothing takes it."""
-    methods = [name for name, method in METHODS.items() if option in _takes(method)]
+    methods = [name for name, method in METHODS.items() if option in _option_names(method)]
     if methods:
         return f"method{'' if len(methods) == 1 else 's'} {', '.join(methods)}"
     loads = {name: models.module(name).load for name in models.names()}
@@ -305,7 +306,7 @@ def _called(joined: tuple[Method, ...]) -> str:
     return " with ".join("model '{}', rule '{}' and refiner '{}'".format(*part) for part in parts)
 
 
-def _takes(method: Method) -> set[str]:
+def _option_names(method: Method) -> set[str]:
     """The names of the options of all parts of a method; raises UnknownName."""
     return set().union(*_known(method))
 

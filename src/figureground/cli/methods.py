@@ -75,8 +75,8 @@ def _options(name: str) -> Iterator[dict[str, Any]]:
         for option in options_of(function):
             default = method.options.get(option.name, option.default)
             flag = f"--{option.name.replace('_', '-')}"
-            takes = {"part": part, "name": option.name, "flag": flag, "values": _values(option)}
-            yield {**takes, "default": default, "help": option.help}
+            described = {"part": part, "name": option.name, "flag": flag, "values": _values(option)}
+            yield {**described, "default": default, "help": option.help}
 
 
 def _values(option: Option) -> str:
