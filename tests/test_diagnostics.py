@@ -4,14 +4,40 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+
+import pytest
 
 from commandline import command
-from figureground import diagnostics
+from figureground import diagnostics, models
 from figureground._machine import cores
+from figureground._words import count
 from figureground.diagnostics import examine, text
 from figureground.inference import openvino, session
+from figureground.inference.checkpoint import INDEX
 from figureground.methods import METHODS
 from figureground.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def hub_folder(tmp_path, monkeypatch):
+    """An empty folder for what the hub client keeps, and a hub that may be asked."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    return tmp_path / "hub"
+
+
+def keep(hub, name, *files):
+    """Put files of a checkpoint where the hub client keeps them."""
+    folder = hub / f"models--{name.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True, exist_ok=True)
+    (folder / "refs" / "main").write_text("abc")
+    for file in files:
+        path = folder / "snapshots" / "abc" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
 
 
 def line(report, start):
@@ -22,8 +48,9 @@ def line(report, start):
 def test_every_method_and_what_it_runs_with(settings):
     report = examine(settings, {})
     assert list(report["methods"]) == list(METHODS)
-    assert line(report, "method subject ").startswith(f"onnxruntime, CPUExecutionProvider, fp32, {cores()} threads (default)")
-    assert line(report, "method stuff") == f"openvino, CPU, fp32, {cores()} threads"
+    threads = count(cores(), "thread")
+    assert line(report, "method subject ") == f"ready: onnxruntime, CPUExecutionProvider, fp32, {threads} (default)"
+    assert line(report, "method stuff").endswith(f"; runs with openvino, CPU, fp32, {threads}")
 
 
 def test_settings_that_cannot_work_are_told_method_by_method(tmp_path):
@@ -31,7 +58,51 @@ def test_settings_that_cannot_work_are_told_method_by_method(tmp_path):
     assert line(report, "method subject ").startswith("CANNOT RUN: device 'cuda' is not here")
     report = examine(Settings(cache=tmp_path, precision="int8"), {})
     assert line(report, "method subject ").startswith("CANNOT RUN: int8 gains nothing")
-    assert line(report, "method stuff").startswith("onnxruntime, CPUExecutionProvider, int8")
+    assert "runs with onnxruntime, CPUExecutionProvider, int8" in line(report, "method stuff")
+    for fault in ({"device": "cuda"}, {"precision": "bf16"}, {"runtime": "openvino"}):
+        assert line(examine(Settings(cache=tmp_path, **fault), {}), "method depth").startswith(
+            "CANNOT RUN: model 'depth' runs "
+        )
+    report = examine(Settings(cache=tmp_path, licenses="permissive"), {})
+    assert line(report, "method stuff").startswith("CANNOT RUN: the weights of model 'segformer' are under 'NVIDIA")
+    assert not report["methods"]["stuff"]["ready"] and report["methods"]["subject"]["ready"]
+
+
+def test_a_method_without_weights_is_not_ready(settings, hub_folder, monkeypatch):
+    from huggingface_hub import constants
+
+    report = examine(settings, {})
+    stuff, depth = report["methods"]["stuff"], report["methods"]["depth"]
+    assert (stuff["installed"], stuff["has_weights"], stuff["download_mb"], stuff["ready"]) == (True, False, 340, False)
+    assert line(report, "method stuff").startswith("NOT READY: installed, but would download 340 MB; runs with ")
+    assert (depth["has_weights"], depth["download_mb"], depth["ready"]) == (False, None, False)
+    assert "would download weights of unknown size" in line(report, "method depth")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    wanted = "weights are missing; run `figureground pull depth` with a network connection"
+    assert examine(settings, {})["methods"]["depth"]["missing"] == wanted
+    assert wanted in line(examine(settings, {}), "method depth")
+
+
+def test_a_method_whose_weights_are_kept_is_ready(settings, hub_folder):
+    name = diagnostics.models.card("segformer").weights
+    keep(hub_folder, name, "config.json", "preprocessor_config.json")
+    assert not examine(settings, {})["methods"]["stuff"]["has_weights"], "the small files alone are not enough"
+    keep(hub_folder, name, "pytorch_model.bin")
+    report = examine(settings, {})
+    row = report["methods"]["stuff"]
+    assert (row["has_weights"], row["download_mb"], row["missing"], row["ready"]) == (True, None, None, True)
+    assert line(report, "method stuff").startswith("ready: openvino, CPU")
+
+
+def test_a_damaged_index_is_no_weights(settings, hub_folder):
+    keep(hub_folder, diagnostics.models.card("depth").weights, "config.json", "preprocessor_config.json", INDEX)
+    assert not examine(settings, {})["methods"]["depth"]["has_weights"]
+
+
+@pytest.mark.parametrize("name", [name for name in models.names() if hasattr(models.module(name), "pull")])
+def test_every_model_that_is_pulled_says_which_checkpoints(name, hub_folder):
+    assert models.module(name).CHECKPOINTS[0][0] == models.card(name).weights
+    assert not models.has_weights(name)
 
 
 def test_runtimes(settings, monkeypatch):
@@ -42,7 +113,7 @@ def test_runtimes(settings, monkeypatch):
         monkeypatch.setattr(module, "find_spec", lambda name: None if name == "openvino" else real(name))
     report = examine(settings, {})
     assert line(report, "openvino ") == "not installed"
-    assert line(report, "method stuff").startswith("onnxruntime")
+    assert "runs with onnxruntime" in line(report, "method stuff")
 
 
 def test_a_runtime_that_cannot_be_loaded(settings, monkeypatch):
@@ -53,7 +124,7 @@ def test_a_runtime_that_cannot_be_loaded(settings, monkeypatch):
     report, why = examine(settings, {}), "openvino cannot be loaded (libtbb.so.12: no such file)"
     assert why in line(report, "openvino ")
     assert line(report, "method stuff").startswith(f"CANNOT RUN: {why}")
-    assert line(report, "method subject ").startswith("onnxruntime")
+    assert line(report, "method subject ").startswith("ready: onnxruntime")
 
 
 def test_extras_that_are_missing_and_how_to_get_them(settings, monkeypatch):
@@ -70,14 +141,19 @@ def test_extras_that_are_missing_and_how_to_get_them(settings, monkeypatch):
 
 
 def test_a_model_that_needs_an_extra(settings, monkeypatch):
-    class Card:
-        requires_extra = "train"
-
-    monkeypatch.setattr(diagnostics.models, "card", lambda _: Card)
+    card = replace(diagnostics.models.card("saliency"), requires_extra="train")
+    monkeypatch.setattr(diagnostics.models, "card", lambda _: card)
     monkeypatch.setattr(diagnostics, "requires", lambda _: ["nonesuch; extra == 'train'"])
-    assert line(examine(settings, {}), "method subject ") == "CANNOT RUN: needs: pip install 'figureground[train]'"
+    report = examine(settings, {})
+    assert line(report, "method subject ") == "CANNOT RUN: needs: pip install 'figureground[train]'"
+    row = report["methods"]["subject"]
+    assert (row["installed"], row["ready"], row["has_weights"]) == (False, False, True)
+    assert row["install"] == "pip install 'figureground[train]'"
+    assert line(report, "method stuff").startswith("CANNOT RUN: needs: pip install 'figureground[train]'; would download")
     monkeypatch.setattr(diagnostics, "requires", lambda _: ["numpy; extra == 'train'"])
-    assert line(examine(settings, {}), "method subject ") == "train (default)"
+    report = examine(settings, {})
+    assert line(report, "method subject ") == "ready: train (default)"
+    assert (report["methods"]["subject"]["installed"], report["methods"]["subject"]["install"]) == (True, None)
 
 
 def test_a_checkout_that_was_never_installed(settings, monkeypatch):
@@ -138,7 +214,7 @@ def test_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("FIGUREGROUND_CACHE", str(tmp_path))
     ended = command("doctor", "--threads", 5, "--runtime", "openvino")
     assert (ended.code, ended.err) == (0, "")
-    assert "method subject           openvino, CPU, fp32, 5 threads (default)" in ended.out
+    assert "method subject           ready: openvino, CPU, fp32, 5 threads (default)" in ended.out
     report = json.loads(command("doctor", "--json").out)
     assert report["settings"] == {"FIGUREGROUND_CACHE": str(tmp_path)}
     assert report["methods"]["subject"]["runtime"] == "onnxruntime"

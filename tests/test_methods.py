@@ -1,7 +1,7 @@
 import pickle
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import click
 import numpy as np
@@ -26,6 +26,7 @@ from figureground.methods import (
     split_options,
 )
 from figureground.settings import Settings
+from figureground.types import MAP_WORDS, Map
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -74,15 +75,44 @@ def test_options_reach_the_part_that_takes_them():
 
 
 def test_unknown_options_are_named_with_the_known_ones():
-    with pytest.raises(UnknownOption, match="'sharpness' is no option"):
+    with pytest.raises(UnknownOption, match=r"--sharpness is no option of any method; options of method subject: .*--quality"):
         split_options(find("subject").with_options(sharpness=3))
+
+
+@pytest.mark.parametrize(
+    ("option", "owners"),
+    [
+        ("instance", "method instance"),
+        ("count_stuff", "methods most-common, most-common-hull"),
+        ("background_classes", "methods stuff, most-common, most-common-hull"),
+        ("box_threshold", "model grounded"),
+    ],
+)
+def test_an_option_of_other_methods_names_them(option, owners):
+    flag = "--" + option.replace("_", "-")
+    with pytest.raises(UnknownOption) as error:
+        split_options(find("subject").with_options(**{option: 1}))
+    assert str(error.value).startswith(f"{flag} belongs to {owners}; options of method subject: --logit-scale, ")
+
+
+def test_the_options_that_a_method_takes_are_those_of_its_parts_now():
+    with pytest.raises(UnknownOption) as error:
+        split_options(replace(find("subject"), refiner="none").with_options(min_part=0.1))
+    assert str(error.value).endswith("options of model 'saliency', rule 'salient' and refiner 'none': --logit-scale, --quality")
+    with pytest.raises(UnknownOption, match=r"did you mean --quality\?"):
+        split_options(find("subject").with_options(qualty="best"))
+
+
+@pytest.mark.parametrize("kind", get_args(Map))
+def test_every_kind_of_map_has_words_for_messages(kind):
+    assert kind.__name__ not in MAP_WORDS[kind]
+    assert len(set(MAP_WORDS.values())) == len(get_args(Map)) == len(MAP_WORDS)
 
 
 def test_a_rule_for_another_map_is_a_mismatch():
     label_rule = next(name for name in RULES if input_type(name).__name__ == "LabelMap")
-    with pytest.raises(
-        IncompatibleParts, match=r"reads a LabelMap, but model 'saliency' gives a SaliencyMap; rules for it: .*salient"
-    ):
+    wanted = r"needs classes, but model 'saliency' gives how much each pixel stands out; rules for it: .*salient"
+    with pytest.raises(IncompatibleParts, match=wanted):
         split_options(replace(find("subject"), rule=label_rule))
 
 

@@ -15,8 +15,12 @@ from typing import Any
 
 import figureground
 from figureground import _machine, models
-from figureground.errors import FigureGroundError
+from figureground._words import count
+from figureground.errors import FigureGroundError, WeightsError
+from figureground.inference.hub import is_offline
+from figureground.inference.licenses import check_license
 from figureground.inference.session import QUICK, RUNTIMES, choose, devices
+from figureground.inference.torch_loader import check_settings
 from figureground.io.decode import FORMATS
 from figureground.methods import DEFAULT, METHODS
 from figureground.settings import Settings
@@ -47,7 +51,7 @@ def examine(settings: Settings, environment: Mapping[str, str] | None = None) ->
         "formats": [name for name, module in FORMATS.items() if find_spec(module.split(".")[0]) is not None],
         "settings": {key: value for key, value in sorted(environment.items()) if key in _variables()},
         "unknown": sorted(key for key in environment if key.startswith("FIGUREGROUND_") and key not in _variables()),
-        "methods": {method: _plan(METHODS[method].model, settings) for method in METHODS},
+        "methods": {name: _plan(name, settings) for name in METHODS},
     }
 
 
@@ -104,16 +108,53 @@ def _cache(folder: Path) -> Report:
     return {"folder": str(folder), "writable": nearest.is_dir() and os.access(nearest, os.W_OK), "kept": sizes}
 
 
-def _plan(model: str, settings: Settings) -> Report:
-    """What a model would run with under these settings, or why it would not run."""
-    if requires_extra := models.card(model).requires_extra:
-        row = _extras().get(requires_extra, {"missing": []})
-        return {"error": f"needs: {row['install']}" if row["missing"] else None, "runtime": requires_extra}
+def _plan(method: str, settings: Settings) -> Report:
+    """What a method would run with under these settings, or why it would not run; whether it is installed and has weights."""
+    model = METHODS[method].model
+    card = models.card(model)
+    extra = _extras().get(card.requires_extra, {"missing": [], "install": None})
+    plan: Report = {"error": f"needs: {extra['install']}"} if extra["missing"] else {"error": None}
     try:
-        choice = choose(settings, getattr(models.module(model), "RUNTIMES", QUICK))
+        plan |= _runtime_of(model, card, settings)
+        check_license(f"the weights of model '{model}' are", card.license, settings, permissive=card.permissive)
     except FigureGroundError as error:
-        return {"error": str(error)}
-    return {"error": None, **{field.name: getattr(choice, field.name) for field in fields(choice)}}
+        plan["error"] = plan["error"] or str(error)
+    has_weights = _has_weights(model)
+    missing = None if has_weights else _missing_weights(method, card.download_mb)
+    return {
+        **plan,
+        "requires_extra": card.requires_extra or None,
+        "installed": not extra["missing"],
+        "install": extra["install"] if extra["missing"] else None,
+        "weights": card.weights,
+        "has_weights": has_weights,
+        "download_mb": None if has_weights else card.download_mb,
+        "missing": missing,
+        "ready": plan["error"] is None and has_weights,
+    }
+
+
+def _has_weights(model: str) -> bool:
+    try:
+        return models.has_weights(model)
+    except WeightsError:  # the kept files are damaged
+        return False
+
+
+def _runtime_of(model: str, card: models.Card, settings: Settings) -> Report:
+    """The runtime of a model and what it would run with; raises what the settings would raise when it is loaded."""
+    if card.requires_extra:
+        check_settings(settings, model)
+        return {"runtime": card.requires_extra}
+    choice = choose(settings, getattr(models.module(model), "RUNTIMES", QUICK))
+    return {field.name: getattr(choice, field.name) for field in fields(choice)}
+
+
+def _missing_weights(method: str, size: int | None) -> str:
+    """What happens, or what to do, where the weights are not on this machine."""
+    if is_offline():
+        return f"weights are missing; run `figureground pull {method}` with a network connection"
+    return f"would download {'weights of unknown size' if size is None else f'{size} MB'}"
 
 
 def text(report: Report) -> str:
@@ -125,7 +166,7 @@ def text(report: Report) -> str:
     lines = [
         ("figureground", f"{report['version']}, Python {report['python']}, {report['system']}"),
         ("processor", f"{processor['name']}: {', '.join(processor['features']) or 'no known features'}"),
-        ("may use", f"{processor['cores']} cores{limit}{memory}"),
+        ("may use", f"{count(processor['cores'], 'core')}{limit}{memory}"),
         ("packages", ", ".join(f"{name} {at or 'MISSING'}" for name, at in report["packages"].items())),
         *((f"{name}", _runtime_line(row)) for name, row in report["runtimes"].items()),
         *((f"extra {name}", _missing(row)) for name, row in report["extras"].items()),
@@ -154,8 +195,13 @@ def _missing(requires_extra: Report) -> str:
 
 
 def _used(plan: Report, name: str) -> str:
+    """Whether a method is ready, else what is missing; and what it would run with."""
     if plan["error"]:
-        return f"CANNOT RUN: {plan['error']}"
-    parts = [plan["runtime"], plan.get("device"), plan.get("precision"), f"{plan.get('threads')} threads"]
-    description = ", ".join(parts if "device" in plan else parts[:1])
-    return f"{description} (default)" if name == DEFAULT else description
+        more = f"; {plan['missing']}" if plan["missing"] and not plan["installed"] else ""
+        return f"CANNOT RUN: {plan['error']}{more}"
+    parts = [plan["runtime"]]
+    if "device" in plan:
+        parts += [plan["device"], plan["precision"], count(plan["threads"], "thread")]
+    default = " (default)" if name == DEFAULT else ""
+    state = "ready:" if plan["ready"] else f"NOT READY: installed, but {plan['missing']}; runs with"
+    return f"{state} {', '.join(parts)}{default}"

@@ -126,13 +126,14 @@ class UsageError(FigureGroundError):
 
 
 class UnknownName(UsageError):
-    """A name that stands in no table."""
+    """A name that stands in no table. ordered : whether the names are listed as they come, not sorted; cutoff : how alike, in
+    [0, 1], the name that is suggested must be."""
 
     code = "unknown_name"
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        names = sorted(known)
-        near = get_close_matches(name, names, 1)
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, ordered: bool = False, cutoff: float = 0.6) -> None:
+        names = list(known) if ordered else sorted(known)
+        near = get_close_matches(name, names, 1, cutoff)
         hint = f"; did you mean '{near[0]}'?" if near else "."
         listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
         super().__init__(f"no {kind} is called '{name}'{hint} Known: {listed}")

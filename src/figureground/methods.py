@@ -18,7 +18,7 @@ from figureground.masks.refine import REFINERS
 from figureground.masks.rules import RULES
 from figureground.prompts import Prompt
 from figureground.settings import Settings
-from figureground.types import Map
+from figureground.types import MAP_WORDS, Map
 
 Plain = str | int | float | bool | tuple[str, ...] | None
 Keyword = Plain | Iterable[str] | os.PathLike[str]
@@ -53,7 +53,7 @@ class Method:
         if self.second is None:
             return replace(self, options={**self.options, **options})
         options = current_names("option", options)
-        own, others = set().union(*_known(self)), set().union(*_known(self.second)[:2])
+        own, others = _option_names(self), set().union(*_known(self.second)[:2])
         theirs = {name: value for name, value in options.items() if name in others}
         mine = {name: value for name, value in options.items() if name in own or name not in others}
         return replace(self, options={**self.options, **mine}, second=self.second.with_options(**theirs))
@@ -176,7 +176,8 @@ def configure(method: Method | str, settings: Settings | None, keywords: Mapping
             changed[name] = check_value(name, machine[name], value, least=0)
         elif name not in PARTS:
             near = get_close_matches(name, [*own, *machine, *PARTS], 1)
-            hint = f"; did you mean '{near[0]}'?" if near else "."
+            owners = _owners(name)
+            hint = f"; it belongs to {owners}." if owners else f"; did you mean '{near[0]}'?" if near else "."
             raise UnknownOption(
                 f"'{name}' is no option of this method{hint}"
                 f" Its options: {', '.join(sorted(own))}; its parts: {', '.join(PARTS)}; settings: {', '.join(machine)}"
@@ -251,19 +252,63 @@ def split_options(method: Method) -> SplitOptions:
     output_type, wants = models.card(method.model).output_type, input_type(method.rule)
     if output_type is not wants:
         raise IncompatibleParts(
-            f"rule '{method.rule}' reads a {wants.__name__}, but model '{method.model}' gives a {output_type.__name__};"
+            f"rule '{method.rule}' needs {MAP_WORDS[wants]}, but model '{method.model}' gives {MAP_WORDS[output_type]};"
             f" rules for it: {', '.join(name for name in RULES if input_type(name) is output_type)}"
         )
     for name in method.options:
         if not any(name in names for names in known):
-            prompt_kinds = ", ".join(sorted(set().union(*known))) or "none"
-            raise UnknownOption(
-                f"'{name}' is no option of model '{method.model}', rule '{method.rule}' and refiner '{method.refiner}';"
-                f" their options: {prompt_kinds}"
-            )
+            raise _unknown_option(name, method)
     if method.second is not None:
         split_options(method.second)
     return SplitOptions(*({k: v for k, v in method.options.items() if k in names} for names in known))
+
+
+def _unknown_option(name: str, method: Method) -> UnknownOption:
+    """Return the error for an option that the method does not take: who takes it, and what this method takes instead."""
+    joined = (method,) if method.second is None else (method, method.second)
+    flags = ", ".join(_flag(each) for each in sorted(set().union(*map(_option_names, joined)))) or "none"
+    owners = _owners(name)
+    if owners:
+        problem = f"{_flag(name)} belongs to {owners}"
+    else:
+        near = get_close_matches(name, all_options(), 1, 0.7)
+        problem = f"{_flag(name)} is no option of any method" + (f" (did you mean {_flag(near[0])}?)" if near else "")
+    return UnknownOption(f"{problem}; options of {_called(joined)}: {flags}")
+
+
+def _flag(option: str) -> str:
+    """An option as the command spells it."""
+    return f"--{option.replace('_', '-')}"
+
+
+def _owners(option: str) -> str:
+    """The methods that take an option, else the models, rules and refiners; empty where nothing takes it."""
+    methods = [name for name, method in METHODS.items() if option in _option_names(method)]
+    if methods:
+        return f"method{'' if len(methods) == 1 else 's'} {', '.join(methods)}"
+    loads = {name: models.module(name).load for name in models.names()}
+    tables: dict[str, Mapping[str, Callable[..., Any]]] = {"model": loads, "rule": RULES, "refiner": REFINERS}
+    found = [
+        f"{kind} {name}"
+        for kind, table in tables.items()
+        for name, part in table.items()
+        if option in {each.name for each in options_of(part)}
+    ]
+    return ", ".join(found)
+
+
+def _called(joined: tuple[Method, ...]) -> str:
+    """What a message calls a method, or two joined: by name where they are rows of `METHODS` but for options, else by parts."""
+    rows = {(row.model, row.rule, row.refiner): name for name, row in METHODS.items()}
+    parts = [(method.model, method.rule, method.refiner) for method in joined]
+    if all(part in rows for part in parts):
+        return f"method {'+'.join(rows[part] for part in parts)}"
+    return " with ".join("model '{}', rule '{}' and refiner '{}'".format(*part) for part in parts)
+
+
+def _option_names(method: Method) -> set[str]:
+    """The names of the options of all parts of a method; raises UnknownName."""
+    return set().union(*_known(method))
 
 
 def _known(method: Method) -> list[set[str]]:

@@ -96,6 +96,13 @@ class DepthMap:
 
 
 Map = SaliencyMap | LabelMap | InstanceMap | DepthMap
+MAP_WORDS: Mapping[type[Map], str] = {
+    SaliencyMap: "how much each pixel stands out",
+    LabelMap: "classes",
+    InstanceMap: "single objects",
+    DepthMap: "distances",
+}
+"""What each kind of map holds, in the words of messages."""
 
 
 def _counted(indices: NDArray[np.unsignedinteger], kinds: int) -> NDArray[np.int64]:

@@ -447,7 +447,10 @@ def test_the_page_shows_doubtful_pictures_first(photos, tmp_path):
     out, page = tmp_path / "out", tmp_path / "page.html"
     cv2.imwrite(str(photos / "empty.png"), np.full((64, 64, 3), 128, np.uint8))
     assert command("batch", *INLINE, photos, out).code == 1
-    assert command("batch", out, "--report", page).code == 0
+    end = command("batch", out, "--report", page)
+    assert (end.code, end.out) == (0, f"{page}: the batch in {out}\n")
+    command("batch", out, "--report", page).refused(1, "output_exists")
+    assert command("batch", out, "--report", page, "--overwrite").code == 0
     html = page.read_text("utf-8")
     assert "<script" not in html and "http" not in html.replace("http-equiv", "")
     assert html.index("No foreground") < html.index("Failed and skipped")
@@ -458,7 +461,14 @@ def test_the_page_shows_doubtful_pictures_first(photos, tmp_path):
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (["out"], "what to work on"),
+        (["out"], "IN OUT"),
+        (["nowhere", "out"], "'nowhere' is not there"),
+        (["in", "nowhere/*.jpg", "out"], "no file matches 'nowhere/*.jpg'"),
+        (["@nowhere.txt", "out"], "the list 'nowhere.txt' is not there"),
+        (["in", "out", "--engine", "inline", "--picture-seconds", "3"], "--picture-seconds needs workers that can be ended"),
+        (["in", "out", "--engine", "thread", "--picture-memory", "3"], "--picture-memory needs workers that can be ended"),
+        (["in", "out", "--encoder-quality", "3"], "--encoder-quality is of"),
+        (["in", "out", "--failed"], "alone"),
         (["in", "out", "--engine", "rai"], "no engine is called 'rai'"),
         (["in", "s3://bucket/out"], "--ledger"),
         (["in", "out", "--view", "labels"], "labels"),
@@ -480,9 +490,15 @@ def test_an_empty_folder_is_no_error(tmp_path):
 
 
 def test_what_failed_before_anything_was_read_is_told(tmp_path):
-    end = command("batch", *INLINE, tmp_path / "nowhere", tmp_path / "out")
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/nowhere\n")
+    end = command("batch", *INLINE, f"@{tmp_path}/list.txt", tmp_path / "out")
     assert end.code == 1
-    assert f"not_found: '{tmp_path / 'nowhere'}'" in end.err and "0 done, 1 failed of 1" in end.err
+    assert f"not_found: '{tmp_path / 'nowhere'}'" in end.err and "0 done, 1 failed of 1 input;" in end.err
+    failed = command("batch", "--failed", tmp_path / "out")
+    [(source, code, message)] = [line.split("\t") for line in failed.out.splitlines()]
+    assert (source, code) == (str(tmp_path / "nowhere"), "not_found") and message
+    [row] = command("batch", "--failed", tmp_path / "out", "--json").lines()
+    assert row == {"picture": source, "code": code, "message": message}
 
 
 def test_status_of_nothing_is_refused(tmp_path):
@@ -490,10 +506,11 @@ def test_status_of_nothing_is_refused(tmp_path):
 
 
 def test_the_engine_in_this_process_gives_what_processes_give(photos, tmp_path):
-    for engine in ("local", "inline"):
+    for engine in ("process", "inline", "thread"):
         assert command("batch", photos, tmp_path / engine, "--engine", engine).code == 1
-    assert files(tmp_path / "local") == files(tmp_path / "inline")
-    assert table(tmp_path / "local") == table(tmp_path / "inline")
+    for engine in ("inline", "thread"):
+        assert files(tmp_path / "process") == files(tmp_path / engine)
+        assert table(tmp_path / "process") == table(tmp_path / engine)
 
 
 def test_watching_in_this_process_ends_when_it_is_stopped(photos, tmp_path):

@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +14,10 @@ from commandline import command
 from drawn import archive
 from figureground import jobs
 from figureground.cli.main import main
-from figureground.methods import METHODS
+from figureground.masks.refine import REFINERS
+from figureground.masks.rules import RULES
+from figureground.methods import METHODS, options_of
+from figureground.models import card, module
 from photographs import FOLDER
 
 
@@ -38,6 +42,46 @@ def test_methods_are_listed_with_their_terms():
     assert rows[0]["permissive"] is True
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_one_method_is_shown_with_its_options(name):
+    row = json.loads(command("methods", name, "--json").out)
+    end, method = command("methods", name), METHODS[name]
+    assert end.code == 0, end
+    assert (row["method"], row["model"], row["about"]) == (name, method.model, method.about)
+    assert {option["name"] for option in row["options"]} == {
+        option.name
+        for part in (module(method.model).load, RULES[method.rule], REFINERS[method.refiner])
+        for option in options_of(part)
+    }
+    shown = command("remove", "--help").out
+    for option in row["options"]:
+        assert option["flag"] in shown or option["flag"] in command("remove", "--help-all").out
+        assert f"{option['flag']} " in end.out and option["help"] in end.out
+    for text in (method.about, row["license"], row["data"], row["example"]):
+        assert text in end.out
+    assert ("prompts: none" in end.out) == (not card(method.model).prompt_kinds)
+    assert ("figureground[torch]" in end.out) == bool(row["requires_extra"])
+
+
+def test_defaults_values_and_prompts_of_one_method():
+    end = command("methods", "subject").out
+    assert "--quality fast|balanced|best" in end and "[default: balanced]" in end and "--min-part NUMBER" in end
+    assert "--point" in end
+    assert "--background-classes NAME,…" in command("methods", "stuff").out
+    assert "--method points --point 50%,40%" in command("methods", "points").out
+    assert "(one is needed)" in command("methods", "points").out
+    command("methods", "subjct").refused(2, "unknown_name", "did you mean 'subject'?")
+
+
+@pytest.mark.parametrize("name", [name for name, row in METHODS.items() if not card(row.model).requires_extra])
+def test_the_example_of_a_method_is_a_command_that_parses(name, tmp_path):
+    words = shlex.split(json.loads(command("methods", name, "--json").out)["example"])
+    assert words[:2] == ["figureground", "remove"]
+    missing = str(tmp_path / "none.jpg")
+    end = command("remove", missing, *words[3:], "--model", "saliency", "--rule", "salient")
+    assert "not_found" in end.err, end
+
+
 def test_evaluate_prints_a_table_and_writes_a_row_for_each_picture(tmp_path):
     data = archive(tmp_path / "data.zip", 3)
     end = command("evaluate", data, "--csv", tmp_path / "rows.csv")
@@ -45,6 +89,8 @@ def test_evaluate_prints_a_table_and_writes_a_row_for_each_picture(tmp_path):
     for figure in ("IoU", "MAE", "max F"):
         assert figure.lower() in end.out.lower()
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 4
+    assert f"\n{tmp_path / 'rows.csv'}: written\n" in end.out
+    assert "3 pictures, max F" in end.out
     figures = json.loads(command("evaluate", data, "--json").out)
     assert 0 <= figures["mean"]["iou"] <= 1
     assert 0 <= figures["max_f"] <= 1
@@ -54,11 +100,32 @@ def test_evaluate_compares_methods_and_writes_a_page(tmp_path):
     data = archive(tmp_path / "data.zip", 3)
     end = command("evaluate", data, "--against", "subject", "--quality", "fast", "--report", tmp_path / "page.html")
     assert end.out.count("calibration error") == 1, "the same method is not measured twice"
-    assert "<h2>Figures</h2>" in (tmp_path / "page.html").read_text("utf-8")
+    page = tmp_path / "page.html"
+    assert "<h2>Figures</h2>" in page.read_text("utf-8")
+    assert end.out.endswith(f"\n{page}: written\n")
     alone = command("evaluate", data, "--quality", "fast", "--json")
     with_itself = command("evaluate", data, "--against", "subject", "--quality", "fast", "--json")
     assert alone.lines()[0]["mean"]["iou"] == with_itself.lines()[0]["mean"]["iou"], "the options given are the ones measured"
     command("evaluate", data, "--against", "nothing").refused(2, "unknown_name", "nothing")
+
+
+@pytest.mark.parametrize("option", ["--csv", "--plot", "--report"])
+def test_evaluate_replaces_no_file_unless_told_to(option, tmp_path):
+    data, target = archive(tmp_path / "data.zip", 1), tmp_path / "mine.png"
+    target.write_bytes(b"mine")
+    words = ["evaluate", data, "--quality", "fast", option, target]
+    command(*words).refused(1, "output_exists", str(target), "--overwrite", f"another place with {option}")
+    assert target.read_bytes() == b"mine"
+    end = command(*words, "--overwrite", "--json")
+    assert end.code == 0, end
+    assert target.read_bytes() != b"mine"
+    assert [row["pictures"] for row in end.lines()] == [1], "with --json nothing but JSON is printed"
+    assert "1 picture, max F" in command(*words, "--overwrite").out
+
+
+def test_evaluate_writes_to_standard_output_without_a_remark(tmp_path):
+    end = command("evaluate", archive(tmp_path / "data.zip", 1), "--quality", "fast", "--csv", "/dev/null")
+    assert (end.code, "written" in end.out) == (0, False), end
 
 
 def test_split_writes_lists_that_evaluate_reads(tmp_path):
@@ -70,7 +137,8 @@ def test_split_writes_lists_that_evaluate_reads(tmp_path):
     assert len({line for lines in parts for line in lines}) == 10
     figures = json.loads(command("evaluate", out / "val.txt", out / "test.txt", "--quality", "fast", "--json").out)
     assert figures["pictures"] == 5
-    command("split", data, "--out", out).refused(1, "output_exists", "train.txt")
+    command("split", data, "--out", out).refused(1, "output_exists", "train.txt", "another place with --out\n")
+    assert f"{out / 'val.txt'}: 2 pictures\n" in end.out
     again = command("split", data, "--out", out, "--overwrite", "--json")
     assert set(json.loads(again.out)) == {"train", "val", "test", "near_duplicates"}
 

@@ -53,7 +53,12 @@ def test_categories_are_found_by_name_last_part_or_stem(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "match"), [("name\na\n", "lacks group"), ("", "group and name"), ("name,group\nz,cat\n", "none of the 1 pictures")]
+    ("text", "match"),
+    [
+        ("name\na\n", "lacks group"),
+        ("", "group and name"),
+        ("name,group\nz,cat\n", "any of the pictures \\(1 picture, the first is 'data/a'\\)"),
+    ],
 )
 def test_tables_that_do_not_fit_are_refused(tmp_path, text, match):
     table = tmp_path / "groups.csv"

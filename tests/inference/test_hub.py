@@ -141,7 +141,7 @@ GONE_WRONG = [
     ({ID: model()}, "altered", "model_corrupt", ["SHA-256", "fetch it again"]),
     ({ID: model()}, "cut", "model_missing", ["could not be fetched", "--weights FOLDER"]),
     ({ID: model()}, "no hash", "model_missing", ["no SHA-256"]),
-    ({ID: model()}, "status 500", "model_missing", ["answers 500", "figureground pull segformer", "--method subject"]),
+    ({ID: model()}, "status 500", "model_missing", ["answers 500", "try again later", "figureground pull segformer"]),
     ({ID: model()}, "dies after the config", "model_missing", ["answers 500"]),
     ({ID: model()}, "silent", "model_missing", ["could not be fetched", "figureground pull segformer"]),
     ({ID: model()}, "not a hub", "model_missing", ["could not be fetched"]),
@@ -188,8 +188,9 @@ def test_a_hub_out_of_reach_is_told_within_ten_seconds_and_says_how_to_proceed(a
     with pytest.raises(WeightsError) as error:
         ask(Hub({}, url=url))
     assert time.monotonic() - start < 10
-    for word in (url, "figureground pull segformer", str(ask.folder / "hub"), "--weights FOLDER", "--method subject"):
+    for word in (url, "figureground pull segformer", str(ask.folder / "hub"), "network connection", "--weights FOLDER"):
         assert word in str(error.value)
+    assert "try again" not in str(error.value)
 
 
 def test_a_silent_hub_is_given_up_within_ten_seconds(ask):
@@ -216,7 +217,18 @@ def test_offline_and_not_kept(ask, monkeypatch):
     with serving(Hub({ID: model()})) as hub, pytest.raises(WeightsError, match="HF_HUB_OFFLINE") as error:
         ask(hub)
     assert hub.asked == []
-    assert "figureground pull segformer" in str(error.value)
+    for word in (ID, hub.url, "unset it", "figureground pull segformer", str(ask.folder / "hub"), "--weights FOLDER"):
+        assert word in str(error.value)
+    assert "try again" not in str(error.value)
+
+
+def test_whether_all_files_are_kept(ask):
+    assert not checkpoint.is_kept(ID, FORMAT)
+    with serving(Hub({ID: model()})) as hub:
+        found = ask(hub)
+    assert checkpoint.is_kept(ID, FORMAT)
+    found.weights[0].unlink()
+    assert not checkpoint.is_kept(ID, FORMAT)
 
 
 @pytest.mark.parametrize("name", ["segformer", "a/b/c", "../up/and/away", "", "a/b?c", "no such folder"])

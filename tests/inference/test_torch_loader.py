@@ -182,7 +182,7 @@ GONE_WRONG = [
     ({}, "altered", "model_corrupt", ["SHA-256", "fetch it again"]),
     ({}, "cut", "model_missing", ["could not be fetched", "--weights FOLDER"]),
     ({}, "no hash", "model_missing", ["no SHA-256"]),
-    ({}, "status 500", "model_missing", ["answers 500", "figureground pull depth", "--method subject"]),
+    ({}, "status 500", "model_missing", ["answers 500", "try again later", "figureground pull depth"]),
     ({}, "silent", "model_missing", ["could not be fetched", "figureground pull depth"]),
     ({}, "not a hub", "model_missing", ["could not be fetched"]),
 ]

@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 
 from encoded import unpacked_png
 from figureground.errors import NameCollision, OutputExists, UnknownName, UsageError, WriteFailed
-from figureground.io.encode import ENCODERS, EncodeOptions, encode, over, parse_color
+from figureground.io.encode import ENCODERS, EncodeOptions, encode, encoder, over, parse_color
 from figureground.io.files import plan, refuse_existing, write
 
 RGBA = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)
@@ -105,6 +105,17 @@ def test_unknown_colors_and_formats():
         encode(RGBA, ".pn")
 
 
+@pytest.mark.parametrize(
+    ("suffix", "near"),
+    [(".gif", None), (".tif", None), (".bmp", None), (".jpge", ".jpeg"), (".pgn", ".png"), (".web", ".webp")],
+)
+def test_only_a_close_format_is_suggested(suffix, near):
+    with pytest.raises(UnknownName) as error:
+        encoder(suffix)
+    hint = f"; did you mean '{near}'?" if near else "."
+    assert str(error.value) == f"no output format is called '{suffix}'{hint} Known: .png, .webp, .jpg, .jpeg, .avif, .npy"
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     target = tmp_path / "a.png"
     target.write_bytes(b"old")
@@ -152,3 +163,6 @@ def test_refuse_existing(tmp_path):
     (tmp_path / "old.png").touch()
     with pytest.raises(OutputExists, match=r"old\.png"):
         refuse_existing([tmp_path / "new.png", tmp_path / "old.png"])
+    with pytest.raises(OutputExists, match=r"name another place with --out$"):
+        refuse_existing([tmp_path / "old.png"], "--out")
+    refuse_existing([Path("/dev/null")])  # nothing is replaced there

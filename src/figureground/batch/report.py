@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from figureground._html import framed, small_image
+from figureground._words import count
 from figureground.batch.status import LedgerRow, counts_text, rows, summary
 from figureground.errors import FigureGroundError
 from figureground.io.picture import Picture
@@ -55,7 +56,7 @@ def page(ledger: Path, out: Path | str) -> str:
     going = "" if facts["ended"] else " The run has not ended: it is at work, or to be resumed."
     sections = [f"<h1>{escape(str(out))}</h1><p>{counts_text(facts)}.{spent}{going}</p>"]
     sections += [_sheet(ledger, out, *sheet) for sheet in SHEETS]
-    sections += [_failures(ledger, facts["codes"])]
+    sections += [_failures(ledger, facts["codes"], facts["failed"])]
     return framed(f"Batch: {out}", sections)
 
 
@@ -99,14 +100,15 @@ def _output(row: LedgerRow, out: Path | str) -> Image8 | None:
     return None
 
 
-def _failures(ledger: Path, codes: dict[str, int]) -> str:
+def _failures(ledger: Path, codes: dict[str, int], total: int) -> str:
     """How often what went wrong, and a line for each failure."""
     if not codes:
         return ""
-    counts = "".join(f"<tr><td>{escape(code)}</td><td>{count}</td></tr>" for code, count in codes.items())
+    counts = "".join(f"<tr><td>{escape(code)}</td><td>{number}</td></tr>" for code, number in codes.items())
     failed = rows(ledger, "state = 'failed'", "code, number", FAILED)
     parts = ([row.source, row.code or "", row.message or ""] for row in failed)
     lines = "".join(f"<tr>{''.join(f'<td>{escape(part)}</td>' for part in each)}</tr>" for each in parts)
     table = f'<div class="wide"><table class="words">{lines}</table></div>'
-    listed = f"<details><summary>The first {len(failed)} failures</summary>{table}</details>" if failed else ""
+    title = f"The first {FAILED} failures" if total > len(failed) else count(len(failed), "failure")
+    listed = f"<details><summary>{title}</summary>{table}</details>" if failed else ""
     return f"<h2>Failed and skipped</h2><table><tr><th>code</th><th>inputs</th></tr>{counts}</table>{listed}"

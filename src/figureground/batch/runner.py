@@ -20,9 +20,10 @@ from typing import Any
 from figureground import executor
 from figureground._deprecated import old_names
 from figureground._files import locked
+from figureground._words import count
 from figureground.batch.inputs import InputOptions, Item, check_input, items
 from figureground.batch.ledger import NAME, Ledger, Outcome, ResumePolicy, Task
-from figureground.batch.status import rows
+from figureground.batch.status import rows, states_text
 from figureground.batch.watch import InputDisposal, StableFileFilter
 from figureground.batch.worker import WorkerConfig, load_source, outcome_from_error, shared_home, store_outcome
 from figureground.errors import BatchAborted, InputError, UsageError, WriteFailed
@@ -325,8 +326,8 @@ class _BatchRun:
         if self.batch.as_json:
             self.echo(json.dumps({"summary": {**counts, "done_now": done, "seconds": round(seconds, 2)}}))
         speed = f", {done / seconds:.1f} pictures per second" if done else ""
-        parts = ", ".join(f"{count} {state}" for state, count in counts.items() if count or state == "done")
-        self.note(f"{parts} of {sum(counts.values())}; {done} done now in {seconds:.0f} s{speed}; ledger: {self.ledger.path}")
+        text = f"{states_text(counts)} of {count(sum(counts.values()), 'input')}"
+        self.note(f"{text}; {done} done now in {seconds:.0f} s{speed}; ledger: {self.ledger.path}")
         if self.stop.soft and not self.batch.watch:
             return 130
         self.ledger.end()

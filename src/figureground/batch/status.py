@@ -3,16 +3,18 @@
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from figureground._words import count
 from figureground.batch.ledger import NAME, sqlite_errors
 from figureground.errors import BatchAborted
 
+STATES = ("done", "failed", "skipped", "waiting")
 COLUMNS = "source, stem, state, code, message, seconds, width, height, coverage, certainty, box, files"
 
 
@@ -59,11 +61,11 @@ def summary(folder: Path) -> dict[str, Any]:
     for path in ledgers(folder):
         with _opened(path) as (base, run):
             open_runs += base.execute("SELECT count(*) FROM runs WHERE run = ? AND ended IS NULL", (run,)).fetchone()[0]
-            for state, code, count, spent, at in base.execute(query, (run,)):
-                states[state] += count
+            for state, code, number, spent, at in base.execute(query, (run,)):
+                states[state] += number
                 seconds, last = seconds + (spent or 0.0), max(last, at or 0.0)
                 if code:
-                    codes[code] = codes.get(code, 0) + count
+                    codes[code] = codes.get(code, 0) + number
     by_count = dict(sorted(codes.items(), key=lambda each: -each[1]))
     facts = {"inputs": sum(states.values()), **states, "codes": by_count, "seconds": round(seconds, 2)}
     return {**facts, "last_finished": last or None, "ended": not open_runs}
@@ -86,14 +88,18 @@ def _row(*columns: Any) -> LedgerRow:
 
 def counts_text(facts: dict[str, Any]) -> str:
     """How many inputs of a summary are in each state, for people."""
-    states = ", ".join(f"{facts[state]} {state}" for state in ("done", "failed", "skipped", "waiting"))
-    return f"{facts['inputs']} inputs: {states}"
+    return f"{count(facts['inputs'], 'input')}: {states_text(facts)}"
+
+
+def states_text(counts: Mapping[str, int]) -> str:
+    """Return how many inputs are in each state, for people."""
+    return ", ".join(f"{counts.get(state, 0)} {state}" for state in STATES if counts.get(state) or state == "done")
 
 
 def text(facts: dict[str, Any]) -> str:
     """The summary, for people."""
     lines = [counts_text(facts) + ("" if facts["ended"] else " (not ended: at work, or to be resumed)")]
-    lines += [f"  {count:8} {code}" for code, count in facts["codes"].items()]
+    lines += [f"  {number:8} {code}" for code, number in facts["codes"].items()]
     if facts["done"]:
         lines.append(f"{facts['seconds'] / (facts['done'] + facts['failed']):.2f} s of work a picture")
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """The command `evaluate`: how good a method is on labeled pictures."""
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw precision over recall and reliability here.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write a page with figures, curves and pictures here (HTML).")
+@click.option("--overwrite", is_flag=True, help="Replace the files of --csv, --plot and --report that are there already.")
 @json_option("Print all figures as JSON, a line for each method.")
 def evaluate(
     data: tuple[str, ...],
@@ -38,6 +40,7 @@ def evaluate(
     groups: Path | None,
     plot: Path | None,
     report: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Measure how good methods are on labeled pictures.
@@ -52,12 +55,10 @@ def evaluate(
     from figureground.evaluation.groups import read_categories
     from figureground.evaluation.plots import plot_result
     from figureground.evaluation.report import Evaluated, page
-    from figureground.io.encode import encoder
     from figureground.io.files import write
     from figureground.pipeline import Separator
 
-    if plot is not None:
-        encoder(plot.suffix)  # an unknown format is told before the work, not after it
+    targets = _checked({"--csv": table, "--plot": plot, "--report": report}, overwrite)  # before the work, not after it
     method_name = click.get_current_context().params["method"]
     labeled_images_or_folders = labeled_images(data)
     categories = read_categories(groups, [pair.name for pair in labeled_images_or_folders]) if groups is not None else None
@@ -83,6 +84,22 @@ def evaluate(
     for one in evaluated:
         figures = {"method": one.name, **one.result.as_dict()} if as_json else {}
         click.echo(json.dumps(figures, ensure_ascii=False) if as_json else f"{one.name}: {one.result.table()}")
+    if not as_json:
+        click.echo("".join(f"{path}: written\n" for path in targets if path.is_file()), nl=False)
+
+
+def _checked(targets: Mapping[str, Path | None], overwrite: bool) -> list[Path]:
+    """Return the files to be written, given by option; raises OutputExists, and UnknownName for a plot of unknown format."""
+    from figureground.io.encode import encoder
+    from figureground.io.files import refuse_existing
+
+    named = {option: path for option, path in targets.items() if path is not None}
+    if "--plot" in named:
+        encoder(named["--plot"].suffix)
+    for option, path in named.items():
+        if not overwrite:
+            refuse_existing([path], option)
+    return list(named.values())
 
 
 def _mask(separate: "Separator", rgb: Rgb) -> Mask:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from figureground._words import count
 from figureground.cli.command import command
 from figureground.cli.options import json_option
 
@@ -34,7 +35,7 @@ def split(data: tuple[str, ...], out: Path, overwrite: bool, as_json: bool, **sh
     lists = deal(labeled_images(data), **shares)
     files = {part: out / f"{part}.txt" for part in lists.parts}
     if not overwrite:
-        refuse_existing(files.values())
+        refuse_existing(files.values(), "--out")
     make_folder(out)
     for part, file in files.items():
         write(lines(lists.parts[part], out).encode(), file)
@@ -43,6 +44,6 @@ def split(data: tuple[str, ...], out: Path, overwrite: bool, as_json: bool, **sh
         click.echo(json.dumps({**counts, "near_duplicates": lists.groups}, ensure_ascii=False))
         return
     for part, file in files.items():
-        click.echo(f"{file}: {len(lists.parts[part])} pictures")
+        click.echo(f"{file}: {count(len(lists.parts[part]), 'picture')}")
     for group in lists.groups:
         click.echo(f"near-duplicates, kept together: {', '.join(group)}")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from figureground._deprecated import module_attribute
+from figureground._words import count
 from figureground.errors import BadData, InputError
 from figureground.io.picture import Encoded, Picture
 
@@ -127,8 +128,9 @@ def warn_single_class(names: Sequence[str], shown: Sequence[Shows], to_learn: bo
     alone["full"] = [name for name, (_, rest) in zip(names, shown, strict=True) if not rest]
     if to_learn and sum(map(len, alone.values())) == len(names):
         kinds = " or ".join(kind for kind, of_them in alone.items() if of_them)
+        all_masks = "the only mask is" if len(names) == 1 else f"all {len(names)} masks are"
         raise BadData(
-            f"all {len(names)} masks are {kinds}, the first is that of '{names[0]}': masks must show both, foreground as 255"
+            f"{all_masks} {kinds}, the first is that of '{names[0]}': masks must show both, foreground as 255"
             " and background as 0"
         )
     for kind, of_them in alone.items():
@@ -244,7 +246,7 @@ def _match(source: Path, files: Files) -> list[LabeledImage]:
     alone = sorted(images.keys() ^ masks.keys())
     if alone:
         path, lacks = (images[alone[0]], "mask") if alone[0] in images else (masks[alone[0]], "picture")
-        more = f", nor have {len(alone) - 1} others their counterpart" if len(alone) > 1 else ""
+        more = f" ({count(len(alone), 'file')} without a counterpart)" if len(alone) > 1 else ""
         raise BadData(f"'{source}': '{path}' has no {lacks} of the same stem{more}")
     if not images:
         raise BadData(f"'{source}' holds no pictures; a data set has images/NAME.jpg and masks/NAME.png")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from figureground._words import count
 from figureground.errors import BadData
 from figureground.evaluation.dataset import LabeledImage, Shows, shows
 from figureground.evaluation.groups import GROUPINGS
@@ -113,7 +114,8 @@ class EvaluationResult:
         """The overall figures, to be read by people."""
         intervals = self.intervals()
         low, high = intervals["max_f"]
-        best = f"{len(self.rows)} pictures, max F {self.max_f:.4f} ({low:.3f} to {high:.3f}), max E {self.alignment.max():.4f}"
+        pictures = count(len(self.rows), "picture")
+        best = f"{pictures}, max F {self.max_f:.4f} ({low:.3f} to {high:.3f}), max E {self.alignment.max():.4f}"
         lines = [f"{best}, calibration error {self.reliability.error:.4f}"]
         lines.append(f"{'':14}{'mean':>8}  {f'with {LEVEL:.0%} between':18}{'pooled':>8}")
         for name, value in self.mean.items():
@@ -175,15 +177,15 @@ def _judge(separate: Callable[[Rgb], Mask], pair: LabeledImage, category: str | 
     if prediction.shape != mask.shape:
         raise ValueError(f"'{pair.name}': the mask must have the picture's shape, {mask.shape}, but has {prediction.shape}")
     truth = mask > 127
-    count = Counts.of(prediction, truth)
-    figures = {name: figure(count) for name, figure in FIGURES.items()}
+    counts = Counts.of(prediction, truth)
+    figures = {name: figure(counts) for name, figure in FIGURES.items()}
     figures |= {"mae": mean_absolute_error(prediction, truth), "s_measure": s_measure(prediction, truth)}
     figures |= {"weighted_f": weighted_f(prediction, truth)} if find_spec("scipy") else {}
     figures |= {"boundary_iou": boundary_iou(prediction, truth), "seconds": seconds}
     curves = np.stack(precision_recall(prediction, truth))
     groups = tuple(group(truth) for group in GROUPINGS.values()) + ((category,) if category else ())
     row = PictureScores(pair.name, figures, shows(mask), groups)
-    return _Judged(row, count, curves, e_measure(prediction, truth), Reliability.of(prediction, truth))
+    return _Judged(row, counts, curves, e_measure(prediction, truth), Reliability.of(prediction, truth))
 
 
 def _pooled(rows: Sequence[PictureScores], counts: Sequence[Counts]) -> dict[str, float]:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from figureground._words import count
 from figureground.errors import BadData
 
 Truth = NDArray[np.bool_]
@@ -84,5 +85,7 @@ def read_categories(path: Path, names: Sequence[str]) -> dict[str, str]:
         if group is not None:
             group_by_name[name] = f"group: {group}"
     if not group_by_name:
-        raise BadData(f"'{path}' names none of the {len(names)} pictures; the first of them is '{names[0]}'")
+        raise BadData(
+            f"'{path}' has no row for any of the pictures ({count(len(names), 'picture')}, the first is '{names[0]}')"
+        )
     return group_by_name

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from figureground._words import count
 from figureground.evaluation.evaluate import EvaluationResult
 from figureground.evaluation.metrics import f_beta
 from figureground.io.encode import encode
@@ -33,7 +34,8 @@ def plot_log(log: Path, target: Path) -> None:
         panel = _Panel(draw, (MARGIN, PANEL * place + 24), (WIDTH - 2 * MARGIN, PANEL - 42))
         last = max(1, len(values) - 1)
         panel.line([i / last for i in range(len(values))], [(value - low) / span for value in values], color)
-        panel.write(f"{name}: last {values[-1]:.4f}, {low:.4f} to {high:.4f}, {len(values)} epochs", color, above=18)
+        text = f"{name}: last {values[-1]:.4f}, {low:.4f} to {high:.4f}, {count(len(values), 'epoch')}"
+        panel.write(text, color, above=18)
     image.save(target)
 
 

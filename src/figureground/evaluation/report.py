@@ -10,6 +10,7 @@ from html import escape
 import numpy as np
 
 from figureground._html import framed, small_image
+from figureground._words import count
 from figureground.evaluation.dataset import LabeledImage
 from figureground.evaluation.evaluate import EvaluationResult
 from figureground.evaluation.metrics import f_beta
@@ -46,8 +47,9 @@ def page(evaluated: Sequence[Evaluated], data: Sequence[LabeledImage], title: st
     first = evaluated[0]
     order = sorted(range(len(data)), key=lambda i: first.result.rows[i].figures["iou"])
     worst, best = order[:WORST], order[: WORST - 1 : -1][:BEST]
+    pictures = count(len(data), "picture")
     sections = [
-        f"<h1>{escape(title)}</h1><p>{len(data)} pictures; intervals hold the true mean with a confidence of {LEVEL:.0%}.</p>",
+        f"<h1>{escape(title)}</h1><p>{pictures}; intervals hold the true mean with a confidence of {LEVEL:.0%}.</p>",
         _summary(evaluated),
         _groups(evaluated),
         _curves(evaluated),
@@ -177,7 +179,9 @@ def _all(evaluated: Sequence[Evaluated], data: Sequence[LabeledImage]) -> str:
         cells = "".join(f"<td>{each['iou']:.3f}</td><td>{each['mae']:.4f}</td>" for each in figures)
         rows.append(f"<tr><td>{escape(pair.name)}</td>{cells}</tr>")
     table = f"<table><tr><th>picture</th>{head}</tr>{''.join(rows)}</table>"
-    return f'<h2>Every picture</h2><details><summary>{len(data)} lines</summary><div class="wide">{table}</div></details>'
+    return (
+        f'<h2>Every picture</h2><details><summary>{count(len(data), "line")}</summary><div class="wide">{table}</div></details>'
+    )
 
 
 def _colors(evaluated: Sequence[Evaluated]) -> list[str]:

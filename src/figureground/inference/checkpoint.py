@@ -183,8 +183,23 @@ def record_path(name: str, settings: Settings, form: CheckpointFormat) -> Path:
     return settings.cache / form.cache_folder / f"{name.replace('/', '--')}.json"
 
 
+def is_kept(name: str, form: CheckpointFormat) -> bool:
+    """Whether all files of a checkpoint of the hub are kept on this machine; raises WeightsError for an index that is none."""
+    return _kept_files(name, form) is not None
+
+
 def _cached(name: str, settings: Settings, form: CheckpointFormat) -> Checkpoint | None:
     """The checkpoint if all of its files are kept already: no network is touched then."""
+    files = _kept_files(name, form)
+    if files is None:
+        return None
+    locate, paths = files
+    digests = _digests(paths, record_path(name, settings, form))
+    return Checkpoint(name, *_small(name, locate, settings, form), paths, digests, fetched=False)
+
+
+def _kept_files(name: str, form: CheckpointFormat) -> tuple[Locate, tuple[Path, ...]] | None:
+    """What finds a checkpoint's small files, and its weights, where all of them are kept."""
     revisions = (hub.MAIN, *hub.cached_pull_requests(name))
     places = [*((revision, form.weights) for revision in revisions), (hub.MAIN, form.last_resort)]
     wanted = [(CONFIG,), form.processors, *([_VOCABULARY] if form.tokenizer else [])]
@@ -192,9 +207,7 @@ def _cached(name: str, settings: Settings, form: CheckpointFormat) -> Checkpoint
         locate = hub.cached(name, revision if form.one_folder else hub.MAIN)
         paths = _weights(name, hub.cached(name, revision), files, form)
         if paths and all(any(locate(file) for file in alternatives) for alternatives in wanted):
-            record = record_path(name, settings, form)
-            small = _small(name, locate, settings, form)
-            return Checkpoint(name, *small, paths, _digests(paths, record), fetched=False)
+            return locate, paths
     return None
 
 

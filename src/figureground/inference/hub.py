@@ -50,6 +50,13 @@ def cached(name: str, revision: str) -> Callable[[str], Path | None]:
     return locate
 
 
+def is_offline() -> bool:
+    """Whether the environment forbids to ask the hub."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
 def cached_pull_requests(name: str) -> list[str]:
     """The refs of the pull requests of which files are kept on this machine."""
     from huggingface_hub import constants
@@ -131,7 +138,7 @@ def hub_errors(name: str, model: str) -> Iterator[None]:
 
 
 def _explained(name: str, model: str, error: Exception) -> WeightsError:
-    """What an error of huggingface_hub, or of the HTTP library below it, means."""
+    """What an error of huggingface_hub, or of the HTTP library below it, means and what to do."""
     from huggingface_hub import constants, errors
 
     if isinstance(error, errors.GatedRepoError):
@@ -141,13 +148,13 @@ def _explained(name: str, model: str, error: Exception) -> WeightsError:
     if isinstance(error, errors.RepositoryNotFoundError):
         return WeightsError(f"{constants.ENDPOINT} has no model '{name}', or hides it; check the name, or log in")
     if isinstance(error, errors.OfflineModeIsEnabled):
-        why = "is not kept here, and HF_HUB_OFFLINE forbids to fetch it"
+        why, again = "HF_HUB_OFFLINE is set", "unset it, or "
     elif isinstance(error, errors.HfHubHTTPError):
-        why = f"could not be fetched: {constants.ENDPOINT} answers {error.response.status_code}"
+        why, again = f"it answers {error.response.status_code}", "try again later, or "
     else:
-        cause = str(error.__cause__ or error) or type(error).__name__
-        why = f"could not be fetched from {constants.ENDPOINT} ({cause.splitlines()[0]})"
+        why, again = (str(error.__cause__ or error) or type(error).__name__).splitlines()[0], ""
     return WeightsError(
-        f"'{name}' {why}; try again later, or run `figureground pull {model}` on a machine with a network and copy"
-        f" '{constants.HF_HUB_CACHE}' here, or name a folder with --weights FOLDER, or use --method subject"
+        f"'{name}' could not be fetched from {constants.ENDPOINT} ({why}); {again}run `figureground pull {model}` on a machine"
+        f" with a network connection and copy its cache folder to '{constants.HF_HUB_CACHE}' here, or give a local folder with"
+        " --weights FOLDER"
     )

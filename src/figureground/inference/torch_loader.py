@@ -87,11 +87,7 @@ def load(checkpoint: Checkpoint, settings: Settings, family: Family) -> Any:
     import torch
     import transformers
 
-    if settings.device.lower() != "cpu":
-        raise UsageError(f"model '{family.model}' runs on the device cpu, but FIGUREGROUND_DEVICE asks for '{settings.device}'")
-    if settings.runtime != "auto" or settings.precision != "fp32":
-        asked = f"--runtime {settings.runtime} --precision {settings.precision}"
-        raise UsageError(f"model '{family.model}' runs in torch with fp32, but got {asked}; leave them out")
+    check_settings(settings, family.model)
     torch.set_num_threads(settings.threads or cores())
     with quiet():
         try:
@@ -110,6 +106,15 @@ def load(checkpoint: Checkpoint, settings: Settings, family: Family) -> Any:
     if lacks := sorted(report["missing_keys"]) + sorted(key for key, *_ in report["mismatched_keys"]):
         raise _broken(checkpoint, f"{len(lacks)} tensors are missing or of another shape, such as {lacks[0]}")
     return network.eval()
+
+
+def check_settings(settings: Settings, model: str) -> None:
+    """Raise UsageError for a device, runtime or precision that a network in torch cannot give. model : its name."""
+    if settings.device.lower() != "cpu":
+        raise UsageError(f"model '{model}' runs on the device cpu, but FIGUREGROUND_DEVICE asks for '{settings.device}'")
+    if settings.runtime != "auto" or settings.precision != "fp32":
+        asked = f"--runtime {settings.runtime} --precision {settings.precision}"
+        raise UsageError(f"model '{model}' runs in torch with fp32, but got {asked}; leave them out")
 
 
 @contextlib.contextmanager

@@ -83,7 +83,7 @@ LOSSY = OPAQUE | {".webp", ".avif"}  # formats that have a quality
 def encoder(suffix: str) -> Encoder:
     """The encoder of a suffix such as `.png`; raises UnknownName."""
     if suffix.lower() not in ENCODERS:
-        raise UnknownName("output format", suffix or "(no suffix)", ENCODERS)
+        raise UnknownName("output format", suffix or "(no suffix)", ENCODERS, ordered=True, cutoff=0.75)
     return ENCODERS[suffix.lower()]
 
 

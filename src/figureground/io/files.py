@@ -41,11 +41,11 @@ class Plan:
     targets: Mapping[str, Path]
 
 
-def refuse_existing(targets: Iterable[Path]) -> None:
-    """Raise OutputExists where a target is there already."""
+def refuse_existing(targets: Iterable[Path], options: str = "-o or --out-dir") -> None:
+    """Raise OutputExists where a target is there already. options : those of the command that name another place."""
     for path in targets:
-        if path.exists():
-            raise OutputExists(f"'{path}' exists; replace it with --overwrite, or name another place with -o or --out-dir")
+        if path.is_file() or path.is_dir():  # nothing is replaced in a device or a pipe
+            raise OutputExists(f"'{path}' exists; replace it with --overwrite, or name another place with {options}")
 
 
 def refuse_collisions(plans: Sequence[Plan]) -> None:

@@ -2,7 +2,8 @@
 
 A model file holds `CARD` (a `Card`) and `load(settings, *, …) -> Model`; the keyword-only parameters of `load` are the
 model's options and become the command's flags. A model whose weights come from elsewhere also holds `SHORT`, names for
-them, and `pull(settings, weights) -> Path`. Importing a model file must be cheap: heavy imports belong in `load`.
+them, `CHECKPOINTS`, the ids and formats of its default weights, and `pull(settings, weights) -> Path`. Importing a model file
+must be cheap: heavy imports belong in `load`.
 """
 
 import pkgutil
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Protocol
 
 from figureground._deprecated import current, old_names
 from figureground.errors import UnknownName
+from figureground.inference.checkpoint import is_kept
 from figureground.inference.licenses import check_license
 from figureground.prompts import Kind
 from figureground.settings import Settings
@@ -69,6 +71,8 @@ class Card:
     """Whether it says nothing without one."""
     requires_extra: str = ""
     """The extra of the package that it needs, if any."""
+    download_mb: int | None = None
+    """About how many MB the weights are, of those that are fetched; None where that is not known."""
 
 
 @cache
@@ -101,6 +105,12 @@ def load(name: str, settings: Settings, **options: Any) -> Model:
         check_license(f"the weights of model '{name}' are", label.license, settings, permissive=label.permissive)
     model: Model = module(name).load(settings, **options)
     return model
+
+
+def has_weights(name: str) -> bool:
+    """Whether the weights that a model takes by itself are on this machine; the network is not asked. Raises UnknownName."""
+    file = module(name)
+    return not hasattr(file, "CHECKPOINTS") or all(is_kept(weights, form) for weights, form in file.CHECKPOINTS)
 
 
 def pull(name: str, settings: Settings, weights: str | None = None) -> Path | None:

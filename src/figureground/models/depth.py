@@ -26,6 +26,7 @@ SHORT = {
 }
 """Names for those who do not know the hub's."""
 FAMILY = Family("depth", "AutoModelForDepthEstimation", ("depth_anything", "dpt", "glpn", "prompt_depth_anything"), short=SHORT)
+CHECKPOINTS = ((DEFAULT, FAMILY.form),)
 
 CARD = Card(
     output_type=DepthMap,

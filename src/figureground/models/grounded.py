@@ -35,6 +35,7 @@ DEFAULT = "IDEA-Research/grounding-dino-tiny"
 SHORT = {"grounding-dino-tiny": DEFAULT, "grounding-dino-base": "IDEA-Research/grounding-dino-base"}
 """Names for those who do not know the hub's."""
 FAMILY = Family("grounded", "GroundingDinoForObjectDetection", ("grounding-dino",), tokenizer=True, short=SHORT)
+CHECKPOINTS = ((DEFAULT, FAMILY.form), (MASKS, family("grounded").form))
 
 CARD = Card(
     output_type=SaliencyMap,

@@ -32,6 +32,7 @@ DEFAULT = "CIDAS/clipseg-rd64-refined"
 SHORT = {"clipseg": DEFAULT}
 """Names for those who do not know the hub's."""
 FAMILY = Family("text", "CLIPSegForImageSegmentation", ("clipseg",), tokenizer=True, short=SHORT)
+CHECKPOINTS = ((DEFAULT, FAMILY.form),)
 
 CARD = Card(
     output_type=SaliencyMap,

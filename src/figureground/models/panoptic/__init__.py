@@ -38,6 +38,7 @@ CONFIGS = {
 }
 """How the answers of each architecture are read; the numbers are the defaults of transformers' post-processing."""
 FAMILY = Family("panoptic", "AutoModelForUniversalSegmentation", tuple(CONFIGS), short=SHORT)
+CHECKPOINTS = ((DEFAULT, FAMILY.form),)
 
 CLASSES = coco
 """The class names of `DEFAULT`, and which of them are stuff."""

@@ -17,6 +17,7 @@ from figureground.settings import Settings
 from figureground.types import Rgb, SaliencyMap
 
 FAMILY = family("points")
+CHECKPOINTS = ((WEIGHTS, FAMILY.form),)
 SHORT = FAMILY.short
 """Names for those who do not know the hub's."""
 

@@ -42,6 +42,7 @@ FORMAT = CheckpointFormat(
     no_weights=f"neither {SAFE} nor {BIN} (weights in several parts are not read)",
     one_folder=False,
 )
+CHECKPOINTS = ((DEFAULT, FORMAT),)
 
 CLASSES = ade20k
 """The class names of `DEFAULT`, and which of them are stuff."""
@@ -53,6 +54,7 @@ CARD = Card(
     license="NVIDIA Source Code License for SegFormer: research and evaluation only",
     data="ADE20K (research use) after ImageNet-1k (research use)",
     permissive=False,
+    download_mb=340,
     source="Xie et al., SegFormer, NeurIPS 2021, https://arxiv.org/abs/2105.15203",
 )
 
