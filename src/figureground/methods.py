@@ -288,13 +288,13 @@ def _owners(option: str) -> str:
         return f"method{'' if len(methods) == 1 else 's'} {', '.join(methods)}"
     loads = {name: models.module(name).load for name in models.names()}
     tables: dict[str, Mapping[str, Callable[..., Any]]] = {"model": loads, "rule": RULES, "refiner": REFINERS}
-    found = [
+    methods_found = [
         f"{kind} {name}"
         for kind, table in tables.items()
         for name, part in table.items()
         if option in {each.name for each in options_of(part)}
     ]
-    return ", ".join(found)
+    return ", ".join(methods_found)
 
 
 def _called(joined: tuple[Method, ...]) -> str:
