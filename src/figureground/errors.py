@@ -1,6 +1,6 @@
-"""Everything that can go wrong and is worth telling the user; anything else is our bug.
+"""The errors that users can meet; any other exception is a bug.
 
-FigureGroundError          what the user should be told
+FigureGroundError          base of all
 ├── InputError             a picture or an address is at fault; exit 1
 │   ├── UnreadablePicture      not_found, empty_file, unsupported_format, decode_error, truncated,
 │   │                          not_a_regular_file, permission_denied
@@ -35,7 +35,7 @@ SHOWN = 20  # names that an error lists at most
 
 
 class FigureGroundError(Exception):
-    """What the user should be told: `code` names the kind of fault, `exit_code` is what the command ends with."""
+    """Base of all errors: `code` names the kind of error, `exit_code` is the exit code of the command."""
 
     code = "internal"
     exit_code = 3
@@ -46,7 +46,7 @@ class FigureGroundError(Exception):
         self.picture = picture
 
     def as_dict(self) -> dict[str, str | None]:
-        """The error as plain data, the form that `--json` prints."""
+        """Return the error as plain data, as `--json` prints it."""
         return {"code": self.code, "message": str(self), "picture": self.picture}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -62,31 +62,31 @@ def _restore(kind: type[FigureGroundError], args: tuple[Any, ...], state: dict[s
 
 
 class InputError(FigureGroundError):
-    """A picture or an address is at fault; the next one may be well."""
+    """A picture or an address cannot be used; the next one may be fine."""
 
     exit_code = 1
 
 
 class UnreadablePicture(InputError):
-    """The bytes are no picture that we read."""
+    """The bytes are not a picture that can be read."""
 
     code = "decode_error"
 
 
 class PictureTooLarge(InputError):
-    """More pixels, frames or bytes than the limits allow."""
+    """The picture has more pixels, frames or bytes than the limits allow."""
 
     code = "too_large"
 
 
 class RefusedAddress(InputError):
-    """A URL that we do not fetch from."""
+    """The address is not allowed."""
 
     code = "url_not_allowed"
 
 
 class DownloadFailed(InputError):
-    """The other side did not deliver."""
+    """The server did not deliver the picture."""
 
     code = "upstream_error"
     retry_after: float | None = None
@@ -107,7 +107,7 @@ class OutputError(FigureGroundError):
 
 
 class OutputExists(OutputError):
-    """A file would be replaced without having been named or `--overwrite`."""
+    """A file exists and may not be replaced without `--overwrite`."""
 
     code = "output_exists"
 
@@ -119,14 +119,14 @@ class WriteFailed(OutputError):
 
 
 class UsageError(FigureGroundError):
-    """The call is at fault, whatever the picture."""
+    """The call is wrong, whatever the picture."""
 
     code = "usage"
     exit_code = 2
 
 
 class UnknownName(UsageError):
-    """A name that stands in no table. ordered : whether the names are listed as they come, not sorted; cutoff : how alike, in
+    """A name that is not known. ordered : whether the names are listed as they come, not sorted; cutoff : how alike, in
     [0, 1], the name that is suggested must be."""
 
     code = "unknown_name"
@@ -140,7 +140,7 @@ class UnknownName(UsageError):
 
 
 class UnknownOption(UsageError):
-    """An option that the chosen model, rule and refiner do not have, or a value that it does not take."""
+    """An option that the method does not have, or a value that the option does not accept."""
 
     code = "unknown_option"
 
@@ -152,13 +152,13 @@ class NameCollision(UsageError):
 
 
 class IncompatibleParts(UsageError):
-    """A rule reads another kind of map than the model gives."""
+    """The rule needs another type of map than the model returns."""
 
     code = "mismatch"
 
 
 class BatchAborted(FigureGroundError):
-    """A run over many pictures cannot go on, or not begin; what was done stands."""
+    """A run over many pictures cannot begin or continue; finished results are kept."""
 
     code = "write_error"
 
@@ -170,7 +170,7 @@ class BadData(FigureGroundError):
 
 
 class MissingExtra(FigureGroundError):
-    """A part of the program is not installed."""
+    """An optional dependency is not installed."""
 
     code = "missing_extra"
 
@@ -179,14 +179,14 @@ class MissingExtra(FigureGroundError):
 
 
 class NoForeground(FigureGroundError):
-    """Nothing was found, and the caller asked for an error then."""
+    """No foreground was found, and the caller requires one."""
 
     code = "no_foreground"
     exit_code = 1
 
 
 class WeightsError(FigureGroundError):
-    """Weights cannot be had or used."""
+    """Weights are missing or cannot be used."""
 
     code = "model_missing"
 

@@ -1,4 +1,4 @@
-"""What a machine or an administrator decides: limits, cache folder, runtime, threads. Read once, from FIGUREGROUND_*.
+"""Settings of a machine: limits, cache folder, runtime and threads, from the environment variables FIGUREGROUND_*.
 
 To add a setting: a field here with its default, unit and meaning; `from_environment` reads it under its name in capitals.
 """
@@ -25,28 +25,28 @@ def _cache() -> Path:
 @old_names
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Limits and places; every field can be set by an environment variable, e.g. FIGUREGROUND_MAX_PIXELS."""
+    """Limits, folders and the runtime; an environment variable sets each field, for example FIGUREGROUND_MAX_PIXELS."""
 
     max_pixels: int = 100_000_000
     """Pictures of more pixels are refused before they are decoded."""
     max_bytes: int = 200_000_000
     """Files and downloads of more bytes are refused."""
     max_redirects: int = 5
-    """A URL that leads on more often than this is given up."""
+    """Number of redirects that a download may follow."""
     timeout: float = 30.0
-    """Seconds that a download may take in all."""
+    """Seconds that a download may take."""
     lenient: bool = False
-    """Take what can be read of truncated pictures instead of refusing them."""
+    """Read truncated pictures as far as possible instead of refusing them."""
     draft: bool = False
-    """Decode JPEGs at a fraction of their size: for masks and names, where nobody looks at the picture's own pixels."""
+    """Decode JPEGs at a fraction of their size, for masks and class names."""
     threads: int = 0
-    """Threads of the network's runtime; 0: as many as this process may use cores."""
+    """Number of processor threads; 0 for as many as this process may use cores."""
     runtime: Runtime = "auto"
-    """What executes networks; `auto`: of those installed, what pays for the model."""
+    """Library that runs networks; `auto` chooses the fastest one that is installed for the model."""
     precision: Precision = "fp32"
-    """Numbers the network computes with: `fp32` is exact, `bf16` and `int8` are quicker and coarser."""
+    """Precision of the network: `fp32` is exact, `bf16` and `int8` are faster and less exact."""
     device: str = "cpu"
-    """Where the network runs: the name of a runtime's device, `cpu`, `cuda`, `gpu` …; one that is absent is an error."""
+    """Device of the network, such as `cpu`, `cuda` or `gpu`; a device that is absent is an error."""
     licenses: Licenses = "any"
     """`permissive` refuses weights whose license does not allow commercial use."""
     cache: Path = Path()

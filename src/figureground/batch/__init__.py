@@ -1,4 +1,4 @@
-"""Many pictures with a ledger: what there is to do, who does it, and how it stands. `Batch` and `run` are in runner.py."""
+"""Many pictures with a ledger: the inputs, the run, and its state. `Batch` and `run` are in runner.py."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ __all__ = ["Batch", "run"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the runner when it is first asked for: engines, which it imports, are in this package too."""
+    """Import the runner on first use: it imports modules of this package."""
     if name in __all__:
         from figureground.batch import runner
 

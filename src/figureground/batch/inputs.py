@@ -1,6 +1,6 @@
-"""What a batch works on: every entry of folders, globs, lists, tables, archives and object storage, one `Item` each.
+"""The inputs of a batch: one `Item` for each entry of folders, globs, lists, tables, archives and object storage.
 
-To add a kind: a function that gives its items, and a line in `items`.
+To add a kind of input: a function that yields its items, and a line in `items`.
 """
 
 import csv
@@ -41,11 +41,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class InputOptions:
-    """How inputs are found.
+    """How to find the inputs.
 
-    column : of a CSV table; empty: `path`, `picture`, `file`, `image` or `url`, or the only one.
+    column : the column of a CSV table; if empty, `path`, `picture`, `file`, `image` or `url`, or the only one.
     follow_links : whether links may lead out of the folder that is read.
-    leave_out : a folder that is not descended into: the outputs, where they lie among the inputs.
+    exclude : folders that are not read, such as the outputs where they lie among the inputs.
     """
 
     column: str = ""
@@ -54,7 +54,7 @@ class InputOptions:
 
 
 def items(source: str, options: InputOptions) -> Iterator[Item]:
-    """The items that one word of the command line names, in the order of their names.
+    """Yield the items that one argument of the command line names, in the order of their names.
 
     A folder (with its sub-folders), a glob, `@list.txt`, a CSV table, a zip or tar archive, an http(s) address, an fsspec
     address (`s3://bucket/folder` or with a glob), or a single file. Raises UsageError, InputError.
@@ -100,13 +100,13 @@ def _named(source: str, name: str) -> Item:
 
 
 def _safe(name: str) -> str:
-    """A relative name that cannot leave the folder that it is put under."""
+    """Return a relative name that cannot leave the folder it is put into."""
     parts = name.replace("\\", "/").replace("\0", "").split("/")
     return "/".join(part for part in parts if part not in ("", ".", "..") and not part.endswith(":"))
 
 
 def _folder(root: Path, options: InputOptions) -> Iterator[Item]:
-    """Every entry below a folder but the folders, sub-folders after files."""
+    """Yield every file below a folder, the files of a folder before its sub-folders."""
     home, above = os.path.realpath(root), os.fspath(root / "_")[:-1]
     excluded = {os.path.realpath(folder) for folder in options.exclude}
     waiting = [""]
@@ -131,7 +131,7 @@ def _folder(root: Path, options: InputOptions) -> Iterator[Item]:
 
 
 def _file(source: str, name: str, home: str, options: InputOptions) -> Item:
-    """One entry of a folder, or with `home` empty a file that was named by itself; a `Path` for each would double the time."""
+    """Return the item of a file; `home` is the folder it was found in, or empty. A `Path` for each would double the time."""
     try:
         if home and not options.follow_links and os.path.islink(source) and not _within(source, home):  # noqa: PTH114
             return Item(source, name, "", "skipped", "link_outside", "it links out of the folder; --follow-links reads it")
@@ -159,7 +159,7 @@ def _within(path: str, folder: str) -> bool:
 
 
 def _globbed(pattern: str, options: InputOptions) -> Iterator[Item]:
-    """Files that match; their names start below the part of the pattern that is plain."""
+    """Yield the files that match; their names start below the part of the pattern without wildcards."""
     parts = Path(pattern).parts
     plain = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     root = Path(*parts[:plain]) if plain else Path()
@@ -196,7 +196,7 @@ def _column(path: str, column: str) -> list[str]:
 
 
 def _listed(sources: list[str], options: InputOptions) -> Iterator[Item]:
-    """Sources named one by one; paths are mirrored below the deepest folder that holds them all."""
+    """Yield listed sources; their names are relative to the deepest folder that contains all of them."""
     paths = [source for source in sources if not scheme(source)]
     root = os.path.commonpath([Path(path).absolute().parent for path in paths]) if paths else ""
     for source in sources:
@@ -217,7 +217,7 @@ def _in_zip(path: str) -> list[tuple[str, str]]:
 
 
 def _in_tar(path: str) -> list[tuple[str, str]]:
-    """In the order of the file: workers read it from front to back."""
+    """Return the members in the order of the file, since workers read it from front to back."""
     try:
         with tarfile.open(path) as archive:
             return [(each.name, f"{each.size}:{each.mtime:g}:{each.chksum}") for each in archive if each.isfile()]
@@ -235,7 +235,7 @@ def _members(path: str, members: Iterable[tuple[str, str]]) -> Iterator[Item]:
 
 
 def _stored(address: str) -> Iterator[Item]:
-    """Objects under a prefix, or that match a glob; stamped by their checksum, or by size and time."""
+    """Yield the objects under a prefix, or that match a glob; the stamp is the checksum, or size and time."""
     fs, root = filesystem(address)
     try:
         objects = fs.glob(root, detail=True) if glob.has_magic(root) else fs.find(root, detail=True)

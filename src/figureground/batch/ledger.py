@@ -60,7 +60,7 @@ CREATE INDEX IF NOT EXISTS states ON pictures (run, state);
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One picture: its row, its source, what its files are called, without view and suffix, and its bytes, if they travel."""
+    """One picture to process: its row, its source, the stem of its files, and its bytes where these travel with it."""
 
     number: int
     source: str
@@ -70,7 +70,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one task.
+    """The outcome of one task.
 
     state : `done`, `failed` (of which `code` and `message` say why), or `stopped`: the run cannot go on, and the picture waits.
     seconds : wall time. coverage, certainty : as `Separation.info` gives them. files : the size of each file in bytes, by name.
@@ -93,11 +93,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class ResumePolicy:
-    """What a run wants of each row.
+    """Which rows a run processes again.
 
     fingerprint : of all that decides the files' bytes. endings : what each picture's files end in, `.cutout.png` say.
-    resume : whether finished rows stand. retry_failed : whether failed ones are done again. overwrite : whether files that
-    the ledger does not know may be replaced. shard : which part of how many, (i, n) from 1, or None.
+    resume : whether finished rows are kept. retry_failed : whether failed rows are processed again. overwrite : whether files
+    that the ledger does not know may be replaced. shard : which part of how many, (i, n) from 1, or None.
     """
 
     fingerprint: str
@@ -139,11 +139,11 @@ class Ledger:
                 _MIGRATIONS[step](self._base)
 
     def close(self) -> None:
-        """Close it, and fold its journal in."""
+        """Close the file and merge its journal."""
         self._base.close()
 
     def begin(self, inputs: Iterable[str], settings: str, engine: str, workers: int) -> None:
-        """Note that a run begins."""
+        """Record that a run begins."""
         row = (time.time(), json.dumps(list(inputs)), settings, engine, workers)
         with sqlite_errors(self.path):
             inserted = self._base.execute(
@@ -152,12 +152,12 @@ class Ledger:
             self.run = int(inserted.lastrowid or 0)
 
     def end(self) -> None:
-        """Note that it has ended by itself."""
+        """Record that the run ended by itself."""
         with sqlite_errors(self.path):
             self._base.execute("UPDATE runs SET ended = ? WHERE run = ?", (time.time(), self.run))
 
     def register(self, items: Iterable[Item], policy: ResumePolicy, place: Place) -> None:
-        """A row for every input, all or none: which wait to be done, which stand, and what their files are called."""
+        """Write a row for every input, all or none: its state and the names of its files."""
         self.policy = policy
         with sqlite_errors(self.path), self._transaction():
             for item in items:
@@ -205,7 +205,7 @@ class Ledger:
         )
 
     def _name(self) -> None:
-        """Call the files of new rows after their inputs; where two would meet, both keep their suffix, or get a mark."""
+        """Name the files of new rows after their inputs; where two names are equal, both keep their suffix or get a number."""
         # the files of an input keep their name under other settings
         self._base.execute(
             """UPDATE pictures SET (stem, key) = (SELECT stem, key FROM pictures AS other WHERE other.source = pictures.source
@@ -228,7 +228,7 @@ class Ledger:
         )
 
     def _pages(self, columns: str, where: str, *values: object) -> Iterator[list[Any]]:
-        """Rows, number first, some at a time; they may be changed before the next come."""
+        """Yield rows in pages, number first; a page may be changed before the next one is read."""
         query = f"SELECT number, {columns} FROM pictures WHERE number > ? AND {where} ORDER BY number LIMIT {CHUNK}"  # noqa: S608
         last = 0
         while rows := self._base.execute(query, (last, *values)).fetchall():
@@ -236,7 +236,7 @@ class Ledger:
             last = rows[-1][0]
 
     def _claim(self, policy: ResumePolicy, place: Place) -> None:
-        """Take the targets of waiting rows; a row fails where one of them exists that no row of this ledger has claimed."""
+        """Claim the files of waiting rows; a row fails where one of its files exists and no row of this ledger claimed it."""
         claim, size = ",".join(policy.endings), place.sizes()
         for rows in self._pages("stem", "run = ? AND state = 'waiting' AND claim IS NOT ?", self.run, claim):
             taken, there = [], []
@@ -255,7 +255,7 @@ class Ledger:
             )
 
     def _verify(self, place: Place) -> None:
-        """Let done rows wait again whose files are gone, have another size, or were written by another row since."""
+        """Set done rows to waiting where a file is gone, has another size, or was written by another row since."""
         size = place.sizes()
 
         def stands(number: int, name: str, bytes_written: int) -> bool:
@@ -271,12 +271,12 @@ class Ledger:
         return row[0] if row else None
 
     def waiting(self) -> Iterator[Task]:
-        """What is to be done, in the order of the inputs, drawn as it is needed."""
+        """Yield the tasks to process, in the order of the inputs, as they are needed."""
         for rows in self._pages("source, stem", "run = ? AND state = 'waiting'", self.run):
             yield from (Task(*row) for row in rows)
 
     def record(self, outcome: Outcome) -> None:
-        """Write down what became of a task, at once; `stopped` leaves it waiting."""
+        """Record the outcome of a task at once; `stopped` leaves it waiting."""
         if outcome.state == "stopped":
             return
         what = outcome.state, outcome.code or None, os.fsencode(outcome.message) if outcome.message else None
@@ -292,35 +292,35 @@ class Ledger:
             _own(self._base, outcome.files, outcome.number)
 
     def name(self, number: int) -> str:
-        """Where the input of a row lies below its root."""
+        """Return the name of a row's input, relative to its root."""
         name: str = self._base.execute("SELECT name FROM pictures WHERE number = ?", (number,)).fetchone()[0]
         return name
 
     def finished(self) -> Iterator[tuple[str, str, list[str]]]:
-        """Source, name and files of each of the run's inputs that is done."""
+        """Yield source, name and files of each finished input of the run."""
         for rows in self._pages("source, name, files", "run = ? AND state = 'done'", self.run):
             yield from ((source, name, list(json.loads(files))) for _, source, name, files in rows)
 
     def counts(self) -> dict[str, int]:
-        """How many of the run's inputs are in each state."""
+        """Return how many of the run's inputs are in each state."""
         counted = self._base.execute("SELECT state, count(*) FROM pictures WHERE run = ? GROUP BY state", (self.run,))
         return {"waiting": 0, "done": 0, "failed": 0, "skipped": 0} | dict(counted.fetchall())
 
     def has_changed(self, item: Item) -> bool:
-        """Whether an input is new under these settings, or not what it was when its row was written."""
+        """Return whether an input is new under these settings, or changed since its row was written."""
         values = os.fsencode(item.source), self.policy.fingerprint if self.policy else ""
         row = self._base.execute("SELECT stamp FROM pictures WHERE source = CAST(? AS TEXT) AND fingerprint = ?", values)
         return row.fetchone() not in ((item.stamp,),)
 
 
 def _own(base: sqlite3.Connection, names: Iterable[str], number: int) -> None:
-    """Write down that these files belong to a row."""
+    """Record that these files belong to a row."""
     rows = [(os.fsencode(name), number) for name in names]
     base.executemany("INSERT OR REPLACE INTO outputs (name, number) VALUES (CAST(? AS TEXT), ?)", rows)
 
 
 def _one_row_for_each_settings(base: sqlite3.Connection) -> None:
-    """Layout 1 had one row for each input, and knew the files of the last settings alone."""
+    """Migrate layout 1, which had one row for each input and knew only the files of the last settings."""
     columns = [row[1] for row in base.execute("PRAGMA table_info(pictures)")]
     base.execute("ALTER TABLE pictures RENAME TO old_pictures")
     for index in ("keys", "states"):  # their names are wanted for the new table
@@ -341,13 +341,13 @@ _MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _one_row_f
 
 
 def _hash(text: str) -> int:
-    """32 bits of SHA-256: the same on every machine."""
+    """Return 32 bits of the SHA-256, which are the same on every machine."""
     return int.from_bytes(hashlib.sha256(os.fsencode(text)).digest()[:4], "big")
 
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """SQLite's errors as one clear line (CannotGoOn)."""
+    """Turn SQLite's errors into a BatchAborted with one clear line."""
     try:
         yield
     except sqlite3.Error as error:

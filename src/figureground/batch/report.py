@@ -1,4 +1,4 @@
-"""A batch as one self-contained HTML page: how it stands, and contact sheets of what to look at, doubtful pictures first.
+"""A batch as one self-contained HTML page: its state, and contact sheets with doubtful pictures first.
 
 To add a sheet: a row in `SHEETS`.
 """
@@ -50,7 +50,7 @@ FAILED = 200  # failures that are listed
 
 
 def page(ledger: Path, out: Path | str) -> str:
-    """The page, HTML of a few MB at most, from the ledgers in a folder and the files of the batch."""
+    """Return the page, HTML of a few MB at most, from the ledgers in a folder and the files of the batch."""
     facts = summary(ledger)
     spent = f" {facts['seconds'] / facts['done']:.2f} s of work a picture." if facts["done"] else ""
     going = "" if facts["ended"] else " The run has not ended: it is at work, or to be resumed."
@@ -61,7 +61,7 @@ def page(ledger: Path, out: Path | str) -> str:
 
 
 def _sheet(ledger: Path, out: Path | str, title: str, where: str, order: str, most: int, caption: Caption) -> str:
-    """Pictures that fulfil a condition, each beside what was made of it."""
+    """Return pictures that fulfil a condition, each beside its result."""
     chosen = rows(ledger, where, order, most)
     if not chosen:
         return ""
@@ -74,7 +74,7 @@ def _sheet(ledger: Path, out: Path | str, title: str, where: str, order: str, mo
 
 
 def _input(row: LedgerRow) -> Image8 | None:
-    """The picture itself, or None where it is there no more."""
+    """Return the picture, or None where it no longer exists."""
     try:
         settings = Settings.from_environment()
         return Picture.read(open_source(row.source, settings), settings).rgb
@@ -83,7 +83,7 @@ def _input(row: LedgerRow) -> Image8 | None:
 
 
 def _output(row: LedgerRow, out: Path | str) -> Image8 | None:
-    """The first of its files that is a picture, on gray squares where it is transparent; None where there is none."""
+    """Return its first file that is a picture, on gray squares where it is transparent; None where there is none."""
     from PIL import Image
 
     for name in row.files:
@@ -101,7 +101,7 @@ def _output(row: LedgerRow, out: Path | str) -> Image8 | None:
 
 
 def _failures(ledger: Path, codes: dict[str, int], total: int) -> str:
-    """How often what went wrong, and a line for each failure."""
+    """Return how often each error occurred, and a line for each failed picture."""
     if not codes:
         return ""
     counts = "".join(f"<tr><td>{escape(code)}</td><td>{number}</td></tr>" for code, number in codes.items())

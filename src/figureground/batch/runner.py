@@ -1,6 +1,6 @@
-"""A batch: inputs registered in the ledger, tasks handed to an engine, every outcome written down as it comes.
+"""A batch: inputs are registered in the ledger, tasks go to an executor, and every outcome is recorded at once.
 
-The order of things keeps the promise that nothing is lost: a file is written whole under its name, then its row; an
+This order makes sure that nothing is lost: first a file is written whole under its name, then its row; an
 input is moved or deleted after that, if at all.
 """
 
@@ -43,7 +43,7 @@ WEIGHTS_OPTIONS = ("weights", "mask_weights")
 @old_names
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What the command line asked for."""
+    """The arguments of a batch."""
 
     inputs: tuple[str, ...]
     out: str
@@ -63,7 +63,7 @@ class Batch:
 
     @property
     def folder(self) -> Path:
-        """Where the ledger lies."""
+        """The folder of the ledger."""
         return self.ledger or Path(self.out)
 
 
@@ -121,7 +121,7 @@ def _check_executor(batch: Batch) -> None:
     executor.load_backend(config.backend)
     name, workers = config.backend, config.workers
     if batch.watch and name == "ray":
-        raise UsageError("--watch works with --engine process, which takes pictures as they come")
+        raise UsageError("--watch needs --engine process, thread or inline, but got --engine ray")
     if name != "ray" and config.min_workers not in (0, workers):
         raise UsageError(f"--workers {config.min_workers}-{workers} wants --engine ray; other engines take one number")
     if name != "ray" and config.rows != "paths":
@@ -134,7 +134,7 @@ def _check_executor(batch: Batch) -> None:
 
 
 def _refuse_overlap(batch: Batch) -> None:
-    """Inputs must not lie where outputs go; outputs among the inputs are left out when these are read."""
+    """Raise UsageError where inputs lie in the folder of the outputs; outputs among the inputs are left out later."""
     if is_remote(batch.out):
         return
     out = os.path.realpath(batch.out)
@@ -146,7 +146,7 @@ def _refuse_overlap(batch: Batch) -> None:
 
 
 def _plain(batch: Batch) -> dict[str, Any]:
-    """All that decides the files' bytes."""
+    """Return everything that decides the bytes of the files."""
     spec, deciding = batch.spec, ("precision", "runtime", "device", "lenient", "draft", "max_pixels", "max_bytes")
     prompt = asdict(spec.prompt) if spec.prompt else None
     return {
@@ -173,7 +173,7 @@ def _weights(spec: JobSpec) -> list[str]:
 
 
 def fingerprint(batch: Batch) -> str:
-    """The same for batches whose files are the same, byte for byte."""
+    """Return a hash that is equal for batches whose files are equal to the byte."""
     return hashlib.sha256(json.dumps(_plain(batch), sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -183,7 +183,7 @@ def _shard_name(shard: tuple[int, int] | None) -> str:
 
 @contextmanager
 def _alone(ledger: Path) -> Iterator[None]:
-    """Only one run at a time writes a ledger."""
+    """Let only one run at a time write a ledger."""
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(ledger.with_suffix(".lock"), wait=False))
@@ -198,12 +198,12 @@ def _alone(ledger: Path) -> Iterator[None]:
 
 @contextmanager
 def _stopping(stop: Stop, note: Print) -> Iterator[Stop]:
-    """The first Ctrl-C (or SIGTERM) finishes what is in hand, the second stops at once."""
+    """Let the first Ctrl-C (or SIGTERM) finish the pictures in work, and the second stop at once."""
 
     def requested(*_: object) -> None:
         stop.soft, stop.hard = True, stop.soft
         if not stop.hard:
-            note("finishing the pictures in hand; once more stops at once. The same command goes on from here")
+            note("finishing the pictures in work; press again to stop at once. The same command continues later")
 
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -235,7 +235,7 @@ class _BatchRun:
         self.began = time.monotonic()
 
     def finish(self) -> int:
-        """Work through everything; the exit code."""
+        """Process everything; returns the exit code."""
         from tqdm import tqdm
 
         tasks = self._watched() if self.batch.watch else self._registered()
@@ -272,7 +272,7 @@ class _BatchRun:
             raise BatchAborted(str(error), code=error.code) from error
 
     def _watched(self) -> Iterator[Task | None]:
-        """Tasks as pictures come and settle, until the run is stopped; None while there are none."""
+        """Yield tasks as complete pictures appear, until the run is stopped; None while there are none."""
         is_stable = StableFileFilter(self.ledger, self.batch.settle)
         while not self.stop.soft:
             began = time.monotonic()
@@ -297,7 +297,7 @@ class _BatchRun:
                 yield None
 
     def _take(self, outcome: Outcome) -> None:
-        """Write an outcome down and tell of it."""
+        """Record an outcome and print it."""
         task = self.in_hand.pop(outcome.number)
         if outcome.state == "stopped":
             raise BatchAborted(

@@ -1,4 +1,4 @@
-"""What stands in the ledgers of a folder: counts for `--status`, rows to look at for the page. Nothing is written."""
+"""The content of the ledgers in a folder: counts for `--status`, rows for the page. Nothing is written."""
 
 import json
 import os
@@ -20,7 +20,7 @@ COLUMNS = "source, stem, state, code, message, seconds, width, height, coverage,
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One input, as its row has it; what is not known is None."""
+    """One input with the values of its row; None where a value is not known."""
 
     source: str
     stem: str | None
@@ -37,7 +37,7 @@ class LedgerRow:
 
 
 def ledgers(folder: Path) -> list[Path]:
-    """The ledgers in a folder: one, or one for each shard. Raises CannotGoOn where there is none."""
+    """Return the ledgers in a folder: one, or one for each shard. Raises BatchAborted where there is none."""
     paths = sorted(folder.glob(f"{NAME}*.sqlite"))
     if not paths:
         raise BatchAborted(f"'{folder}' holds no ledger of a batch; name the folder of its outputs", code="not_found")
@@ -46,14 +46,14 @@ def ledgers(folder: Path) -> list[Path]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
-    """A ledger, to be read while it may be written, and the number of its last run."""
+    """Open a ledger for reading, also while it is written; gives the number of its last run too."""
     with sqlite_errors(path), closing(sqlite3.connect(f"file:{quote(os.fspath(path))}?mode=ro", uri=True, timeout=30)) as base:
         base.text_factory = os.fsdecode
         yield base, base.execute("SELECT coalesce(max(run), 0) FROM runs").fetchone()[0]
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """Of the last run in each ledger: how many inputs are in each state, how often which code, seconds of work, dates."""
+    """Summarize the last run of each ledger: inputs in each state, number of each error code, seconds of work, dates."""
     states = {"waiting": 0, "done": 0, "failed": 0, "skipped": 0}
     codes: dict[str, int] = {}
     seconds, last, open_runs = 0.0, 0.0, 0
@@ -87,18 +87,18 @@ def _row(*columns: Any) -> LedgerRow:
 
 
 def counts_text(facts: dict[str, Any]) -> str:
-    """How many inputs of a summary are in each state, for people."""
+    """Return the states of a summary as text."""
     return f"{count(facts['inputs'], 'input')}: {states_text(facts)}"
 
 
 def states_text(counts: Mapping[str, int]) -> str:
-    """Return how many inputs are in each state, for people."""
+    """Return how many inputs are in each state, as text."""
     return ", ".join(f"{counts.get(state, 0)} {state}" for state in STATES if counts.get(state) or state == "done")
 
 
 def text(facts: dict[str, Any]) -> str:
-    """The summary, for people."""
-    lines = [counts_text(facts) + ("" if facts["ended"] else " (not ended: at work, or to be resumed)")]
+    """Return the summary as text."""
+    lines = [counts_text(facts) + ("" if facts["ended"] else " (not ended: it is running, or can be resumed)")]
     lines += [f"  {number:8} {code}" for code, number in facts["codes"].items()]
     if facts["done"]:
         lines.append(f"{facts['seconds'] / (facts['done'] + facts['failed']):.2f} s of work a picture")

@@ -1,4 +1,4 @@
-"""Inputs before and after a batch has them: files that are still being written, and what becomes of those that are done."""
+"""Inputs before and after they are processed: files that are still being written, and moving or deleting finished inputs."""
 
 import io
 import shutil
@@ -14,9 +14,9 @@ from figureground.io.storage import MEMBER, Place, scheme
 
 
 class StableFileFilter:
-    """Whether a file has rested: the same size and time of change in two looks that are at least so many seconds apart.
+    """Accept a file when its size and time of change are the same in two checks that are at least so many seconds apart.
 
-    An input that the ledger has, and that has not changed, is no news: only the first look takes it.
+    An input that the ledger has, and that has not changed, is accepted only by the first check.
     """
 
     def __init__(self, ledger: Ledger, seconds: float) -> None:
@@ -24,7 +24,7 @@ class StableFileFilter:
         self.sizes: dict[str, tuple[str, float]] = {}
 
     def __call__(self, item: Item) -> bool:
-        """Whether to take it now."""
+        """Return whether to process it now."""
         if not self.ledger.has_changed(item):
             return False
         now = time.monotonic()
@@ -40,23 +40,23 @@ class StableFileFilter:
 
 @dataclass(frozen=True, slots=True)
 class InputDisposal:
-    """What becomes of an input whose files were written and read back: nothing, deleted, or moved below a folder."""
+    """Keep, delete or move an input after its files were written and read back."""
 
     delete: bool = False
     move: Path | None = None
 
     @property
     def requested(self) -> bool:
-        """Whether anything is to be done."""
+        """Whether inputs are deleted or moved."""
         return self.delete or self.move is not None
 
     def check(self) -> None:
-        """Raise UsageError where both were asked for."""
+        """Raise UsageError where both deleting and moving are requested."""
         if self.delete and self.move:
             raise UsageError("--delete-inputs and --move-inputs exclude each other; give one of them")
 
     def __call__(self, source: str, name: str) -> None:
-        """Do it; only files of this machine are touched. Raises CannotGoOn where it cannot be done."""
+        """Delete or move the input; only files of this machine are touched. Raises BatchAborted where that fails."""
         if not self.requested or scheme(source) or MEMBER in source:
             return
         try:
@@ -73,7 +73,7 @@ class InputDisposal:
             ) from error
 
     def catch_up(self, ledger: Ledger, place: Place) -> None:
-        """Do it for inputs that were done before, by a run that was not asked to or did not come so far."""
+        """Delete or move inputs that an earlier run finished without doing so."""
         if self.requested:
             for source, name, files in ledger.finished():
                 if all(_opens(place, each) for each in files):
@@ -81,7 +81,7 @@ class InputDisposal:
 
 
 def _free(path: Path) -> Path:
-    """The path, or with a number where it is taken: nothing is ever replaced."""
+    """Return the path, with a number where it exists, so that nothing is ever replaced."""
     number, free = 1, path
     while free.exists():
         number += 1
@@ -90,7 +90,7 @@ def _free(path: Path) -> Path:
 
 
 def _opens(place: Place, name: str) -> bool:
-    """Whether a file that was written earlier can be read as what it is."""
+    """Return whether a file that was written earlier can be read."""
     import numpy as np
     from PIL import Image
 

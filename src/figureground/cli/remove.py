@@ -1,4 +1,4 @@
-"""The command `remove`: several pictures, a few at a time, told of in their order, each written as soon as it is done."""
+"""The command `remove`: pictures are processed a few at a time, written when they are done, and reported in order."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the command line asked for."""
+    """The arguments of the command line."""
 
     sources: Sequence[Source]
     spec: JobSpec
@@ -139,7 +139,7 @@ def _ignore(*_: object, **__: object) -> None:
 
 
 def _with_progress(results: Iterable[T], total: int) -> Iterable[T]:
-    """The results, with a bar on a terminal; what draws it is loaded only where there is something to draw."""
+    """Show a progress bar on a terminal; tqdm is imported only then."""
     from tqdm import tqdm
 
     bar: Iterable[T] = tqdm(results, total=total, disable=None, unit="picture")
@@ -199,7 +199,7 @@ def _one(job: Job, each: Plan, separate: Separator) -> dict[str, Any]:
 
 
 def summary(facts: Mapping[str, Any]) -> str:
-    """What was found, in a line."""
+    """Return the result of one picture as a line of text."""
     size, box, seconds = f"{facts['width']} × {facts['height']}", facts["box"], sum(facts["seconds"].values())
     if box is None:
         return f"no foreground in {size} ({seconds:.2f} s)"
