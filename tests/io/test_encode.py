@@ -107,7 +107,7 @@ def test_unknown_colors_and_formats():
 
 @pytest.mark.parametrize(
     ("suffix", "near"),
-    [(".gif", None), (".tif", None), (".bmp", None), (".jpge", ".jpeg"), (".pgn", ".png"), (".web", ".webp")],
+    [(".gif", None), (".tif", None), (".bmp", None), (".jpge", ".jpg"), (".pgn", ".png"), (".web", ".webp")],
 )
 def test_only_a_close_format_is_suggested(suffix, near):
     with pytest.raises(UnknownName) as error:
