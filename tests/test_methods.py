@@ -219,7 +219,10 @@ def test_of_two_methods_each_takes_the_keywords_that_it_knows():
         ({"cache": 3.5}, "cache is a path, but got 3.5"),
         ({"runtime": "cuda"}, "runtime is one of auto, onnxruntime, openvino"),
         ({"device_": "cpu"}, "'device_' is no option of this method; did you mean 'device'?"),
-        ({"xyz": 1}, r"'xyz' is no option of this method\. Its options: logit_scale, min_part, quality; its parts: model"),
+        (
+            {"xyz": 1},
+            r"'xyz' is no option of this method\. Its options: keep_largest, logit_scale, min_part, quality; its parts: model",
+        ),
         ({"background_classes": "sky"}, "'background_classes' is no option of this method"),
     ],
 )
