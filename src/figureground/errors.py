@@ -21,6 +21,7 @@ FigureGroundError          base of all
 ├── MissingExtra           a part is not installed: missing_extra; exit 3
 ├── NoForeground           only where asked for (--require-subject): no_foreground; exit 1
 └── WeightsError           weights cannot be had or used: model_missing, model_corrupt, licence_refused; exit 3
+    └── WeightsNotFetched      model_missing; the hub cannot be reached, or does not deliver
 
 To add an error: a class here, its code and exit status in it, and a test that raises it.
 """
@@ -187,6 +188,12 @@ class NoForeground(FigureGroundError):
 
 class WeightsError(FigureGroundError):
     """Weights are missing or cannot be used."""
+
+    code = "model_missing"
+
+
+class WeightsNotFetched(WeightsError):
+    """The hub cannot be reached, or does not deliver."""
 
     code = "model_missing"
 

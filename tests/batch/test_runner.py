@@ -20,11 +20,11 @@ from PIL import Image
 
 from commandline import command
 from drawn import pair
+from figureground._files import PART
 from figureground.batch.ledger import Task
 from figureground.batch.runner import Batch, fingerprint, run
 from figureground.batch.worker import WorkerConfig
 from figureground.executor import ExecutorConfig, Stop, process
-from figureground.io.files import PART
 from figureground.jobs import JobSpec
 from figureground.methods import find
 from figureground.settings import Settings

@@ -168,6 +168,14 @@ def test_no_hub_is_said_with_what_to_do(picture):
     command("remove", picture, "-m", "stuff").refused(3, "model_missing", "figureground pull", "--method subject")
 
 
+def test_pull_without_a_network_says_what_to_do_with_one():
+    end = command("pull", "stuff")
+    end.refused(
+        3, "model_missing", "huggingface.co", "on a machine with a network connection", "cache folder", "--weights FOLDER"
+    )
+    assert "--method subject" not in end.err
+
+
 def test_permissive_licenses_only(picture, weights, monkeypatch):
     monkeypatch.setenv("FIGUREGROUND_LICENSES", "permissive")
     command("remove", picture, "-m", "stuff").refused(3, "licence_refused", "--method subject")

@@ -4,6 +4,7 @@ To add a fault: what the server does, in hub_server.py, and a row in `GONE_WRONG
 """
 
 import json
+import os
 import socket
 import threading
 import time
@@ -302,7 +303,7 @@ def test_a_local_folder_without_weights(tmp_path):
 def test_keeping_is_whole_or_not_at_all(tmp_path, monkeypatch):
     assert cache.atomic_write(tmp_path / "a" / "b", b"whole")
     assert (tmp_path / "a" / "b").read_bytes() == b"whole"
-    monkeypatch.setattr(cache.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
     assert not cache.atomic_write(tmp_path / "a" / "b", b"other")
     assert [path.read_bytes() for path in (tmp_path / "a").iterdir()] == [b"whole"]
     (tmp_path / "file").write_bytes(b"")

@@ -9,7 +9,7 @@ from PIL import Image, ImageCms
 from encoded import unpacked_png
 from figureground.errors import NameCollision, OutputExists, UnknownName, UsageError, WriteFailed
 from figureground.io.encode import ENCODERS, EncodeOptions, encode, encoder, over, parse_color
-from figureground.io.files import plan, refuse_existing, write
+from figureground.io.files import Plan, refuse_collisions, refuse_existing, write
 
 RGBA = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -107,7 +107,7 @@ def test_unknown_colors_and_formats():
 
 @pytest.mark.parametrize(
     ("suffix", "near"),
-    [(".gif", None), (".tif", None), (".bmp", None), (".jpge", ".jpeg"), (".pgn", ".png"), (".web", ".webp")],
+    [(".gif", None), (".tif", None), (".bmp", None), (".jpge", ".jpg"), (".pgn", ".png"), (".web", ".webp")],
 )
 def test_only_a_close_format_is_suggested(suffix, near):
     with pytest.raises(UnknownName) as error:
@@ -143,19 +143,15 @@ def test_write_to_a_device_does_not_replace_it():
     assert not Path("/dev/null").is_file()
 
 
-def test_plan_names_files_after_picture_and_view():
-    [first, second] = plan(["in/a.jpg", "https://example.org/b.jpg?x=1"], ["a", "b"], ["mask", "cutout"], suffix=".webp")
-    assert first.targets == {"mask": Path("in/a.mask.webp"), "cutout": Path("in/a.cutout.webp")}
-    assert second.targets["mask"] == Path("b.mask.webp")
+def test_two_views_are_never_one_file_and_an_input_is_never_a_target():
+    def planned(*pairs):
+        return [Plan(source, {"mask": Path(target)}) for source, target in pairs]
 
-
-def test_plan_refuses_what_would_overwrite():
+    refuse_collisions(planned(("a/x.jpg", "out/a.png"), ("b/x.png", "out/b.png"), ("-", "-"), ("c.png", "-")))
     with pytest.raises(NameCollision, match=r"'a/x\.jpg' and 'b/x\.png'"):
-        plan(["a/x.jpg", "b/x.png"], ["x", "x"], ["mask"], folder=Path("out"))
+        refuse_collisions(planned(("a/x.jpg", "out/x.png"), ("b/x.png", "out/../out/x.png")))
     with pytest.raises(NameCollision, match="never written over"):
-        plan(["x.mask.png", "x.jpg"], ["y", "x"], ["mask"])
-    with pytest.raises(UsageError, match="--out-dir"):
-        plan(["a", "b"], ["a", "b"], ["mask"], output="c.png")
+        refuse_collisions(planned(("x.mask.png", "y.png"), ("x.jpg", "x.mask.png")))
 
 
 def test_refuse_existing(tmp_path):

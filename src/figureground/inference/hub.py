@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from figureground.errors import WeightsError
+from figureground.errors import WeightsError, WeightsNotFetched
 
 MAIN = "main"
 PATIENCE = 8.0  # seconds that the hub has for its first word
@@ -153,7 +153,7 @@ def _explained(name: str, model: str, error: Exception) -> WeightsError:
         why, again = f"it answers {error.response.status_code}", "try again later, or "
     else:
         why, again = (str(error.__cause__ or error) or type(error).__name__).splitlines()[0], ""
-    return WeightsError(
+    return WeightsNotFetched(
         f"'{name}' could not be fetched from {constants.ENDPOINT} ({why}); {again}run `figureground pull {model}` on a machine"
         f" with a network connection and copy its cache folder to '{constants.HF_HUB_CACHE}' here, or give a local folder with"
         " --weights FOLDER"

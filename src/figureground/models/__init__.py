@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Annotated, Any, Protocol
 
 from figureground._deprecated import current, old_names
-from figureground.errors import UnknownName
+from figureground.errors import UnknownName, WeightsNotFetched
 from figureground.inference.checkpoint import is_kept
 from figureground.inference.licenses import check_license
 from figureground.prompts import Kind
@@ -103,7 +103,10 @@ def load(name: str, settings: Settings, **options: Any) -> Model:
     label = card(name)
     if "weights" not in options:
         check_license(f"the weights of model '{name}' are", label.license, settings, permissive=label.permissive)
-    model: Model = module(name).load(settings, **options)
+    try:
+        model: Model = module(name).load(settings, **options)
+    except WeightsNotFetched as error:
+        raise WeightsNotFetched(f"{error}, or use --method subject, which needs no network") from error
     return model
 
 
