@@ -219,9 +219,10 @@ def test_presets_on_a_photograph(name):
     edited = edit(Separation(Picture.read(rgb), mask, SaliencyMap(mask), find("subject")), options)
     image = compose(edited.separation, options)
     assert image.shape[2] == (4 if name == "sticker" else 3)
-    left, top, right, bottom = edited.info()["box"]
+    left, top, _, bottom = edited.info()["box"]
     assert bottom == image.shape[0]  # she is cut off at the waist
     if name == "shop":
-        assert (image[:5] == 255).all() and max(right - left, bottom - top) == pytest.approx(1770, abs=30)
+        assert (image[:5] == 255).all() and image.shape[0] == image.shape[1]
+        assert left > 10 and top > 10
     if name == "passport":
         assert image.shape == (1062, 826, 3) and top > 100

@@ -156,9 +156,6 @@ def test_unknown_view(square):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 70), (70, 1)])
 def test_every_view_of_tiny_pictures(name, shape):
     view = separation(np.full((*shape, 3), 9), np.full(shape, 0.7)).view(name)
-    if VIEWS[name].document:
-        assert isinstance(view, str) and f'viewBox="0 0 {shape[1]} {shape[0]}"' in view
-        return
     assert view.shape[:2] == shape
     assert view.dtype == np.uint8
     assert deep(np.full((*shape, 3), 9), np.full(shape, 0.7)).view(name).shape == view.shape

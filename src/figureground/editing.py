@@ -27,12 +27,13 @@ from figureground.compositing.fill import clean_plate, fill
 from figureground.compositing.lengths import Length
 from figureground.compositing.options import EditOptions
 from figureground.io.color_modes import Pixels, from_srgb
+from figureground.io.encode import over
 from figureground.io.picture import Picture
 from figureground.masks.adjust import feather, grow, invert, subject_side, threshold
 from figureground.masks.head import head_box
 from figureground.separation import Separation
 from figureground.settings import Settings
-from figureground.types import InstanceMap, Map, Mask
+from figureground.types import InstanceMap, Map, Mask, SaliencyMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +138,10 @@ def edit(separation: Separation, options: EditOptions) -> Edited:
     mask = adjust_mask(separation.mask, options) if options.adjusts_mask else separation.mask
     layout = layout_for(mask, options)
     if layout is not None:
-        changed = replace(
-            separation,
-            picture=_laid_out(separation.picture, layout),
-            mask=apply_layout(mask, layout),
-            map=_map_laid_out(separation.map, layout),
-        )
+        mask = apply_layout(mask, layout)
+        # a saliency map is looked at no more: the mask stands for it
+        map_found = SaliencyMap(mask) if isinstance(separation.map, SaliencyMap) else _map_laid_out(separation.map, layout)
+        changed = replace(separation, picture=_laid_out(separation.picture, layout), mask=mask, map=map_found)
         return Edited(changed, layout)
     return Edited(separation if mask is separation.mask else replace(separation, mask=mask), None)
 
@@ -201,15 +200,18 @@ def compose(separation: Separation, options: EditOptions, settings: Settings | N
     cutout = separation.cutout()
     if not options.composes:
         return cutout
+    background = options.parsed_background()
+    is_opaque = background is not None and background.kind == "color" and background.color[3] == 255
+    if background is not None and is_opaque and options.shadow is None and options.outline is None:
+        return over(cutout, _in_space(background.color[:3], separation.picture.icc))
     back = background_of(separation, cutout, options, settings)
     side = subject_side(separation.mask)
     if options.shadow is not None:
         back = paint(_shadow(separation, cutout, options, side), (0, 0, 0), back)
     line = options.parsed_outline()
     if line is not None:
-        color = from_srgb(np.asarray([[line[1]]], np.uint8), separation.picture.icc)[0, 0]
-        red, green, blue = (int(value) for value in color)
-        back = paint(effects.outline(_alpha(cutout), line[0].pixels(side)), (red, green, blue), back)
+        color = _in_space(line[1], separation.picture.icc)
+        back = paint(effects.outline(_alpha(cutout), line[0].pixels(side)), color, back)
     return composite(cutout, back)
 
 
@@ -228,12 +230,17 @@ def background_of(separation: Separation, cutout: Pixels, options: EditOptions, 
     elif background.kind == "checker":
         image = backgrounds.checker(shape)
     else:
-        color = from_srgb(np.asarray([[background.color[:3]]], np.uint8), picture.icc)[0, 0]
         alpha = background.color[3:] if background.color[3] < 255 else ()
-        return backgrounds.solid(shape, (*(int(value) for value in color), *alpha), kind)
+        return backgrounds.solid(shape, (*_in_space(background.color[:3], picture.icc), *alpha), kind)
     colors = from_srgb(image[..., :3], picture.icc)
     image = colors if image.shape[2] == 3 else np.dstack([colors, image[..., 3]])
     return image if kind is np.uint8 else image.astype(np.uint16) * np.uint16(257)  # type: ignore[no-any-return]
+
+
+def _in_space(color: tuple[int, int, int], icc: bytes | None) -> tuple[int, int, int]:
+    """An sRGB color in the space of a profile."""
+    red, green, blue = from_srgb(np.asarray([[color]], np.uint8), icc)[0, 0].tolist()
+    return red, green, blue
 
 
 def _scene(picture: Picture, mask: Mask, cutout: Pixels, background: backgrounds.Background) -> Pixels:

@@ -147,12 +147,12 @@ def _flag(name: str) -> str:
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "shop": {"crop": True, "margin": "7%", "canvas": "2000x2000", "background": "white"},
+    "shop": {"crop": True, "square": True, "margin": "7%", "background": "white"},
     "sticker": {
         "crop": True, "margin": "6%", "outline": "2.5%:white", "shadow": "drop",
         "shadow_blur": "1%", "shadow_offset": "0,0.8%", "shadow_opacity": 0.4,
     },
-    "portrait": {"crop": True, "crop_to": "head", "margin": "75%", "canvas": "1200x1500", "background": "blur:2%"},
+    "portrait": {"crop": True, "crop_to": "head", "margin": "75%", "canvas": "1080x1350", "background": "blur:2%"},
     "passport": {
         "crop": True, "crop_to": "head", "canvas": "826x1062", "scale": "68%", "align": "50%,35%", "background": "#e8ecf0",
     },
@@ -182,8 +182,8 @@ def with_preset(name: str | None, options: Mapping[str, Any]) -> EditOptions:
     Examples
     --------
     >>> options = with_preset("shop", {"background": "beige"})
-    >>> options.canvas, options.background
-    ('2000x2000', 'beige')
+    >>> options.margin, options.background
+    ('7%', 'beige')
     """
     if name is not None and name not in PRESETS:
         raise UnknownName("preset", name, PRESETS)
