@@ -7,9 +7,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from encoded import unpacked_png
-from figureground.errors import NameCollision, OutputExists, UnknownName, UsageError, WriteFailed
+from figureground.errors import OutputExists, UnknownName, UsageError, WriteFailed
 from figureground.io.encode import ENCODERS, PAGED, EncodeOptions, encode, encode_pages, encoder, over, parse_color
-from figureground.io.files import plan, refuse_existing, write
+from figureground.io.files import refuse_existing, write
 from figureground.io.metadata import Metadata, read_metadata
 from figureground.io.picture import Picture
 
@@ -180,21 +180,6 @@ def test_write_replaces_whole_files(tmp_path):
 def test_write_to_a_device_does_not_replace_it():
     write(b"gone", Path("/dev/null"))
     assert not Path("/dev/null").is_file()
-
-
-def test_plan_names_files_after_picture_and_view():
-    [first, second] = plan(["in/a.jpg", "https://example.org/b.jpg?x=1"], ["a", "b"], ["mask", "cutout"], suffix=".webp")
-    assert first.targets == {"mask": Path("in/a.mask.webp"), "cutout": Path("in/a.cutout.webp")}
-    assert second.targets["mask"] == Path("b.mask.webp")
-
-
-def test_plan_refuses_what_would_overwrite():
-    with pytest.raises(NameCollision, match=r"'a/x\.jpg' and 'b/x\.png'"):
-        plan(["a/x.jpg", "b/x.png"], ["x", "x"], ["mask"], folder=Path("out"))
-    with pytest.raises(NameCollision, match="never written over"):
-        plan(["x.mask.png", "x.jpg"], ["y", "x"], ["mask"])
-    with pytest.raises(UsageError, match="--out-dir"):
-        plan(["a", "b"], ["a", "b"], ["mask"], output="c.png")
 
 
 def test_refuse_existing(tmp_path):
