@@ -36,7 +36,7 @@ def test_lossless_formats_keep_every_pixel(suffix, channels):
     assert np.array_equal(back, image)
 
 
-PROFILED = [suffix for suffix in ENCODERS if suffix not in (".npy", ".gif")]
+PROFILED = [suffix for suffix in ENCODERS if suffix not in (".npy", ".gif", ".svg")]
 
 
 @pytest.mark.parametrize("suffix", PROFILED)
@@ -146,13 +146,22 @@ def test_unknown_colors_and_formats():
 
 @pytest.mark.parametrize(
     ("suffix", "near"),
-    [(".gif", None), (".tif", None), (".bmp", None), (".jpge", ".jpeg"), (".pgn", ".png"), (".web", ".webp")],
+    [(".bmp", None), (".psd", None), (".jpge", ".jpg"), (".pgn", ".png"), (".web", ".webp")],
 )
 def test_only_a_close_format_is_suggested(suffix, near):
     with pytest.raises(UnknownName) as error:
         encoder(suffix)
     hint = f"; did you mean '{near}'?" if near else "."
-    assert str(error.value) == f"no output format is called '{suffix}'{hint} Known: .png, .webp, .jpg, .jpeg, .avif, .npy"
+    assert str(error.value) == f"no output format is called '{suffix}'{hint} Known: {', '.join(ENCODERS)}"
+
+
+def test_an_outline_wants_a_mask():
+    with pytest.raises(UsageError, match="a mask"):
+        encode(RGBA, ".svg")
+    half = np.zeros((20, 20), np.uint8)
+    half[:, 10:] = 255
+    floats = (half / 255).astype(np.float32)
+    assert encode(half, ".svg") == encode(floats, ".svg")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):

@@ -80,6 +80,11 @@ def apply_presets(command: click.Command, context: click.Context, words: list[st
         elif name in PRESETS:
             values |= PRESETS[name]
         elif name != DEFAULT:
+            if not config.exists:
+                raise UsageError(
+                    f"--preset {name} is none of {', '.join(PRESETS)}, and needs a file of presets, '{config.path}', which is"
+                    " not there; see its guide"
+                )
             raise UnknownName("preset", name, {*config.presets, *PRESETS} - {DEFAULT})
     context.default_map = {**(context.default_map or {}), **values}
 

@@ -99,7 +99,10 @@ def _gif(image: Pixels | Mask, options: EncodeOptions) -> bytes:
 
 
 def _svg(image: Pixels | Mask, options: EncodeOptions) -> bytes:
-    return svg(image).encode()  # type: ignore[arg-type]  # floats, by `Separation.pixels_for`
+    if image.ndim != 2:
+        raise UsageError(f".svg holds the outline of a mask, (H, W), but got an image of shape {image.shape}")
+    most = 1 if image.dtype.kind == "f" else np.iinfo(image.dtype).max
+    return svg(np.asarray(image / np.float32(most), np.float32)).encode()
 
 
 def palette_image(image: Pixels) -> Image.Image:
