@@ -101,7 +101,7 @@ def _gif(image: Pixels | Mask, options: EncodeOptions) -> bytes:
 def _svg(image: Pixels | Mask, options: EncodeOptions) -> bytes:
     if image.ndim != 2:
         raise UsageError(f".svg holds the outline of a mask, (H, W), but got an image of shape {image.shape}")
-    most = 1 if image.dtype.kind == "f" else np.iinfo(image.dtype).max
+    most = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(image.dtype, 1)
     return svg(np.asarray(image / np.float32(most), np.float32)).encode()
 
 
