@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+import make_editing  # beside this file
 import numpy as np
 from PIL import Image
 
@@ -150,11 +151,15 @@ TABLE
 Each row: the photograph, its label map, and the rules `stuff`, `most-common`, `most-common-hull`. [docs/methods.md](methods.md) explains them.
 """
 
-PICTURES = {f"rules-{name}.jpg": partial(rules, name) for name in NAMES} | {
-    "before-after.jpg": before_after,
-    "gallery.jpg": gallery,
-    "rewrite-labels.png": cells,
-}
+PICTURES = (
+    make_editing.PICTURES
+    | {f"rules-{name}.jpg": partial(rules, name) for name in NAMES}
+    | {
+        "before-after.jpg": before_after,
+        "gallery.jpg": gallery,
+        "rewrite-labels.png": cells,
+    }
+)
 
 
 PAGES: dict[str, Callable[[], str]] = {"commands.md": commands, "results.md": results}

@@ -10,12 +10,19 @@ import pytest
 
 import figureground
 from figureground.cli.main import main
+from figureground.compositing.options import PRESETS, EditOptions
 from figureground.io.encode import ENCODERS
 from figureground.methods import METHODS, find
 from figureground.models import card
 from figureground.separation import VIEWS
 from figureground.settings import Settings
 from photographs import ROOT
+
+sys.path.insert(0, str(ROOT / "docs"))
+try:
+    from make_editing import SHEETS
+finally:
+    sys.path.pop(0)
 
 README = (ROOT / "README.md").read_text("utf-8")
 DOCS = "\n".join(path.read_text("utf-8") for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
@@ -74,6 +81,24 @@ def test_the_python_examples_of_the_readme_run(tmp_path):
     assert (end.returncode, end.stderr) == (0, "")
     assert {"photo.png", "photo.webp", "white.jpg", "mask.png"} <= {path.name for path in tmp_path.iterdir()}
     assert end.stdout.count("(") >= 3, "boxes"
+
+
+@pytest.mark.parametrize("field", fields(EditOptions), ids=lambda field: field.name)
+def test_every_edit_is_in_its_guide_with_a_picture(field):
+    guide = (ROOT / "docs" / "editing.md").read_text("utf-8")
+    flag = f"--{field.name.replace('_', '-')}"
+    assert re.search(rf"`{flag}\b", guide)
+    shown = {name for name, panels in SHEETS.items() if any(f"{flag} " in f"{panel} " for panel in panels)}
+    assert shown
+    for name in shown:
+        assert f"](pictures/editing-{name}.webp)" in guide
+        assert (ROOT / "docs" / "pictures" / f"editing-{name}.webp").stat().st_size < 250_000
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_is_in_its_guide_with_a_picture(preset):
+    assert f"| `{preset}` |" in (ROOT / "docs" / "editing.md").read_text("utf-8")
+    assert any(f"--preset {preset}" in panel for panel in SHEETS["presets"])
 
 
 def test_links_in_the_docs_lead_somewhere():

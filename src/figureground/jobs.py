@@ -1,19 +1,26 @@
 """What is made of a picture: which method looks, and the files of which views come of it. Plain data; it travels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from figureground._deprecated import module_attribute, old_names
+from figureground.compositing.options import EditOptions
+from figureground.editing import Edited, adjust_mask, check_background, compose, edit, filled_background
 from figureground.errors import NoForeground, UsageError
 from figureground.executor import limit_threads
-from figureground.io.encode import ARRAYS, EncodeOptions, check_options, encode, parse_color
+from figureground.io.color_modes import Pixels
+from figureground.io.encode import EncodeOptions, check_options, encode, encode_pages, parse_color
 from figureground.io.picture import Source
 from figureground.methods import Method, check_prompt, split_options
 from figureground.pipeline import Clock, Separator, memory_errors
 from figureground.prompts import Prompt
 from figureground.separation import VIEWS, Separation, check_views
 from figureground.settings import Settings
+from figureground.types import Mask
+
+PAGES = "pages"
+"""Stands for all views, where they are pages of one file."""
 
 
 @old_names
@@ -25,10 +32,12 @@ class JobSpec:
     settings: Settings
     views: tuple[str, ...] = ("cutout",)
     encode_options: EncodeOptions = field(default_factory=EncodeOptions)
-    """Background color, quality and PNG effort; profile and resolution are each picture's own."""
+    """Quality, PNG effort and whether metadata are kept; profile, resolution and metadata are each picture's own."""
     prompt: Prompt | None = None
     require_subject: bool = False
     """Whether a picture without foreground is an error."""
+    edit_options: EditOptions = field(default_factory=EditOptions)
+    """What is done with mask, cut-out and canvas."""
 
     def validate(self) -> None:
         """Refuse what cannot be made, before anything is read: UsageError and its kin."""
@@ -42,13 +51,35 @@ class JobSpec:
             if not any(VIEWS[view].transparent for view in self.views):
                 able = ", ".join(name for name, view in VIEWS.items() if view.transparent)
                 raise UsageError(f"--background goes behind --view {able}, but got --view {','.join(self.views)}")
+        if self.encode_options.keep_gps and not self.encode_options.keep_metadata:
+            raise UsageError("--keep-gps keeps the position among the metadata; give --keep-metadata too")
+        self.edit_options.validate()
+        self._check_edits()
+        check_background(self.edit_options, self.settings)
+
+    def _check_edits(self) -> None:
+        if self.edit_options.fill and "background" not in self.views:
+            raise UsageError(f"--fill fills the view background, but got --view {','.join(self.views)}")
+        if self.edit_options.background is not None and "cutout" not in self.views:
+            raise UsageError(f"--background goes behind --view cutout, but got --view {','.join(self.views)}")
+        for name in ("shadow", "outline"):
+            if getattr(self.edit_options, name) is not None and "cutout" not in self.views:
+                raise UsageError(f"--{name} is of the view cutout, but got --view {','.join(self.views)}")
+
+    def endings(self, suffix: str) -> dict[str, str]:
+        """What the names of each view's files end in, for images of this suffix."""
+        return {view: VIEWS[view].suffix or f".{view}{suffix}" for view in self.views}
 
     def check_format(self, suffix: str) -> None:
         """Raise UsageError where files of this suffix cannot hold the views, or an option has no effect on them."""
         check_options(suffix, self.encode_options)
-        if suffix.lower() in ARRAYS and self.views != ("mask",):
+        if suffix.lower() == ".npy" and self.views != ("mask",):
             raise UsageError(
                 f"{suffix} holds a mask's floats, so it goes with --view mask, but got --view {','.join(self.views)}"
+            )
+        if suffix.lower() == ".svg" and not {"mask", "svg"}.issuperset(self.views):
+            raise UsageError(
+                f"{suffix} holds the subject's outline, so it goes with --view svg, but got --view {','.join(self.views)}"
             )
 
 
@@ -68,25 +99,54 @@ def run_job(
     label : what messages call the picture. clock : gets the seconds of every stage. Raises InputError and NoForeground.
     """
     with memory_errors(label), limit_threads(spec.settings.threads):
-        held = [separate(source, spec.prompt)]
-        facts = held[0].info()
+        separation = separate(source, spec.prompt)
+        options = spec.edit_options
+        held = [Edited(separation, None) if options == EditOptions() else clock("edit", edit, separation, options)]
+        facts = _facts(separation, held[0], options)
         if spec.require_subject and not facts["found"]:
             wanted = "try another --method, or leave out --require-subject"
             raise NoForeground(f"'{label}': no foreground was found; {wanted}", picture=label)
-        clock.seconds.update(held[0].seconds)
+        clock.seconds.update(separation.seconds)
+        del separation
+        if list(suffixes) == [PAGES]:
+            return JobResult(facts, {PAGES: _encoded_pages(spec, held[0].separation, clock)})
         return JobResult(facts, _encoded(spec, held, suffixes, clock))
 
 
-def _encoded(spec: JobSpec, held: list[Separation], suffixes: Mapping[str, str], clock: Clock) -> dict[str, bytes]:
+def _facts(separation: Separation, edited: Edited, options: EditOptions) -> dict[str, Any]:
+    """What was found: of the mask as it was changed, in the picture's own pixels; and what the output shows."""
+    if options == EditOptions():
+        return separation.info()
+    changed = replace(separation, mask=adjust_mask(separation.mask, options))
+    certainty = separation.certainty()
+    return {**changed.info(), "certainty": None if certainty is None else round(certainty, 4), "output": edited.info()}
+
+
+def _encoded(spec: JobSpec, held: list[Edited], suffixes: Mapping[str, str], clock: Clock) -> dict[str, bytes]:
     """Every file's bytes; takes the separation out of `held`, so that picture, map and mask make room for the last encoder."""
     files, last = {}, list(suffixes)[-1]
     for view, suffix in suffixes.items():
-        done = held.pop() if view == last else held[0]
+        done = (held.pop() if view == last else held[0]).separation
         options = done.encode_options(view, spec.encode_options)
-        image = clock("view", done.pixels_for, view, suffix)
+        image = clock("view", _image, spec, done, view, suffix)
         del done
         files[view] = clock("encode", encode, image, suffix, options)
     return files
+
+
+def _encoded_pages(spec: JobSpec, done: Separation, clock: Clock) -> bytes:
+    """A file with every view on a page."""
+    pages = [(view, clock("view", _image, spec, done, view, ".tif")) for view in spec.views]
+    options = [done.encode_options(view, spec.encode_options) for view in spec.views]
+    return clock("encode", encode_pages, pages, options)  # type: ignore[arg-type]  # no floats in TIFF files
+
+
+def _image(spec: JobSpec, done: Separation, view: str, suffix: str) -> Pixels | Mask:
+    if view == "cutout" and spec.edit_options.composes:
+        return compose(done, spec.edit_options, spec.settings)
+    if view == "background" and spec.edit_options.fill:
+        return filled_background(done)
+    return done.pixels_for(view, suffix)
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ from figureground.errors import IncompatibleParts, NameCollision, UnknownName, U
 from figureground.io.color_modes import Pixels, by_strips
 from figureground.io.encode import ARRAYS, EncodeOptions, check_options, encode, over, parse_color, to_8_bits
 from figureground.io.files import write
+from figureground.io.metadata import without_gps
 from figureground.io.picture import Picture
 from figureground.io.png import Effort, png
 from figureground.masks.components import ConnectedComponents, Shape
@@ -96,6 +97,12 @@ class Separation:
         thick = max(1, round(max(image.shape) / 500))
         cv2.drawContours(image, outlines, -1, (255, 64, 129), thick, cv2.LINE_AA)
         return image
+
+    def trimap(self) -> Image8:
+        """What is certain of the mask, (H, W) uint8: 255 foreground, 0 background, 128 unknown, for matting."""
+        from figureground.masks.adjust import trimap
+
+        return trimap(self.mask)
 
     def labels(self) -> Image8:
         """The classes or objects found, each in its color, over a legend with names and shares, (H + legend, W, 3) uint8.
@@ -231,9 +238,13 @@ class Separation:
         return self.mask if suffix in ARRAYS else self.view(view)
 
     def encode_options(self, view: str, options: EncodeOptions) -> EncodeOptions:
-        """The options with the picture's resolution and, where the view has the picture's own colors, its ICC profile."""
+        """The options with the picture's resolution, its ICC profile where the view has its colors, and what is kept of it."""
         view_function(view)
-        return replace(options, icc=self.picture.icc if VIEWS[view].own_colors else None, dpi=self.picture.dpi)
+        metadata = None
+        if options.keep_metadata:
+            metadata = self.picture.metadata if options.keep_gps else without_gps(self.picture.metadata)
+        icc = self.picture.icc if VIEWS[view].own_colors else None
+        return replace(options, icc=icc, dpi=self.picture.dpi, metadata=metadata)
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows: the cut-out, made of a copy of at most 512 pixels a side."""
@@ -373,6 +384,8 @@ class View:
     """Whether its colors are the picture's own, so that the picture's ICC profile belongs to them."""
     transparent: bool = False
     """Whether it has an alpha channel, behind which a background color can be put."""
+    suffix: str | None = None
+    """The one format of its files, where there is only one."""
 
 
 VIEWS: dict[str, View] = {
@@ -381,6 +394,8 @@ VIEWS: dict[str, View] = {
     "background": View(Separation.background, pixels=True, own_colors=True),
     "mask": View(Separation.mask8),
     "overlay": View(Separation.overlay, pixels=True),
+    "trimap": View(Separation.trimap),
+    "svg": View(Separation.mask8, suffix=".svg"),
     "labels": View(Separation.labels, needs=(LabelMap, InstanceMap)),
     "depth": View(Separation.depth, needs=(DepthMap,)),
 }
@@ -396,7 +411,12 @@ def view_function(name: str) -> Callable[[Separation], Pixels]:
 def check_output(view: str, suffix: str, options: EncodeOptions) -> None:
     """Raise UnknownName or UsageError where files of this suffix cannot hold the view, or an option has no effect on it."""
     check_options(suffix, options)
-    if suffix in ARRAYS and view != "mask":
+    own = VIEWS[view].suffix
+    if own not in (None, suffix):
+        raise UsageError(f"the view '{view}' is written to files {own}, but got the suffix {suffix}")
+    if suffix == ".svg" and view not in ("mask", "svg"):
+        raise UsageError(f"{suffix} holds the subject's outline, so it goes with the view 'svg', but got the view '{view}'")
+    if suffix in ARRAYS and view not in ("mask", "svg"):
         raise UsageError(f"{suffix} holds a mask's floats, so it goes with the view 'mask', but got the view '{view}'")
     if options.background is not None and not VIEWS[view].transparent:
         able = ", ".join(name for name, row in VIEWS.items() if row.transparent)

@@ -16,6 +16,7 @@ from encoded import png, png_chunk, saved, tiff
 from figureground.errors import FigureGroundError, PictureTooLarge, UnreadablePicture
 from figureground.io import decode as module
 from figureground.io.decode import decode, decode_errors, quiet
+from figureground.io.picture import Picture
 from figureground.settings import Settings
 
 PLAIN = Settings(cache=Path("unused"))
@@ -384,3 +385,16 @@ def test_libraries_below_say_nothing_on_stderr():
     done = subprocess.run([sys.executable, "-c", script], input=pickle.dumps(files), capture_output=True, check=True)
     assert done.stdout.split() == [b"refused", b"read", b"refused"]
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+@pytest.mark.parametrize("bare", [False, True])
+def test_jpeg_2000_is_read(mode, bare):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 4), np.uint8)).convert(mode)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG2000", no_jp2=bare)
+    picture = Picture.read(buffer.getvalue())
+    assert np.array_equal(picture.original[..., :3], np.asarray(image.convert("RGB")))
+    assert (picture.alpha is not None) == (mode == "RGBA")
+    with pytest.raises(UnreadablePicture):
+        Picture.read(buffer.getvalue()[:-200])

@@ -8,8 +8,10 @@ from PIL import Image, ImageCms
 
 from encoded import unpacked_png
 from figureground.errors import NameCollision, OutputExists, UnknownName, UsageError, WriteFailed
-from figureground.io.encode import ENCODERS, EncodeOptions, encode, encoder, over, parse_color
+from figureground.io.encode import ENCODERS, PAGED, EncodeOptions, encode, encode_pages, encoder, over, parse_color
 from figureground.io.files import Plan, refuse_collisions, refuse_existing, write
+from figureground.io.metadata import Metadata, read_metadata
+from figureground.io.picture import Picture
 
 RGBA = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -34,7 +36,10 @@ def test_lossless_formats_keep_every_pixel(suffix, channels):
     assert np.array_equal(back, image)
 
 
-@pytest.mark.parametrize("suffix", [s for s in ENCODERS if s != ".npy"])
+PROFILED = [suffix for suffix in ENCODERS if suffix not in (".npy", ".gif", ".svg")]
+
+
+@pytest.mark.parametrize("suffix", PROFILED)
 @pytest.mark.parametrize("channels", [3, 4])
 def test_sixteen_bits_are_written_where_the_format_has_them(suffix, channels):
     deep = np.full((8, 9, channels), 40000, np.uint16)
@@ -43,6 +48,8 @@ def test_sixteen_bits_are_written_where_the_format_has_them(suffix, channels):
     if suffix == ".png":
         assert data[24] == 16
         assert np.array_equal(unpacked_png(data), deep)
+    if suffix in PAGED:
+        assert np.array_equal(Picture.read(data).original, deep)
     assert read(data).info["icc_profile"] == PROFILE
     assert np.abs(np.asarray(read(data)).astype(int)[..., :3] - 156).max() <= 2
 
@@ -65,13 +72,45 @@ def test_npy_keeps_floats():
     assert np.array_equal(np.load(io.BytesIO(encode(mask, ".npy"))), mask)
 
 
-@pytest.mark.parametrize("suffix", [s for s in ENCODERS if s != ".npy"])
+@pytest.mark.parametrize("suffix", PROFILED)
 def test_profile_and_resolution_travel(suffix):
-    look = EncodeOptions(icc=PROFILE, dpi=(300, 300))
-    image = read(encode(RGBA, suffix, look))
-    assert image.info["icc_profile"] == PROFILE
-    if suffix in (".png", ".jpg", ".jpeg"):
-        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+    data = encode(RGBA, suffix, EncodeOptions(icc=PROFILE, dpi=(300, 150)))
+    assert read(data).info["icc_profile"] == PROFILE
+    again = Picture.read(data)
+    assert again.dpi == pytest.approx((300, 150), abs=0.1)
+    assert again.icc == PROFILE
+
+
+@pytest.mark.parametrize("suffix", PROFILED)
+def test_metadata_travel_where_they_are_given(suffix):
+    camera = Image.Exif()
+    camera[271], camera[315] = "Camera", "Ada"
+    said = Metadata(camera.tobytes().removeprefix(b"Exif\0\0"), b"<x:xmpmeta>hello</x:xmpmeta>")
+    image = read(encode(RGBA, suffix, EncodeOptions(metadata=said)))
+    assert (image.getexif()[271], image.getexif()[315]) == ("Camera", "Ada")
+    assert read_metadata(image).xmp.rstrip(b"\0") == said.xmp
+    plain = read(encode(RGBA, suffix))
+    assert not plain.getexif().get(271) and not read_metadata(plain).xmp
+
+
+def test_gif_has_one_transparent_color_and_srgb():
+    image = np.zeros((20, 20, 4), np.uint8)
+    image[:, :10] = (250, 10, 10, 255)
+    image[:, 15:] = (0, 0, 255, 90)
+    back = np.asarray(read(encode(image, ".gif", EncodeOptions(icc=PROFILE))).convert("RGBA"))
+    assert np.abs(back[:, :10].astype(int) - (250, 10, 10, 255)).max() <= 8
+    assert not back[:, 10:, 3].any()
+    assert np.asarray(read(encode(image[..., :3], ".gif")).convert("RGB")).shape == (20, 20, 3)
+
+
+def test_a_tiff_file_holds_several_pages():
+    mask = np.full((40, 30), 200, np.uint8)
+    options = [EncodeOptions(icc=PROFILE, dpi=(300, 300), background="red"), EncodeOptions()]
+    file = Image.open(io.BytesIO(encode_pages([("cutout", RGBA), ("mask", mask)], options)))
+    assert file.n_frames == 2 and file.tag_v2[285] == "cutout" and file.mode == "RGB"
+    assert np.array_equal(np.asarray(file), over(RGBA, (255, 0, 0)))
+    file.seek(1)
+    assert file.tag_v2[285] == "mask" and np.array_equal(np.asarray(file), mask)
 
 
 def test_quality_makes_smaller_files():
@@ -107,13 +146,22 @@ def test_unknown_colors_and_formats():
 
 @pytest.mark.parametrize(
     ("suffix", "near"),
-    [(".gif", None), (".tif", None), (".bmp", None), (".jpge", ".jpg"), (".pgn", ".png"), (".web", ".webp")],
+    [(".bmp", None), (".psd", None), (".jpge", ".jpg"), (".pgn", ".png"), (".web", ".webp")],
 )
 def test_only_a_close_format_is_suggested(suffix, near):
     with pytest.raises(UnknownName) as error:
         encoder(suffix)
     hint = f"; did you mean '{near}'?" if near else "."
-    assert str(error.value) == f"no output format is called '{suffix}'{hint} Known: .png, .webp, .jpg, .jpeg, .avif, .npy"
+    assert str(error.value) == f"no output format is called '{suffix}'{hint} Known: {', '.join(ENCODERS)}"
+
+
+def test_an_outline_wants_a_mask():
+    with pytest.raises(UsageError, match="a mask"):
+        encode(RGBA, ".svg")
+    half = np.zeros((20, 20), np.uint8)
+    half[:, 10:] = 255
+    floats = (half / 255).astype(np.float32)
+    assert encode(half, ".svg") == encode(floats, ".svg")
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import numpy as np
 
 from figureground._html import framed, small_image
 from figureground._words import count
-from figureground.batch.status import LedgerRow, counts_text, rows, summary
+from figureground.batch.status import LedgerRow, counts_text, edits, rows, summary
 from figureground.errors import FigureGroundError
 from figureground.io.picture import Picture
 from figureground.io.storage import open_source, place
@@ -54,10 +54,16 @@ def page(ledger: Path, out: Path | str) -> str:
     facts = summary(ledger)
     spent = f" {facts['seconds'] / facts['done']:.2f} s of work a picture." if facts["done"] else ""
     going = "" if facts["ended"] else " The run has not ended: it is at work, or to be resumed."
-    sections = [f"<h1>{escape(str(out))}</h1><p>{counts_text(facts)}.{spent}{going}</p>"]
+    sections = [f"<h1>{escape(str(out))}</h1><p>{counts_text(facts)}.{spent}{going}{_edits(ledger)}</p>"]
     sections += [_sheet(ledger, out, *sheet) for sheet in SHEETS]
     sections += [_failures(ledger, facts["codes"], facts["failed"])]
     return framed(f"Batch: {out}", sections)
+
+
+def _edits(ledger: Path) -> str:
+    """What is done with the cut-outs, in a sentence; nothing where they are left as they are."""
+    listed = [name.replace("_", "-") + ("" if value is True else f" {value}") for name, value in edits(ledger).items()]
+    return f" Edits: {escape(', '.join(listed))}." if listed else ""
 
 
 def _sheet(ledger: Path, out: Path | str, title: str, where: str, order: str, most: int, caption: Caption) -> str:

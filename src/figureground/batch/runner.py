@@ -157,8 +157,19 @@ def _plain(batch: Batch) -> dict[str, Any]:
         "views": spec.views,
         "suffix": batch.suffix,
         "look": asdict(spec.encode_options),
+        "edits": {**asdict(spec.edit_options), "background_file": _background_file(spec)},
         "settings": {name: getattr(spec.settings, name) for name in deciding},
     }
+
+
+def _background_file(spec: JobSpec) -> str | None:
+    """Return the checksum of the picture that is put behind, where it is a file on this machine."""
+    from figureground.inference.cache import sha256
+
+    background = spec.edit_options.parsed_background()
+    if background is None or background.kind != "picture" or not Path(background.source).is_file():
+        return None
+    return sha256(Path(background.source))
 
 
 def _weights(spec: JobSpec) -> list[str]:

@@ -5,13 +5,14 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from figureground._words import count
 from figureground.batch.ledger import NAME, sqlite_errors
+from figureground.compositing.options import EditOptions
 from figureground.errors import BatchAborted
 
 STATES = ("done", "failed", "skipped", "waiting")
@@ -69,6 +70,17 @@ def summary(folder: Path) -> dict[str, Any]:
     by_count = dict(sorted(codes.items(), key=lambda each: -each[1]))
     facts = {"inputs": sum(states.values()), **states, "codes": by_count, "seconds": round(seconds, 2)}
     return {**facts, "last_finished": last or None, "ended": not open_runs}
+
+
+def edits(folder: Path) -> dict[str, Any]:
+    """What the last run does with cut-outs: the fields of `EditOptions` that are set, by name."""
+    chosen: dict[str, Any] = {}
+    for path in ledgers(folder):
+        with _opened(path) as (base, run):
+            for (settings,) in base.execute("SELECT settings FROM runs WHERE run = ?", (run,)):
+                chosen |= json.loads(settings or "{}").get("edits") or {}
+    defaults = asdict(EditOptions())
+    return {name: value for name, value in chosen.items() if name in defaults and value != defaults[name]}
 
 
 def rows(folder: Path, where: str, order: str, most: int = -1) -> list[LedgerRow]:

@@ -84,7 +84,7 @@ class WorkerConfig:
     @property
     def endings(self) -> tuple[str, ...]:
         """What the names of each picture's files end in."""
-        return tuple(f".{view}{self.suffix}" for view in self.spec.views)
+        return tuple(self.spec.endings(self.suffix).values())
 
     def load(self) -> "Worker":
         """Load the network; raises FigureGroundError."""
@@ -122,7 +122,8 @@ class Worker:
         views = dict.fromkeys(config.spec.views, config.suffix)
         result = run_job(config.spec, self.separate, source, views, task.source, Clock())
         facts = {each: result.facts[each] for each in ("width", "height", "coverage", "certainty", "box")}
-        files = {f"{task.stem}.{view}{config.suffix}": data for view, data in result.files.items()}
+        endings = config.spec.endings(config.suffix)
+        files = {f"{task.stem}{endings[view]}": data for view, data in result.files.items()}
         return Outcome(task.number, "done", contents=files, **facts)  # type: ignore[arg-type]  # facts are plain data
 
 

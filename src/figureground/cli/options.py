@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from inspect import signature
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import click
 from click.shell_completion import CompletionItem
 
 from figureground.cli.command import Decorator, inject, option
+from figureground.compositing.options import PRESETS, EditOptions, with_preset
 from figureground.errors import UsageError
 from figureground.io.png import EFFORTS, Effort
 from figureground.methods import DEFAULT, METHODS, Combine, Method, all_options, find
@@ -28,9 +29,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def flag(name: str, kind: Any, about: str, default: Any = None, *, group: str = "Method", common: bool = False) -> Decorator:
     """Declare an option `--name` for a bool, int, float, str, Literal, tuple[str, ...], or one of them | None."""
+    metavar = None
     if get_origin(kind) is Annotated:
-        kind, about = get_args(kind)[:2]
-    if isinstance(kind, UnionType):
+        kind, about, metavar = (*get_args(kind), None)[:3]
+    if get_origin(kind) in (Union, UnionType):
         kind = next(part for part in get_args(kind) if part is not NoneType)
     spelled = "--" + name.replace("_", "-")
     shown = f"{about}  [default: {default}]" if default not in (None, False, (), "") else about
@@ -42,7 +44,7 @@ def flag(name: str, kind: Any, about: str, default: Any = None, *, group: str = 
         return option(spelled, name, type=choice(get_args(kind)), **more)
     if get_origin(kind) is tuple:
         return option(spelled, name, metavar="NAME,…", callback=_names, **more)
-    return option(spelled, name, type=kind, **more)
+    return option(spelled, name, type=kind, metavar=metavar, **more)
 
 
 class _QualityChoice(click.Choice[str]):
@@ -87,7 +89,7 @@ def preset_options(command: F) -> F:
             expose_value=False,
             group="Other",
             common=True,
-            help="Use the options that your configuration has under this name; may be repeated.",
+            help=f"Use the options of a preset: {', '.join(PRESETS)}, or one of your configuration; may be repeated.",
         ),
     ):
         command = each(command)
@@ -251,15 +253,30 @@ def _spec(
     settings: Settings,
     prompt: Prompt | None,
     views: tuple[str, ...],
-    background: str | None,
     encoder_quality: int | None,
     png_effort: Effort,
     require_subject: bool,
+    keep_metadata: bool,
+    keep_gps: bool,
+    **edits: Any,
 ) -> "JobSpec":
     from figureground.io.encode import EncodeOptions
     from figureground.jobs import JobSpec
 
-    return JobSpec(method, settings, views, EncodeOptions(background, encoder_quality, png_effort), prompt, require_subject)
+    encode_options = EncodeOptions(
+        quality=encoder_quality, png_effort=png_effort, keep_metadata=keep_metadata, keep_gps=keep_gps
+    )
+    return JobSpec(method, settings, views, encode_options, prompt, require_subject, with_preset(None, edits))
+
+
+COMMON_EDITS = frozenset({"crop", "margin", "canvas", "background", "shadow", "outline", "feather"})
+
+
+def _edit_flags() -> Iterator[Decorator]:
+    """Yield a flag for each field of `EditOptions`; last first."""
+    kinds = get_type_hints(EditOptions, include_extras=True)
+    for each in reversed(fields(EditOptions)):
+        yield flag(each.name, kinds[each.name], "", each.default, group="Appearance", common=each.name in COMMON_EDITS)
 
 
 _APPEARANCE = (
@@ -278,7 +295,9 @@ _APPEARANCE = (
         group="Output",
         help="Quality of JPEG, WebP and AVIF files; without it WebP is lossless.",
     ),
-    option("--background", metavar="COLOR", group="Appearance", common=True, help="Color behind the cut-out: white, #rrggbb …"),
+    option("--keep-gps", is_flag=True, group="Output", help="Keep the position among the metadata."),
+    option("--keep-metadata", is_flag=True, group="Output", help="Keep each picture's EXIF and XMP, all but its position."),
+    *_edit_flags(),
     option(
         "--view",
         "views",
@@ -295,7 +314,7 @@ _APPEARANCE = (
 
 def job_options(command: F) -> F:
     """Add all that decides what is made of a picture, which the command gets as `spec`, a JobSpec."""
-    names = signature(_spec).parameters
+    names = [name for name in signature(_spec).parameters if name != "edits"] + [each.name for each in fields(EditOptions)]
     decoding = inject("settings", _settings, (*_RUNTIME_NAMES, "max_pixels", "lenient", "draft"), *_RUNTIME, *_DECODING)
     return preset_options(method_options(prompt_options(decoding(inject("spec", _spec, names, *_APPEARANCE)(command)))))
 

@@ -1,4 +1,4 @@
-"""Presets: named options of the command line, from a TOML file of the user.
+"""Presets: named options of the command line, from a TOML file of the user; those of `compositing/options.py` are always there.
 
 Each table of the file is a preset; its keys are options, without the dashes at the front. The table `default` is always used::
 
@@ -19,6 +19,7 @@ from typing import Any
 
 import click
 
+from figureground.compositing.options import PRESETS
 from figureground.errors import UnknownName, UsageError
 
 VARIABLE = "FIGUREGROUND_CONFIG"
@@ -76,10 +77,15 @@ def apply_presets(command: click.Command, context: click.Context, words: list[st
     for name in (DEFAULT, *(given.get("preset") or ())):
         if name in config.presets:
             values |= _options(command, name, config)
+        elif name in PRESETS:
+            values |= PRESETS[name]
         elif name != DEFAULT:
             if not config.exists:
-                raise UsageError(f"--preset {name} needs a file of presets, '{config.path}', which is not there; see its guide")
-            raise UnknownName("preset", name, set(config.presets) - {DEFAULT})
+                raise UsageError(
+                    f"--preset {name} is none of {', '.join(PRESETS)}, and needs a file of presets, '{config.path}', which is"
+                    " not there; see its guide"
+                )
+            raise UnknownName("preset", name, {*config.presets, *PRESETS} - {DEFAULT})
     context.default_map = {**(context.default_map or {}), **values}
 
 

@@ -17,11 +17,11 @@ from figureground.cli.options import job_options, json_option
 from figureground.cli.targets import Output, Source, find_sources, looks_like_output, without_outputs
 from figureground.errors import InputError, NoForeground, OutputError, UsageError, WriteFailed
 from figureground.executor import ExecutorConfig
-from figureground.io.encode import ENCODERS, OPAQUE
+from figureground.io.encode import ENCODERS, OPAQUE, EncodeOptions
 from figureground.io.files import STDOUT, Plan, make_folder, refuse_existing, write
-from figureground.jobs import JobSpec, run_job
+from figureground.jobs import PAGES, JobSpec, run_job
 from figureground.pipeline import Clock, Separator
-from figureground.separation import NO_FOREGROUND
+from figureground.separation import NO_FOREGROUND, VIEWS, check_output
 
 MAX_WORKERS = 4  # pictures at once, where nobody says: each holds some 25 bytes for every pixel
 
@@ -156,16 +156,25 @@ def _plan(job: Job, echo: Say, note: Say) -> list[Plan]:
         raise UsageError("--overwrite and --skip-existing exclude each other; leave one out")
     sources, left_out = without_outputs(job.sources)
     plans, remarks = job.output.plan(sources, job.spec.views)
-    suffixes = {job.output.file_suffix(path) for each in plans for path in each.targets.values()}
-    for suffix in sorted(suffixes):
-        job.spec.check_format(suffix)
+    suffixes = {job.output.file_suffix(path, view) for each in plans for view, path in each.targets.items()}
+    _check_formats(job, plans)
     if left_out:
         remarks.append(f"left out {count(left_out, 'output')} of an earlier run, such as photo.cutout.png beside photo.jpg")
-    if "cutout" in job.spec.views and job.spec.encode_options.background is None and suffixes & OPAQUE:
+    has_background = job.spec.encode_options.background is not None or job.spec.edit_options.background is not None
+    if "cutout" in job.spec.views and not has_background and suffixes & OPAQUE:
         remarks.append("JPEG has no transparency: white is put behind the cut-out; choose another color with --background")
     for remark in remarks:
         note(remark)
     return _without_existing(job, plans, echo, note) if job.skip_existing else plans
+
+
+def _check_formats(job: Job, plans: Sequence[Plan]) -> None:
+    """Raise UsageError where a file cannot hold its view."""
+    pairs = {(view, job.output.file_suffix(path, view)) for each in plans for view, path in each.targets.items()}
+    for view, suffix in sorted(pairs):
+        if view != PAGES and suffix != VIEWS[view].suffix:
+            job.spec.check_format(suffix)
+            check_output(view, suffix, EncodeOptions())
 
 
 def _without_existing(job: Job, plans: Sequence[Plan], echo: Say, note: Say) -> list[Plan]:
@@ -189,7 +198,7 @@ def _one(job: Job, each: Plan, separate: Separator) -> dict[str, Any]:
     if not (job.overwrite or job.skip_existing or job.output.names_one_file):
         refuse_existing(files)
     clock = Clock()
-    suffixes = {view: job.output.file_suffix(path) for view, path in each.targets.items()}
+    suffixes = {view: job.output.file_suffix(path, view) for view, path in each.targets.items()}
     result = run_job(job.spec, separate, each.source, suffixes, each.source, clock)
     for view, path in each.targets.items():
         if not named and path != STDOUT:

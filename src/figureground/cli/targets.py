@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from figureground.errors import UnknownName, UsageError
-from figureground.io.encode import ENCODERS, encoder
+from figureground.io.encode import ENCODERS, PAGED, encoder
 from figureground.io.files import STDOUT, Plan, refuse_collisions
 from figureground.io.formats import SUFFIXES
 from figureground.io.picture import stem
+from figureground.jobs import PAGES
 from figureground.separation import VIEWS
 
 FIELDS = ("stem", "name", "view", "parent")
@@ -136,11 +137,19 @@ class Output:
         plans = []
         for each, (place, name) in zip(sources, places, strict=True):
             own = PurePath(each.path).name if (place, name) in shared else name
-            files = {view: place / f"{own}{f'.{view}' if self.suffix is None else self.suffix}{ending}" for view in views}
+            files = {view: place / f"{own}{self._end(view, ending)}" for view in views}
             plans.append(Plan(each.path, files))
         return plans
 
+    def _end(self, view: str, ending: str) -> str:
+        """What the name of a view's file ends in: view and format, or `--suffix` and format."""
+        if (only := VIEWS[view].suffix) is not None:
+            return f"{self.suffix or ''}{only}"
+        return f"{f'.{view}' if self.suffix is None else self.suffix}{ending}"
+
     def _one_file(self, output: str, sources: Sequence[Source], views: Sequence[str]) -> Plan:
+        if len(sources) == 1 and len(views) > 1 and Path(output).suffix.lower() in PAGED:
+            return Plan(sources[0].path, {PAGES: Path(output)})
         if len(sources) != 1 or len(views) != 1:
             what = f"{len(sources)} pictures" if len(sources) != 1 else f"{len(views)} views ({','.join(views)})"
             pattern = "{stem}.{view}.png" if len(views) != 1 else "{stem}-cut.png"
@@ -181,9 +190,11 @@ class Output:
         """Whether -o names the one file to write, which is replaced where it exists."""
         return self.names_files and "{" not in str(self.output)
 
-    def file_suffix(self, path: Path) -> str:
-        """Return the suffix of a planned file, which decides its format."""
-        return f".{self.format or 'png'}" if path == STDOUT else path.suffix.lower()
+    def file_suffix(self, path: Path, view: str) -> str:
+        """Return the suffix of a view's planned file, which decides its format."""
+        if path == STDOUT:
+            return (VIEWS[view].suffix if view in VIEWS else None) or f".{self.format or 'png'}"
+        return path.suffix.lower()
 
 
 def _is_folder(output: str) -> bool:

@@ -5,7 +5,7 @@ Work goes in strips, so that beside the picture and the result hardly any memory
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from PIL import Image
 
 from figureground.executor import map_parts
 from figureground.io.decode import Loaded
+from figureground.io.metadata import Metadata, read_metadata, resolution
 from figureground.io.orientation import as_stored, exif_orientation
 from figureground.types import Rgb
 
@@ -45,6 +46,8 @@ class Upright:
     warnings: tuple[str, ...] = ()
     shape: tuple[int, int] | None = None
     """The picture's own height and width, where `pixels` are a draft of it."""
+    metadata: Metadata = field(default_factory=Metadata)
+    """What its file says of it besides."""
 
 
 def upright(loaded: Loaded) -> Upright:
@@ -59,9 +62,10 @@ def upright(loaded: Loaded) -> Upright:
         pixels: Pixels = loaded.deep
     else:
         pixels = _gathered(loaded, orientation, key, transform)
-    dpi = _dpi(loaded.image.info.get("dpi"), orientation > 4 or loaded.quarter_turned)
+    dpi = _dpi(loaded.image.info.get("dpi") or resolution(loaded.image), orientation > 4 or loaded.quarter_turned)
     shape = None if loaded.size is None else loaded.size if orientation > 4 else loaded.size[::-1]
-    return Upright(pixels, icc, dpi, (*loaded.warnings, *remarks), shape)
+    metadata = read_metadata(loaded.image) if loaded.metadata is None else loaded.metadata
+    return Upright(pixels, icc, dpi, (*loaded.warnings, *remarks), shape, metadata)
 
 
 def _gathered(loaded: Loaded, orientation: int, key: NDArray[Any] | None, transform: "ImageCmsTransform | None") -> Pixels:
@@ -110,6 +114,21 @@ def to_srgb(icc: bytes, mode: str) -> "ImageCmsTransform | None":
         return _transform(profile, mode)
     except (OSError, ValueError, TypeError, ImageCms.PyCMSError):
         return None
+
+
+def from_srgb(rgb: NDArray[np.uint8], icc: bytes | None) -> NDArray[np.uint8]:
+    """Return sRGB colors, (H, W, 3), in the RGB space of the profile `icc`; as they are where there is none, or it is sRGB."""
+    from PIL import ImageCms
+
+    if not icc or (forth := to_srgb(icc, "RGB")) is None or _changes_nothing(forth):
+        return rgb
+    profile = ImageCms.ImageCmsProfile(BytesIO(icc))
+    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+    try:
+        back = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), profile, "RGB", "RGB", intent)
+    except (OSError, ValueError, TypeError, ImageCms.PyCMSError):  # a profile that only leads to sRGB
+        return rgb
+    return _apply(back, np.ascontiguousarray(rgb))
 
 
 def _transform(profile: Any, mode: str) -> "ImageCmsTransform":

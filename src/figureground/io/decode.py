@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from figureground.errors import FigureGroundError, PictureTooLarge, UnreadablePicture
+from figureground.io.metadata import Metadata, read_metadata
 from figureground.settings import Settings
 
 FORMATS = {
@@ -34,6 +35,7 @@ FORMATS = {
     "DIB": "PIL.BmpImagePlugin",
     "TIFF": "PIL.TiffImagePlugin",
     "AVIF": "PIL.AvifImagePlugin",
+    "JPEG2000": "PIL.Jpeg2KImagePlugin",
     "HEIF": "pillow_heif",
 }
 """Pillow's name of each format that is read, and the module that reads it; HEIF only where pillow-heif is installed."""
@@ -61,6 +63,7 @@ class Loaded:
     rawmode : how the file packs its pixels, in Pillow's words, e.g. "L;4".
     quarter_turned : whether Pillow has already exchanged width and height to set it upright.
     warnings : what the user should know, one sentence each.
+    metadata : what its file says of it, where that must be read before the pixels.
     size : the width and height that the file states, where `image` is a draft, a fraction as large.
     """
 
@@ -70,6 +73,7 @@ class Loaded:
     quarter_turned: bool = False
     warnings: list[str] = field(default_factory=list)
     size: tuple[int, int] | None = None
+    metadata: Metadata | None = None
 
 
 def decode(data: bytes, settings: Settings, source: str = "the picture") -> Loaded:
@@ -103,13 +107,14 @@ def _decoded(data: bytes, settings: Settings, source: str, lenient: bool = False
         check_size(tags[322], tags[323], settings, f"a tile of {source}")
     rawmode, turned, notes = _rawmode(image), tags.get(274) in (5, 6, 7, 8), _several(image)
     size = _drafted(image) if settings.draft else None
+    metadata = read_metadata(image) if image.format == "TIFF" else None  # Pillow closes the file of a TIFF after its pixels
     _load(image, lenient)
     if lenient:
         notes.append("cut short or damaged: what could be read is used")
     deep = None
     if re.match(r"(RGB|LA).*;16", rawmode) and (deep := None if lenient else _sixteen_bits(data, image)) is None:
         notes.append("its 16 bits a channel are read as 8")
-    return Loaded(image, deep, rawmode, turned, notes, size)
+    return Loaded(image, deep, rawmode, turned, notes, size, metadata)
 
 
 def _drafted(image: ImageFile.ImageFile) -> tuple[int, int] | None:
@@ -203,7 +208,7 @@ def _open(data: bytes, source: str) -> ImageFile.ImageFile:
             known, fault = name, error
     if known:
         raise UnreadablePicture(f"{source} begins like {known}, but cannot be read: {_reason(fault)}", picture=source)
-    message = f"{source} is not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or, with figureground[formats], HEIC picture"
+    message = f"{source} is not a JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, JPEG 2000 or, with figureground[formats], HEIC picture"
     raise UnreadablePicture(message, code="unsupported_format", picture=source)
 
 

@@ -1,7 +1,7 @@
 """Images to the bytes of files: encoders by suffix. To add a format, add a function and a row to `ENCODERS`."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,11 @@ from PIL import Image, ImageColor
 
 from figureground._deprecated import current, module_attribute
 from figureground.errors import UnknownName, UsageError
-from figureground.io.color_modes import Pixels, eight_bits, strips
+from figureground.io.color_modes import Pixels, eight_bits, strips, to_rgb8
+from figureground.io.metadata import Metadata
+from figureground.io.outlines import svg
 from figureground.io.png import EFFORTS, Effort, png
+from figureground.io.tiff import tiff
 from figureground.types import Mask
 
 
@@ -27,6 +30,12 @@ class EncodeOptions:
     """`best` writes smaller PNG files, in many times the time."""
     icc: bytes | None = None
     dpi: tuple[float, float] | None = None
+    metadata: Metadata | None = None
+    """What is written of the picture's EXIF and XMP."""
+    keep_metadata: bool = False
+    """Whether jobs write each picture's own metadata, all but its position."""
+    keep_gps: bool = False
+    """Whether they write its position too."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "png_effort", current("PNG effort", self.png_effort))
@@ -47,22 +56,67 @@ def _dpi(options: EncodeOptions) -> dict[str, Any]:
     return {"dpi": options.dpi} if options.dpi else {}
 
 
+def _metadata(options: EncodeOptions, with_dpi: bool = False) -> dict[str, Any]:
+    """EXIF and XMP as Pillow takes them; with the resolution for formats that have no other place for it."""
+    metadata = options.metadata or Metadata()
+    metadata = metadata.with_resolution(options.dpi) if with_dpi else metadata
+    return {
+        name: value for name, value in (("exif", metadata.exif and b"Exif\0\0" + metadata.exif), ("xmp", metadata.xmp)) if value
+    }
+
+
 def _png(image: Pixels | Mask, options: EncodeOptions) -> bytes:
-    return png(image, options.icc, options.dpi, options.png_effort)  # type: ignore[arg-type]  # floats go to ARRAYS alone
+    metadata = options.metadata or Metadata()
+    return png(image, options.icc, options.dpi, options.png_effort, metadata.exif, metadata.xmp)  # type: ignore[arg-type]
 
 
 def _webp(image: Pixels | Mask, options: EncodeOptions) -> bytes:
     if options.quality is None:
-        return _save(image, options, format="WEBP", lossless=True, quality=0, method=0)
-    return _save(image, options, format="WEBP", quality=options.quality, method=0)
+        return _save(image, options, format="WEBP", lossless=True, quality=0, method=0, **_metadata(options, True))
+    return _save(image, options, format="WEBP", quality=options.quality, method=0, **_metadata(options, True))
 
 
 def _jpeg(image: Pixels | Mask, options: EncodeOptions) -> bytes:
-    return _save(image, options, format="JPEG", quality=options.quality or 92, subsampling=0, **_dpi(options))
+    arguments = {**_dpi(options), **_metadata(options)}
+    return _save(image, options, format="JPEG", quality=options.quality or 92, subsampling=0, **arguments)
 
 
 def _avif(image: Pixels | Mask, options: EncodeOptions) -> bytes:
-    return _save(image, options, format="AVIF", quality=options.quality or 80, speed=9)
+    return _save(image, options, format="AVIF", quality=options.quality or 80, speed=9, **_metadata(options, True))
+
+
+def _tiff(image: Pixels | Mask, options: EncodeOptions) -> bytes:
+    return tiff([image], [options.icc], options.dpi, metadata=options.metadata)  # type: ignore[list-item]  # no floats
+
+
+def _gif(image: Pixels | Mask, options: EncodeOptions) -> bytes:
+    buffer = io.BytesIO()
+    if options.icc and image.ndim == 3:  # the format has no profiles
+        colors = to_rgb8(np.ascontiguousarray(image[..., :3]), options.icc)  # type: ignore[arg-type]  # no floats
+        image = colors if image.shape[2] == 3 else np.dstack([colors, image[..., 3].astype(np.uint8)])
+    palette_image(image).save(buffer, format="GIF")  # type: ignore[arg-type]  # no floats
+    return buffer.getvalue()
+
+
+def _svg(image: Pixels | Mask, options: EncodeOptions) -> bytes:
+    if image.ndim != 2:
+        raise UsageError(f".svg holds the outline of a mask, (H, W), but got an image of shape {image.shape}")
+    most = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(image.dtype, 1)
+    return svg(np.asarray(image / np.float32(most), np.float32)).encode()
+
+
+def palette_image(image: Pixels) -> Image.Image:
+    """Return an image of at most 255 colors, dithered; what is more than half transparent is transparent."""
+    if image.ndim < 3 or image.shape[2] < 4:
+        return Image.fromarray(image).convert("P", palette=Image.Palette.ADAPTIVE, colors=255)
+    clear = image[..., 3] < 128
+    colors = Image.fromarray(np.where(clear[..., None], 0, image[..., :3]).astype(np.uint8))
+    indices = np.array(paletted := colors.convert("P", palette=Image.Palette.ADAPTIVE, colors=255))
+    indices[clear] = 255
+    result = Image.fromarray(indices)
+    result.putpalette(paletted.getpalette() or [])
+    result.info["transparency"] = 255
+    return result
 
 
 def _npy(image: Pixels | Mask, options: EncodeOptions) -> bytes:
@@ -73,10 +127,12 @@ def _npy(image: Pixels | Mask, options: EncodeOptions) -> bytes:
 
 ENCODERS: Mapping[str, Encoder] = {
     ".png": _png, ".webp": _webp, ".jpg": _jpeg, ".jpeg": _jpeg, ".avif": _avif, ".npy": _npy,
+    ".tif": _tiff, ".tiff": _tiff, ".gif": _gif, ".svg": _svg,
 }  # fmt: skip
 OPAQUE = frozenset({".jpg", ".jpeg"})  # formats without alpha
-ARRAYS = frozenset({".npy"})  # formats that hold the mask's own floats
-DEEP = ARRAYS | {".png"}  # formats that hold 16 bits
+ARRAYS = frozenset({".npy", ".svg"})  # formats that are made of the mask's own floats
+PAGED = frozenset({".tif", ".tiff"})  # formats that hold several images
+DEEP = ARRAYS | PAGED | {".png"}  # formats that hold 16 bits
 LOSSY = OPAQUE | {".webp", ".avif"}  # formats that have a quality
 
 
@@ -99,6 +155,18 @@ def encode(image: Pixels | Mask, suffix: str, options: EncodeOptions | None = No
     if image.ndim == 3 and image.shape[2] == 4 and (options.background or suffix in OPAQUE):
         image = over(image, parse_color(options.background or "white"))  # type: ignore[arg-type]  # floats have no alpha
     return encoder(suffix)(image, options)
+
+
+def encode_pages(pages: Sequence[tuple[str, Pixels]], options: Sequence[EncodeOptions]) -> bytes:
+    """The bytes of a TIFF file with an image on each page.
+
+    pages : each page's name and image. options : each page's; those of the first hold for resolution and metadata.
+    """
+    images = [
+        over(image, parse_color(each.background)) if each.background and image.shape[2:] == (4,) else image
+        for (_, image), each in zip(pages, options, strict=True)
+    ]
+    return tiff(images, [each.icc for each in options], options[0].dpi, [name for name, _ in pages], options[0].metadata)
 
 
 def check_options(suffix: str, options: EncodeOptions) -> None:

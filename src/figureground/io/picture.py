@@ -5,7 +5,7 @@ import re
 import stat
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -17,6 +17,7 @@ from PIL import Image
 from figureground.errors import RefusedAddress, UnreadablePicture
 from figureground.io.color_modes import Pixels, Upright, strips, to_rgb8, upright
 from figureground.io.decode import Loaded, check_bytes, check_size, decode, decode_errors, quiet
+from figureground.io.metadata import Metadata
 from figureground.settings import Settings
 from figureground.types import Mask, Rgb
 
@@ -53,6 +54,7 @@ class Picture:
     name : what output files are called after.
     source : what messages call it.
     warnings : what the user should know of how it was read, one sentence each.
+    metadata : what its file says of it: EXIF without orientation and thumbnail, and XMP.
     own_shape : its height and width where both arrays are a draft of it, a fraction as large (`Settings.draft`).
     """
 
@@ -64,6 +66,7 @@ class Picture:
     source: str = "the picture"
     warnings: tuple[str, ...] = ()
     own_shape: tuple[int, int] | None = None
+    metadata: Metadata = field(default_factory=Metadata)
 
     def __repr__(self) -> str:
         height, width = self.own_shape or self.original.shape[:2]
@@ -91,7 +94,9 @@ class Picture:
             picture = load(label)
             rgb = to_rgb8(picture.pixels, picture.icc)
         picture.pixels.flags.writeable = rgb.flags.writeable = False
-        return cls(rgb, picture.pixels, picture.icc, picture.dpi, name, label, picture.warnings, picture.shape)
+        return cls(
+            rgb, picture.pixels, picture.icc, picture.dpi, name, label, picture.warnings, picture.shape, picture.metadata
+        )
 
     @property
     def alpha(self) -> Mask | None:

@@ -28,11 +28,19 @@ PART = 1 << 20  # bytes that a thread filters, by one filter, and packs at once
 SAMPLE = 13  # of so many bytes, one decides which filter is the better; odd, so that all channels have their turn
 
 
-def png(image: Pixels, icc: bytes | None = None, dpi: tuple[float, float] | None = None, effort: Effort = "fast") -> bytes:
+def png(
+    image: Pixels,
+    icc: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
+    effort: Effort = "fast",
+    exif: bytes = b"",
+    xmp: bytes = b"",
+) -> bytes:
     """A PNG file's bytes.
 
     image : (H, W) or (H, W, 1 to 4) gray, gray and alpha, RGB, or RGBA; uint8 or uint16, which the file keeps.
     icc : the profile of its colors. dpi : dots per inch, across and down.
+    exif, xmp : what is said of the picture, as `Metadata` has it.
     effort : `fast`, or `best`: about as small as zlib makes it, in many times the time.
     """
     height, width = image.shape[:2]
@@ -43,6 +51,10 @@ def png(image: Pixels, icc: bytes | None = None, dpi: tuple[float, float] | None
         chunks.append(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
     if dpi:
         chunks.append(_chunk(b"pHYs", struct.pack(">IIB", *(round(dots / 0.0254) for dots in dpi), 1)))
+    if exif:
+        chunks.append(_chunk(b"eXIf", exif))
+    if xmp:
+        chunks.append(_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))
     return b"".join([*chunks, *_data(rows, EFFORTS[effort]), _chunk(b"IEND", b"")])
 
 
