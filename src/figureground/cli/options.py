@@ -269,7 +269,7 @@ def _spec(
     return JobSpec(method, settings, views, encode_options, prompt, require_subject, with_preset(None, edits))
 
 
-COMMON_EDITS = frozenset({"crop", "margin", "canvas", "background", "shadow", "outline", "feather"})
+COMMON_EDITS = frozenset({"crop", "margin", "background", "shadow", "outline"})
 
 
 def _edit_flags() -> Iterator[Decorator]:
