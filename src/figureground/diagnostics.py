@@ -1,6 +1,6 @@
-"""What this machine, this installation and these settings come to: the command `doctor`. Nothing is loaded, nothing fetched.
+"""What this machine, this installation and these settings can do: the command `doctor`. Nothing is loaded or downloaded.
 
-To tell of something else: a key in `examine` and its line in `text`.
+To report another fact: a key in `examine` and its line in `text`.
 """
 
 import os
@@ -30,7 +30,7 @@ NAME = "figureground"
 
 
 def examine(settings: Settings, environment: Mapping[str, str] | None = None) -> Report:
-    """All that is worth knowing when something is slow, missing or refused, as plain data; bytes and cores as numbers."""
+    """Return the facts that explain why something is slow, missing or refused, as plain data; sizes in bytes."""
     environment = os.environ if environment is None else environment
     name, features = _machine.processor()
     return {
@@ -67,7 +67,7 @@ def _version(package: str) -> str | None:
 
 
 def _requirements() -> Iterator[tuple[str, str]]:
-    """Each package that this one needs, and the extra that it belongs to, if any."""
+    """Yield each required package, and the extra that it belongs to, if any."""
     try:
         lines = requires(NAME) or []
     except PackageNotFoundError:  # run from a checkout that was never installed
@@ -78,7 +78,7 @@ def _requirements() -> Iterator[tuple[str, str]]:
 
 
 def _extras() -> dict[str, Report]:
-    """Each extra by name: which of its packages are missing, and how to install them."""
+    """Return the missing packages of each extra, and how to install them."""
     extras: dict[str, Report] = {}
     for package, requires_extra in _requirements():
         if requires_extra not in ("", "all"):
@@ -88,7 +88,7 @@ def _extras() -> dict[str, Report]:
 
 
 def _runtime(name: str) -> Report:
-    """Version and devices of a runtime; without them where it is not installed, with why where it cannot be loaded."""
+    """Return version and devices of a runtime, or why it cannot be loaded."""
     if find_spec(name) is None:
         return {"version": None, "devices": [], "error": "not installed"}
     try:
@@ -98,7 +98,7 @@ def _runtime(name: str) -> Report:
 
 
 def _cache(folder: Path) -> Report:
-    """The cache folder: whether it can be written or made, and the bytes of what is kept in each folder within."""
+    """Return whether the cache folder can be written, and the bytes in each of its folders."""
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
     sizes: dict[str, int] = {}
     for path in folder.rglob("*") if folder.is_dir() else ():
@@ -109,7 +109,7 @@ def _cache(folder: Path) -> Report:
 
 
 def _plan(method: str, settings: Settings) -> Report:
-    """What a method would run with under these settings, or why it would not run; whether it is installed and has weights."""
+    """Return what a method would run with, or why it cannot run; whether it is installed and has weights."""
     model = METHODS[method].model
     card = models.card(model)
     extra = _extras().get(card.requires_extra, {"missing": [], "install": None})
@@ -151,14 +151,14 @@ def _runtime_of(model: str, card: models.Card, settings: Settings) -> Report:
 
 
 def _missing_weights(method: str, size: int | None) -> str:
-    """What happens, or what to do, where the weights are not on this machine."""
+    """Return what to do where the weights are not on this machine."""
     if is_offline():
         return f"weights are missing; run `figureground pull {method}` with a network connection"
     return f"would download {'weights of unknown size' if size is None else f'{size} MB'}"
 
 
 def text(report: Report) -> str:
-    """The report to be read at a glance: one fact a line."""
+    """Return the report as text, one fact on each line."""
     processor, cache = report["processor"], report["cache"]
     limit = "" if processor["quota"] is None else f", the cgroup allows {processor['quota']:g}"
     memory = "" if processor["memory"] is None else f", {processor['memory'] / 2**30:.1f} GiB of memory free"

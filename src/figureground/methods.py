@@ -1,4 +1,4 @@
-"""The recipes: which model looks, which rule decides, which refiner finishes. To add a method, add a row to `METHODS`."""
+"""The recipes: a model, a rule, a refiner and their options. To add a method: a row in `METHODS`."""
 
 import inspect
 import math
@@ -31,7 +31,7 @@ PARTS = {"model": str, "rule": str, "refiner": str, "combine": Combine}
 @old_names
 @dataclass(frozen=True, slots=True)
 class Method:
-    """Three names and their options: all that travels. Compare it, print it, pickle it."""
+    """The names of a model, a rule and a refiner, with their options. Plain data that can be compared, printed and pickled."""
 
     model: str
     rule: str
@@ -49,7 +49,7 @@ class Method:
         object.__setattr__(self, "options", current_names("option", self.options))
 
     def with_options(self, **options: Plain) -> "Method":
-        """The same method with these options set beside its own; of two methods, each takes those that it knows."""
+        """Return the method with these options added; of two methods, each gets the options that it knows."""
         if self.second is None:
             return replace(self, options={**self.options, **options})
         options = current_names("option", options)
@@ -86,7 +86,7 @@ class Option:
 
 
 def find(name: str) -> Method:
-    """The method of that name, of a file that `figureground adapt` wrote (my.onnx), or of two joined: subject+stuff.
+    """Return the method of that name, of a file that `figureground adapt` wrote (my.onnx), or of two names: subject+stuff.
 
     Raises UnknownName, UsageError.
     """
@@ -104,7 +104,7 @@ def find(name: str) -> Method:
 
 
 def options_of(part: Callable[..., Any]) -> Iterator[Option]:
-    """The options of a model's `load`, a rule or a refiner: its keyword-only parameters."""
+    """Yield the options of a model's `load`, a rule or a refiner: its keyword-only parameters."""
     hints = get_type_hints(part, include_extras=True)
     for name, parameter in inspect.signature(part).parameters.items():
         if parameter.kind is parameter.KEYWORD_ONLY:
@@ -131,7 +131,7 @@ def all_options() -> dict[str, Option]:
 
 
 def input_type(rule: str) -> type[Map]:
-    """The kind of map that a rule reads: the annotation of its first argument."""
+    """Return the type of map that a rule reads: the annotation of its first argument."""
     function = RULES[rule]
     kind: type[Map] = get_type_hints(function)[next(iter(inspect.signature(function).parameters))]
     return kind
@@ -236,7 +236,7 @@ def _converted(kind: Any, value: Any) -> tuple[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class SplitOptions:
-    """A checked method, taken apart: each part's options beside it. Nothing is loaded yet."""
+    """The options of a checked method, by its parts. Nothing is loaded yet."""
 
     model: Mapping[str, Plain]
     rule: Mapping[str, Plain]

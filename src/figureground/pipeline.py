@@ -1,4 +1,4 @@
-"""The main path: a model looks at a picture, a rule decides what is foreground, a refiner finishes the edge."""
+"""The main path: a model analyzes a picture, a rule turns its output into a mask, a refiner improves the mask's edge."""
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -112,7 +112,7 @@ class Separator:
         return Separation(picture, mask, map_found, self.method, clock.seconds, self._license, agreement)
 
     def _analyze(self, picture: Picture, prompt: Prompt | None, clock: "Clock") -> tuple[Map, Mask]:
-        """What the model sees, and what of it the rule takes for foreground."""
+        """Return the model's map and the mask that the rule makes of it."""
         arguments = (picture.rgb, prompt) if prompt and self._prompt_kinds & prompt.kinds else (picture.rgb,)
         map_found = clock("network", self._model, *arguments)
         return map_found, clock("rule", self._rule, map_found, **self._rule_options)
@@ -172,7 +172,7 @@ class Separator:
 
 @contextmanager
 def memory_errors(source: str) -> Iterator[None]:
-    """Makes running out of memory a fault of this picture (PictureTooLarge), so that the next one gets its turn."""
+    """Turn running out of memory into a PictureTooLarge of this picture, so that the next one can be processed."""
     try:
         yield
     except Exception as error:
@@ -183,14 +183,14 @@ def memory_errors(source: str) -> Iterator[None]:
 
 
 def _agreement(one: Mask, other: Mask) -> float:
-    """Intersection over union of the two foregrounds, in [0, 1]; 1 where neither finds any."""
+    """Return the intersection over union of the two foregrounds, in [0, 1]; 1 where both are empty."""
     ours, theirs = one >= THRESHOLD, other >= THRESHOLD
     either = int(np.count_nonzero(ours | theirs))
     return int(np.count_nonzero(ours & theirs)) / either if either else 1.0
 
 
 def _as_large(map_found: Map, mask: Mask, shape: tuple[int, int]) -> tuple[Map, Mask]:
-    """What was found in a draft, at the picture's own height and width: floats bilinearly, numbers by the nearest."""
+    """Resize the map and mask of a draft to the picture's own size: floats bilinearly, integers by nearest neighbor."""
     import cv2
 
     def enlarged(values: NDArray[Any]) -> NDArray[Any]:
@@ -203,13 +203,13 @@ def _as_large(map_found: Map, mask: Mask, shape: tuple[int, int]) -> tuple[Map, 
 
 
 class Clock:
-    """Calls a function and notes under a name how many seconds it took."""
+    """Measures how many seconds functions take, by stage."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     def __call__(self, stage: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`call(*args, **kwargs)`, timed."""
+        """Return `call(*args, **kwargs)` and add its time to the stage."""
         began = time.perf_counter()
         try:
             return call(*args, **kwargs)

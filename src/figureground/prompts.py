@@ -17,13 +17,13 @@ _COORDINATE = re.compile(rf"\s*({_NUMBER})\s*(%?)\s*")
 
 @dataclass(frozen=True, slots=True)
 class Coordinate:
-    """One number on the x or the y axis: pixels from the left or the top edge, or per cent of the side."""
+    """A number on the x or y axis: pixels from the left or top edge, or per cent of the side."""
 
     value: float
     percent: bool = False
 
     def on(self, side: int) -> float:
-        """In pixels on a side of so many."""
+        """Return the coordinate in pixels, for a side of so many."""
         return self.value * side / 100 if self.percent else self.value
 
     def __str__(self) -> str:
@@ -43,12 +43,12 @@ _TEXT = "a phrase is text, such as 'the dog', or several such texts"
 
 
 def point(text: str) -> Point:
-    """`320,240` in pixels, or `50%,40%` of width and height; raises UsageError."""
+    """Parse a point: `320,240` in pixels, or `50%,40%` of width and height; raises UsageError."""
     return _numbers(text, 2, "a point is x,y in pixels or per cent, such as 320,240 or 50%,40%")  # type: ignore[return-value]
 
 
 def box(text: str) -> Box:
-    """`50,40,600,470`: left, top, right and bottom, in pixels or per cent; raises UsageError."""
+    """Parse a box: left, top, right and bottom in pixels or per cent, such as `50,40,600,470`; raises UsageError."""
     return _numbers(text, 4, "a box is left,top,right,bottom in pixels or per cent, such as 50,40,600,470")  # type: ignore[return-value]
 
 
@@ -120,7 +120,7 @@ class Prompt:
 
     @property
     def kinds(self) -> frozenset[Kind]:
-        """What of a prompt is there; empty where nothing was said."""
+        """The kinds of input that the prompt has; empty for an empty prompt."""
         kinds: set[Kind] = set()
         if self.text or self.without:
             kinds.add("text")
@@ -129,7 +129,7 @@ class Prompt:
         return frozenset(kinds)
 
     def places(self, width: int, height: int) -> "Places":
-        """Points and box in pixels of a picture of that size; raises UsageError for what lies outside, or an empty box."""
+        """Return points and box in pixels of a picture of that size; raises UsageError for places outside, or an empty box."""
         points, not_points = (
             tuple(_within(x, y, width, height) for x, y in chosen) for chosen in (self.points, self.not_points)
         )
@@ -147,7 +147,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Points and box of a prompt in pixels of one picture: x from the left, y from the top; a pixel's center is at + 0.5."""
+    """Points and box of a prompt in pixels of one picture; x from the left, y from the top, pixel centers at + 0.5."""
 
     points: tuple[tuple[float, float], ...] = field(default=())
     not_points: tuple[tuple[float, float], ...] = field(default=())

@@ -1,4 +1,4 @@
-"""One picture, separated, and the ways to look at it. To add a view, add a function and a row to `VIEWS`."""
+"""The result for one picture, and its views. To add a view: a function and a row in `VIEWS`."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ NO_FOREGROUND = "no foreground was found"
 @old_names
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Separation:
-    """A picture, its mask, and what the model said; `seconds` holds what each stage took.
+    """A picture, its mask and the model's map; `seconds` holds the time of each stage.
 
     Examples
     --------
@@ -68,27 +68,27 @@ class Separation:
         return f"<Separation of {self.picture.source}: {width} × {height}, {summary}, by model '{self.method.model}'>"
 
     def cutout(self) -> Pixels:
-        """The subject alone, (H, W, 4) in the picture's depth, straight alpha; its colors are free of the old background."""
+        """Return the subject with straight alpha, (H, W, 4) in the picture's depth, without the old background's colors."""
         from figureground.compositing.foreground_colors import cut_out
 
         return cut_out(self._whole().original, self.mask, self.picture.alpha)
 
     def foreground(self) -> Pixels:
-        """The picture × the mask, (H, W, 3) in the picture's depth: the subject on black."""
+        """Return the picture × the mask, (H, W, 3) in the picture's depth: the subject on black."""
         return self._times(lambda mask: mask)
 
     def background(self) -> Pixels:
-        """The picture × (1 − the mask), (H, W, 3) in the picture's depth: what lies behind, the subject black."""
+        """Return the picture × (1 − the mask), (H, W, 3) in the picture's depth: the background, with the subject black."""
         return self._times(lambda mask: 1 - mask)
 
     def mask8(self) -> Image8:
-        """The mask, (H, W) uint8; 255 is foreground."""
+        """Return the mask, (H, W) uint8; 255 is foreground."""
         import cv2
 
         return np.asarray(cv2.convertScaleAbs(self.mask, alpha=255), np.uint8)
 
     def overlay(self) -> Image8:
-        """The picture with its background dimmed and a line around the subject, (H, W, 3) uint8: to judge a mask by eye."""
+        """Return the picture with a dim background and a line around the subject, (H, W, 3) uint8, to check a mask by eye."""
         import cv2
 
         rgb = self._whole().rgb
@@ -99,13 +99,13 @@ class Separation:
         return image
 
     def trimap(self) -> Image8:
-        """What is certain of the mask, (H, W) uint8: 255 foreground, 0 background, 128 unknown, for matting."""
+        """Return the trimap for matting, (H, W) uint8: 255 foreground, 0 background, 128 unknown."""
         from figureground.masks.adjust import trimap
 
         return trimap(self.mask)
 
     def labels(self) -> Image8:
-        """The classes or objects found, each in its color, over a legend with names and shares, (H + legend, W, 3) uint8.
+        """Return the classes or objects in colors, over a legend with names and shares, (H + legend, W, 3) uint8.
 
         Raises Mismatch where the method names neither.
         """
@@ -116,7 +116,7 @@ class Separation:
         return render(self.map, self.mask)
 
     def depth(self) -> Image8:
-        """How near each pixel is, (H, W, 3) uint8: from blue, far, to yellow, near.
+        """Return how near each pixel is as colors, (H, W, 3) uint8: from blue, far, to yellow, near.
 
         Raises Mismatch where the method knows no depth.
         """
@@ -127,13 +127,13 @@ class Separation:
         return nearness(self.map)
 
     def _whole(self) -> Picture:
-        """The picture; raises UsageError where it is a draft."""
+        """Return the picture; raises UsageError for a draft."""
         if self.picture.own_shape is not None:
             raise _no_pixels("this view")
         return self.picture
 
     def view(self, name: str) -> Pixels:
-        """The view of that name; raises UnknownName, or Mismatch where the method does not have it."""
+        """Return the view of that name; raises UnknownName, or IncompatibleParts where the method does not have it."""
         return view_function(name)(self)
 
     def to_pil(self, view: str = "cutout", *, background: str | None = None) -> Image.Image:
@@ -234,7 +234,7 @@ class Separation:
         write(data, target)
 
     def pixels_for(self, view: str, suffix: str) -> Pixels | Mask:
-        """What a file of that suffix holds of a view: its pixels, or the mask's own floats."""
+        """Return what a file of that suffix holds: the pixels of a view, or the floats of the mask."""
         return self.mask if suffix in ARRAYS else self.view(view)
 
     def encode_options(self, view: str, options: EncodeOptions) -> EncodeOptions:
@@ -247,7 +247,7 @@ class Separation:
         return replace(options, icc=icc, dpi=self.picture.dpi, metadata=metadata)
 
     def _repr_png_(self) -> bytes:
-        """What a notebook shows: the cut-out, made of a copy of at most 512 pixels a side."""
+        """Return the cut-out as PNG for notebooks, at most 512 pixels on a side."""
         from figureground.compositing.foreground_colors import cut_out
 
         height, width = self.mask.shape
@@ -258,11 +258,11 @@ class Separation:
         return png(cut_out(_resized(self.picture.rgb, size), _resized(self.mask, size), opaque))
 
     def has_foreground(self) -> bool:
-        """Whether there is any foreground at all."""
+        """Return whether there is any foreground."""
         return bool(self.mask.max() >= THRESHOLD)
 
     def box(self) -> tuple[int, int, int, int] | None:
-        """The smallest box that holds the foreground: left, top, right, bottom in pixels, the last two exclusive."""
+        """Return the box of the foreground: left, top, right, bottom in pixels, the last two exclusive; None without any."""
         return _box(self._inside())
 
     def certainty(self) -> float | None:
@@ -277,11 +277,11 @@ class Separation:
         return self._certainty(inside) if inside.any() else None
 
     def _inside(self) -> Shape:
-        """Which pixels are foreground, (H, W) bool."""
+        """Return which pixels are foreground, (H, W) bool."""
         return np.asarray(self.mask >= THRESHOLD)
 
     def _certainty(self, inside: Shape) -> float:
-        """`certainty`, where there is foreground."""
+        """Return `certainty` where there is foreground."""
         step = -(-max(self.mask.shape) // CERTAINTY_SIDE)
         probability = self.map.values if isinstance(self.map, SaliencyMap) else self.mask
         thinned = probability[::step, ::step]
@@ -298,7 +298,7 @@ class Separation:
         return float(overlap * np.sqrt(largest / count) * count / (count + holes))
 
     def info(self) -> dict[str, Any]:
-        """What was found, as plain data: the line that `--json` prints."""
+        """Return the result as plain data, as `--json` prints it."""
         height, width = self.mask.shape
         inside = self._inside()  # the one time that the mask is read; all below counts in this
         area, box = int(np.count_nonzero(inside)), _box(inside)
@@ -349,14 +349,14 @@ class Separation:
 
 
 def _resized(values: NDArray[N], size: tuple[int, int]) -> NDArray[N]:
-    """(H, W, …) at another width and height; each pixel is the mean of those that it replaces."""
+    """Return an (H, W, …) array at another size; each pixel is the mean of those that it replaces."""
     import cv2
 
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), values.dtype)
 
 
 def _box(inside: Shape) -> tuple[int, int, int, int] | None:
-    """Left, top, right and bottom of the pixels that are True, the last two exclusive; None where none is."""
+    """Return left, top, right and bottom of the pixels that are True, the last two exclusive; None where none is."""
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     if not rows.size:
         return None
@@ -364,7 +364,7 @@ def _box(inside: Shape) -> tuple[int, int, int, int] | None:
 
 
 def _weighed(colors: Pixels, weight: Mask) -> Pixels:
-    """(h, w, 3) × (h, w), rounded."""
+    """Return (h, w, 3) × (h, w), rounded."""
     import cv2
 
     kind = cv2.CV_8U if colors.dtype == np.uint8 else cv2.CV_16U
@@ -374,7 +374,7 @@ def _weighed(colors: Pixels, weight: Mask) -> Pixels:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A way to look at a separation, and the kinds of map that it can show."""
+    """A function that renders a separation, and the types of map that it needs."""
 
     render: Callable[[Separation], Pixels]
     needs: tuple[type[Map], ...] = get_args(Map)
@@ -402,7 +402,7 @@ VIEWS: dict[str, View] = {
 
 
 def view_function(name: str) -> Callable[[Separation], Pixels]:
-    """The function that makes a view; raises UnknownName."""
+    """Return the function of a view; raises UnknownName."""
     if name not in VIEWS:
         raise UnknownName("view", name, VIEWS)
     return VIEWS[name].render

@@ -1,4 +1,4 @@
-"""What a model says of a picture, one type for each kind of answer, and the array types that travel between the stages.
+"""The maps that models return, one type for each kind, and the array types that pass between the stages.
 
 Every map has the picture's own H and W. To add a kind of map: a frozen class here, and its name in `Map`.
 """
@@ -45,7 +45,7 @@ class LabelMap:
     stuff: tuple[bool, ...]
 
     def shares(self) -> dict[int, float]:
-        """The share of the picture that each class has, the largest first, ties by index; classes not found are left out."""
+        """Return each class's share of the picture, the largest first, ties by index; without classes that are not there."""
         counts = _counted(self.labels, len(self.names))
         order = np.argsort(-counts, kind="stable")
         return {int(index): counts[index] / self.labels.size for index in order if counts[index]}
@@ -53,7 +53,7 @@ class LabelMap:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One object, or one stretch of stuff, of an `InstanceMap`: all that a rule may weigh besides its shape."""
+    """One object, or one region of stuff, of an `InstanceMap`: the facts that a rule may use besides its shape."""
 
     name: str
     """Its class, as the checkpoint names it."""
@@ -70,7 +70,7 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InstanceMap:
-    """Which object each pixel belongs to, this person or that one.
+    """The object that each pixel belongs to.
 
     numbers : (H, W) uint16; 0 is none, k is `objects[k - 1]`.
     objects : the objects; each has at least one pixel.
@@ -80,7 +80,7 @@ class InstanceMap:
     objects: tuple[Instance, ...]
 
     def areas(self) -> NDArray[np.int64]:
-        """The number of pixels of each object, (objects,) int64."""
+        """Return the number of pixels of each object, (objects,) int64."""
         return _counted(self.numbers, len(self.objects) + 1)[1:]
 
 
@@ -106,7 +106,7 @@ MAP_WORDS: Mapping[type[Map], str] = {
 
 
 def _counted(indices: NDArray[np.unsignedinteger], kinds: int) -> NDArray[np.int64]:
-    """How often each index occurs, (kinds,) int64; some rows at a time, since bincount makes 8 bytes of each pixel."""
+    """Return how often each index occurs, (kinds,) int64; some rows at a time, since bincount needs 8 bytes for each pixel."""
     rows = max(1, (1 << 20) // max(1, indices.shape[1]))
     total = np.zeros(kinds, np.int64)
     for start in range(0, len(indices), rows):

@@ -1,1 +1,1 @@
-"""The command line: it parses and presents, and decides nothing. main.py lists the commands; each has a file of its own."""
+"""The command line: it parses arguments and prints results. main.py lists the commands; each has its own file."""

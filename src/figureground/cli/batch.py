@@ -27,7 +27,7 @@ def _shard(context: click.Context, parameter: click.Parameter, text: str | None)
 
 
 def _workers(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
-    """The fewest and the most."""
+    """Parse a number of workers, or a range, as (least, most)."""
     if text is None:
         return None
     first, _, second = text.partition("-")

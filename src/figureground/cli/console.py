@@ -1,4 +1,4 @@
-"""What a command says on standard error: remarks and errors, a line each, above a progress bar."""
+"""Remarks and errors on standard error: one line each, above a progress bar."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from figureground.errors import FigureGroundError, UsageError
 
 
 def note(text: str) -> None:
-    """A remark on standard error, above a progress bar."""
+    """Print a remark on standard error, above a progress bar."""
     from tqdm import tqdm
 
     with tqdm.external_write_mode(sys.stderr):

@@ -1,4 +1,4 @@
-"""The command `doctor`: what this machine can do, and what each method would run with."""
+"""The command `doctor`: what this machine and this installation can do."""
 
 import json
 

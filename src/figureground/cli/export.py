@@ -21,7 +21,7 @@ def export(weights: Path, out: Path, size: int | None) -> None:
 
 
 def write_graph(weights: Path, out: Path, size: int | None) -> None:
-    """Export weights and say what became of them; raises MissingExtra, WeightsError."""
+    """Export weights and print the file's size and error; raises MissingExtra, WeightsError."""
     exporting = import_part("figureground.training.export", "export", "train")
     apart = exporting.export(weights, out, size)
     size_now = f"{out.stat().st_size / 2**20:.2f} MiB"

@@ -44,10 +44,10 @@ STOPPED = 130
 
 
 class OneLine(click.Group):
-    """A group whose every error is one line on stderr, with the exit code of its class."""
+    """A group that prints each error as one line on stderr and exits with the code of its class."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """All names."""
+        """Return the names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
@@ -101,7 +101,7 @@ def _is_picture(word: str) -> bool:
 
 
 def _stopped(last_words: str = "") -> NoReturn:
-    """End with 130; who presses Ctrl-C once more while Python takes itself down changes nothing by it."""
+    """Exit with 130; another Ctrl-C while Python exits is ignored."""
     if threading.current_thread() is threading.main_thread():
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_IGN)
@@ -122,7 +122,7 @@ _print_warning = warnings.showwarning
 
 
 class _Stderr(logging.Handler):
-    """What the library has to say, one line each, without breaking a progress bar."""
+    """Print log messages of the library as remarks, without breaking a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         note(record.getMessage())

@@ -1,4 +1,4 @@
-"""The command `pull`: weights are fetched and converted beforehand."""
+"""The command `pull`: download and convert weights beforehand."""
 
 import click
 

@@ -29,7 +29,7 @@ CARD = Card(
 
 Quality = Annotated[
     Literal["fast", "balanced", "best"],
-    "How often the network looks: once; at the mirror image too, larger; at both in three sizes, and closer at small subjects.",
+    "Passes of the network: one; two, of the picture and its mirror image; or many, in three sizes and enlarged.",
 ]
 
 
