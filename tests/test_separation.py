@@ -1,4 +1,5 @@
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from figureground.errors import IncompatibleParts, NameCollision, UnknownName, U
 from figureground.io import color_modes
 from figureground.io.encode import ARRAYS, ENCODERS
 from figureground.io.picture import Picture
-from figureground.methods import Method
+from figureground.methods import METHODS, Method
 from figureground.separation import VIEWS, Separation, check_views
 from figureground.types import LabelMap, SaliencyMap
 
@@ -443,3 +444,21 @@ def test_a_notebook_shows_a_draft_too():
     picture = replace(Picture.read(small), own_shape=(800, 1200))
     shown = decoded(Separation(picture, mask, SaliencyMap(mask), METHOD)._repr_png_())
     assert shown.shape == (341, 512, 4) and (shown == (90, 90, 90, 255)).all()
+
+
+def test_views_use_no_more_threads_than_the_settings_allow(monkeypatch):
+    """Also those that are asked for later: a server or a worker counts on it."""
+    used = []
+    monkeypatch.setattr("figureground.executor.cores", lambda: 8)
+    monkeypatch.setattr("figureground.executor._pool", lambda count: used.append(count) or ThreadPoolExecutor(count))
+    picture = Picture.read(np.random.default_rng(0).integers(0, 256, (1200, 900, 3), np.uint8))
+    mask = np.zeros(picture.rgb.shape[:2], np.float32)
+    mask[300:900, 200:700] = 1
+    for threads in (1, 2, 0):
+        done = Separation(picture, mask, SaliencyMap(mask), METHODS["subject"], threads=threads)
+        used.clear()
+        for view in ("cutout", "foreground", "background", "overlay"):
+            done.view(view)
+        done.to_bytes("png")
+        assert max(used, default=1) <= (threads or 8)
+        assert bool(used) == (threads != 1)

@@ -109,7 +109,7 @@ class Separator:
             mask = clock("refine", self._refiner, picture.rgb, coarse, **self._refiner_options)
             if picture.own_shape is not None:
                 map_found, mask = clock("refine", _as_large, map_found, mask, picture.own_shape)
-        return Separation(picture, mask, map_found, self.method, clock.seconds, self._license, agreement)
+        return Separation(picture, mask, map_found, self.method, clock.seconds, self._license, agreement, self.settings.threads)
 
     def _analyze(self, picture: Picture, prompt: Prompt | None, clock: "Clock") -> tuple[Map, Mask]:
         """Return the model's map and the mask that the rule makes of it."""

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from PIL import Image
 from figureground import models
 from figureground._deprecated import old_names, with_old_keys
 from figureground.errors import IncompatibleParts, NameCollision, UnknownName, UsageError
+from figureground.executor import limit_threads
 from figureground.io.color_modes import Pixels, by_strips
 from figureground.io.encode import ARRAYS, EncodeOptions, check_options, encode, over, parse_color, to_8_bits
 from figureground.io.files import write
@@ -24,9 +26,22 @@ from figureground.methods import Method
 from figureground.types import THRESHOLD, DepthMap, Image8, InstanceMap, LabelMap, Map, Mask, SaliencyMap
 
 N = TypeVar("N", np.uint8, np.float32)
+P = ParamSpec("P")
+T = TypeVar("T")
 CERTAINTY_SIDE = 512  # rows and columns of the mask that certainty is taken from, at most
 PREVIEW_SIDE = 512  # pixels: the longer side of what a notebook shows, at most
 NO_FOREGROUND = "no foreground was found"
+
+
+def _within_threads(method: Callable[Concatenate["Separation", P], T]) -> Callable[Concatenate["Separation", P], T]:
+    """Let a method of Separation use no more threads than the separation may."""
+
+    @wraps(method)
+    def limited(self: "Separation", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with limit_threads(self.threads):
+            return method(self, *args, **kwargs)
+
+    return limited
 
 
 @old_names
@@ -55,6 +70,8 @@ class Separation:
     """Of the weights that looked; by default what the model's card says."""
     agreement: float | None = None
     """Of two methods joined: the intersection over union of what each of them found, in [0, 1]."""
+    threads: int = 0
+    """Threads that its views may use; 0 for as many as there are cores."""
 
     def __post_init__(self) -> None:
         if not self.license:
@@ -67,16 +84,19 @@ class Separation:
         summary = f"{share:.1%} foreground within {_box(inside)}" if share else NO_FOREGROUND
         return f"<Separation of {self.picture.source}: {width} × {height}, {summary}, by model '{self.method.model}'>"
 
+    @_within_threads
     def cutout(self) -> Pixels:
         """Return the subject with straight alpha, (H, W, 4) in the picture's depth, without the old background's colors."""
         from figureground.compositing.foreground_colors import cut_out
 
         return cut_out(self._whole().original, self.mask, self.picture.alpha)
 
+    @_within_threads
     def foreground(self) -> Pixels:
         """Return the picture × the mask, (H, W, 3) in the picture's depth: the subject on black."""
         return self._times(lambda mask: mask)
 
+    @_within_threads
     def background(self) -> Pixels:
         """Return the picture × (1 − the mask), (H, W, 3) in the picture's depth: the background, with the subject black."""
         return self._times(lambda mask: 1 - mask)
@@ -87,6 +107,7 @@ class Separation:
 
         return np.asarray(cv2.convertScaleAbs(self.mask, alpha=255), np.uint8)
 
+    @_within_threads
     def overlay(self) -> Image8:
         """Return the picture with a dim background and a line around the subject, (H, W, 3) uint8, to check a mask by eye."""
         import cv2
@@ -132,10 +153,12 @@ class Separation:
             raise _no_pixels("this view")
         return self.picture
 
+    @_within_threads
     def view(self, name: str) -> Pixels:
         """Return the view of that name; raises UnknownName, or IncompatibleParts where the method does not have it."""
         return view_function(name)(self)
 
+    @_within_threads
     def to_pil(self, view: str = "cutout", *, background: str | None = None) -> Image.Image:
         """Return a view as a PIL image of 8 bits a channel: RGBA for `cutout`, L for `mask`, RGB for the others.
 
@@ -167,6 +190,7 @@ class Separation:
         image.info |= {name: value for name, value in (("icc_profile", options.icc), ("dpi", options.dpi)) if value}
         return image
 
+    @_within_threads
     def to_bytes(
         self,
         format: str = "png",  # noqa: A002  # as in Pillow's `save`

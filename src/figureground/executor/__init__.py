@@ -13,10 +13,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
-from typing import Any, Generic, Literal, Protocol, TypeVar, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 from figureground._machine import cores
 from figureground.errors import FigureGroundError, InputError, OutputError, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -271,10 +274,14 @@ def map_parts(function: Callable[[S], T], parts: Iterable[S]) -> list[T]:
     parts, threads = list(parts), _limit.get() or cores()
     if min(threads, len(parts)) < 2:
         return [function(part) for part in parts]
+    with _pool(min(threads, len(parts))) as pool:
+        return list(pool.map(function, parts))
+
+
+def _pool(count: int) -> "ThreadPoolExecutor":
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(min(threads, len(parts)), thread_name_prefix="figureground-part") as pool:
-        return list(pool.map(function, parts))
+    return ThreadPoolExecutor(count, thread_name_prefix="figureground-part")
 
 
 def pause() -> None:
