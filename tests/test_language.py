@@ -28,7 +28,7 @@ BANNED = {
     r"\b(is|are) wanted (as|of|in)\b": "say 'expected'",
     r"\bmend(s|ed|ing)?\b": "say 'repair' or 'check'",
     r"\bmay not be read\b": "say 'cannot be read: permission denied'",
-    r"\bthen\.$": "put the condition first",
+    r"(?<!only )\bthen\.$": "put the condition first",
     r"\bat all the same\b|\ball the same\.?$": "say 'anyway'",
     r"\bcommonest\b": "say 'most common'",
     r"\bquick(er|est)\b": "say 'faster' or 'fastest'",

@@ -184,12 +184,12 @@ def record_path(name: str, settings: Settings, form: CheckpointFormat) -> Path:
 
 
 def is_kept(name: str, form: CheckpointFormat) -> bool:
-    """Whether all files of a checkpoint of the hub are kept on this machine; raises WeightsError for an index that is none."""
+    """Return whether all files of a checkpoint of the hub are kept on this machine; raises WeightsError for a bad index."""
     return _kept_files(name, form) is not None
 
 
 def _cached(name: str, settings: Settings, form: CheckpointFormat) -> Checkpoint | None:
-    """The checkpoint if all of its files are kept already: no network is touched then."""
+    """Return the checkpoint if all of its files are kept already, without using the network."""
     files = _kept_files(name, form)
     if files is None:
         return None
@@ -199,7 +199,7 @@ def _cached(name: str, settings: Settings, form: CheckpointFormat) -> Checkpoint
 
 
 def _kept_files(name: str, form: CheckpointFormat) -> tuple[Locate, tuple[Path, ...]] | None:
-    """What finds a checkpoint's small files, and its weights, where all of them are kept."""
+    """Return a function that finds a checkpoint's small files, and its weights, if all of them are kept."""
     revisions = (hub.MAIN, *hub.cached_pull_requests(name))
     places = [*((revision, form.weights) for revision in revisions), (hub.MAIN, form.last_resort)]
     wanted = [(CONFIG,), form.processors, *([_VOCABULARY] if form.tokenizer else [])]

@@ -51,7 +51,7 @@ def cached(name: str, revision: str) -> Callable[[str], Path | None]:
 
 
 def is_offline() -> bool:
-    """Whether the environment forbids to ask the hub."""
+    """Return whether the environment forbids requests to the hub."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)

@@ -158,7 +158,7 @@ def encode(image: Pixels | Mask, suffix: str, options: EncodeOptions | None = No
 
 
 def encode_pages(pages: Sequence[tuple[str, Pixels]], options: Sequence[EncodeOptions]) -> bytes:
-    """The bytes of a TIFF file with an image on each page.
+    """Return the bytes of a TIFF file with an image on each page.
 
     pages : each page's name and image. options : each page's; those of the first hold for resolution and metadata.
     """

@@ -111,7 +111,7 @@ def load(name: str, settings: Settings, **options: Any) -> Model:
 
 
 def has_weights(name: str) -> bool:
-    """Whether the weights that a model takes by itself are on this machine; the network is not asked. Raises UnknownName."""
+    """Return whether the default weights of a model are on this machine, without using the network. Raises UnknownName."""
     file = module(name)
     return not hasattr(file, "CHECKPOINTS") or all(is_kept(weights, form) for weights, form in file.CHECKPOINTS)
 
