@@ -50,8 +50,10 @@ browser:
 bench: .venv/.test
 	$(BIN)/python benchmarks/run.py
 
+# First the pages and pictures that are generated, then HTML in build/docs; a warning is an error.
 docs: .venv/.test
 	$(BIN)/python docs/make.py
+	$(BIN)/python -m sphinx -W --keep-going -q -d build/doctrees docs build/docs
 
 clean:
 	rm -rf .venv out dist build
@@ -63,6 +65,6 @@ clean:
 	@touch $@
 
 .venv/.test: .venv/.base tests/requirements.txt
-	$(PIP) --editable '.[cloud,evaluate,fast,formats,ray,torch,train]' --requirement tests/requirements.txt
+	$(PIP) --editable '.[cloud,docs,evaluate,fast,formats,ray,torch,train]' --requirement tests/requirements.txt
 	$(PIP) --no-deps pysodmetrics
 	@touch $@

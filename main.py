@@ -1,7 +1,7 @@
-"""The founding command: python main.py IMAGE_OR_URL False|True
+"""Separate one picture as the first version did: python main.py IMAGE_OR_URL False|True.
 
-False: foreground is every thing, background all stuff (sky, wall, floor …). True: foreground is the commonest thing alone.
-Writes <stem>.foreground.png and <stem>.background.png to the current folder, prints the commonest thing, and shows both
+False: foreground is every thing, background all stuff (sky, wall, floor …). True: foreground is the most common thing alone.
+Writes <stem>.foreground.png and <stem>.background.png to the current folder, prints the most common thing, and shows both
 where there is a display. FIGUREGROUND_WEIGHTS names another SegFormer checkpoint: a hub id or a folder.
 """
 
@@ -19,14 +19,14 @@ from figureground.io.picture import stem
 
 
 def separate(source: str, common: bool) -> Separation:
-    """The picture by the rule `most-common` or `stuff`, its mask as the labels have it."""
+    """Separate the picture by the rule `most-common` or `stuff`, its mask as the labels have it."""
     weights = os.environ.get("FIGUREGROUND_WEIGHTS")
     method = Method("segformer", "most-common" if common else "stuff", options={"weights": weights} if weights else {})
     return Separator(method)(source)
 
 
 def main_label(done: Separation) -> str:
-    """The name of the commonest thing in the picture."""
+    """Return the name of the most common thing in the picture."""
     things = [row["name"] for row in done.info()["labels"] if not row["stuff"]]
     return things[0] if things else "nothing but background"
 

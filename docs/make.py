@@ -1,6 +1,6 @@
-"""Makes what the docs show: `python docs/make.py [NAME ...]` writes commands.md from the help texts, results.md and the pictures.
+"""Writes the generated pages and pictures of the docs: `python docs/make.py [NAME ...]`.
 
-To add a picture: a function, and its name in `PICTURES`. A test holds commands.md to the help texts.
+To add a picture, add a function and a row to `PICTURES`. A test compares commands.md with the help texts.
 """
 
 import argparse
@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import make_editing  # beside this file
 import numpy as np
+from diagrams import DIAGRAMS
 from PIL import Image
 
 from figureground import Method, Picture, Separation, Separator
@@ -29,7 +30,7 @@ PHOTOGRAPHS = HERE.parent / "tests" / "pictures"
 def commands() -> str:
     """The text of commands.md: every command with its help."""
     parts = [
-        "# Commands\n\nWritten by `make docs` from the help texts; `figureground COMMAND --help-all` shows the same, `--help` the common options.\n"
+        "# Command line\n\nThis page lists every command and option. `make docs` writes it from the help texts: `figureground COMMAND --help-all` prints the same, and `--help` prints the common options.\n"
     ]
     above = click.Context(command_line, info_name="figureground", **command_line.context_settings)
     for name in command_line.list_commands(above):
@@ -67,6 +68,54 @@ def gallery() -> Image.Image:
         done = separate(PHOTOGRAPHS / f"{name}.jpg")
         column = Image.fromarray(np.vstack([done.picture.rgb, shown(done.cutout())]))
         columns.append(np.asarray(column.resize((440, round(column.height * 440 / column.width)), Image.Resampling.LANCZOS)))
+    height = min(column.shape[0] for column in columns)
+    return Image.fromarray(np.hstack([column[:height] for column in columns]))
+
+
+def side_by_side(panels: list[np.ndarray], height: int = 300, gap: int = 8) -> Image.Image:
+    """Return panels (H, W, 3) uint8 of any size in one row, each scaled to `height`."""
+    images = [Image.fromarray(panel) for panel in panels]
+    images = [image.resize((round(image.width * height / image.height), height), Image.Resampling.LANCZOS) for image in images]
+    sheet = Image.new("RGB", (sum(image.width for image in images) + gap * (len(images) - 1), height), "white")
+    x = 0
+    for image in images:
+        sheet.paste(image, (x, 0))
+        x += image.width + gap
+    return sheet
+
+
+def guide_product() -> Image.Image:
+    """The cup, and the cup on white."""
+    done = Separator()(PHOTOGRAPHS / "coffee.jpg")
+    return side_by_side([done.picture.rgb, np.asarray(done.to_pil(background="white"))])
+
+
+def guide_portrait() -> Image.Image:
+    """The astronaut, the overlay, and the astronaut on a plain color."""
+    done = Separator()(PHOTOGRAPHS / "astronaut.jpg")
+    return side_by_side([done.picture.rgb, done.overlay(), np.asarray(done.to_pil(background="#d8e2ec"))])
+
+
+def guide_hair() -> Image.Image:
+    """The astronaut's hair, and its cut-outs on blue with the refiners clean and guided."""
+    top, left, side = HAIR
+    window = (slice(top, top + side), slice(left, left + side))
+    panels = []
+    for refiner in ("clean", "guided"):
+        done = Separator(quality="best", refiner=refiner)(PHOTOGRAPHS / "astronaut.jpg")
+        panels.append(np.asarray(done.to_pil(background="#27408b"))[window])
+    return side_by_side([done.picture.rgb[window], *panels])
+
+
+def guide_batch() -> Image.Image:
+    """The four photographs beside their cut-outs."""
+    separate = Separator()
+    pairs = []
+    for name in NAMES:
+        done = separate(PHOTOGRAPHS / f"{name}.jpg")
+        pair = side_by_side([done.picture.rgb, shown(done.cutout())], 200)
+        pairs.append(np.asarray(pair.resize((400, round(pair.height * 400 / pair.width)), Image.Resampling.LANCZOS)))
+    columns = [np.vstack([pairs[0], pairs[2]]), np.vstack([pairs[3], pairs[1]])]
     height = min(column.shape[0] for column in columns)
     return Image.fromarray(np.hstack([column[:height] for column in columns]))
 
@@ -124,31 +173,33 @@ def results() -> str:
     return RESULTS.replace("TABLE\n", head + "".join(rows))
 
 
+HAIR = (10, 140, 170)  # top, left and side of the part of the astronaut that shows the refiners
 COARSE, CELL = 40, 14  # cells of a side of the drawing of label maps, and pixels of one
 NAMES = ("chelsea", "astronaut", "coffee", "rocket")
 LABEL_RULES = ("stuff", "most-common", "most-common-hull")
-RESULTS = """# Results
+RESULTS = """# Test photographs
 
-Written by `make docs`. IoU against masks drawn by hand (`tests/pictures/draw.py`) on the four photographs that the project carries:
-`subject` on the photograph itself, the rules on label maps drawn by hand, since no SegFormer weights are part of the project. So a
-column of a rule shows what the rule can do with perfect labels, and nothing of the network. Four pictures show behaviour, not
-quality; [docs/training.md](training.md) has the figures of `subject` on 500.
+This page shows how the methods behave on the four photographs of the project. `make docs` writes it.
+
+The figures are IoU with masks drawn by hand (`tests/pictures/draw.py`). `subject` runs on the photograph. The rules run on label maps drawn by hand, because no
+SegFormer weights are part of the project; so their columns show the rules and not the network. Four pictures show behavior, not quality:
+[benchmarks](benchmarks.md) has the figures of `subject` on 500 pictures.
 
 TABLE
 
-* **chelsea** (easy): one thing before stuff; every rule is right; `subject` takes a part of the blanket at the right with the cat.
-* **astronaut** (ordinary): several classes make the subject. `stuff` takes flag, table and shuttle too, `most-common` loses the helmet;
-  `subject` finds her with suit and helmet, and a corner of the flag.
-* **coffee** (hard): the commonest thing is the table. With `--background-classes table`, `stuff` is right, and `most-common` finds the cup
-  without its saucer. `subject` finds both.
-* **rocket** (hard): a slim subject. The class list happens to make the towers stuff; `subject` takes two lamps and a part of a tower with the rocket, and its certainty is .39.
+* **chelsea** (easy): one thing before stuff. Every rule is right. `subject` also keeps part of the blanket.
+* **astronaut** (ordinary): the subject consists of several classes. `stuff` also keeps flag, table and shuttle, and `most-common` loses the helmet.
+  `subject` keeps suit and helmet, and a corner of the flag.
+* **coffee** (hard): the most common thing is the table. With `--background-classes table`, `stuff` is right, and `most-common` keeps the cup
+  without its saucer. `subject` keeps both.
+* **rocket** (hard): a slim subject. The class list happens to make the towers stuff. `subject` also keeps two lamps and part of a tower; its certainty is .39.
 
 ![chelsea](pictures/rules-chelsea.jpg)
 ![astronaut](pictures/rules-astronaut.jpg)
 ![coffee](pictures/rules-coffee.jpg)
 ![rocket](pictures/rules-rocket.jpg)
 
-Each row: the photograph, its label map, and the rules `stuff`, `most-common`, `most-common-hull`. [docs/methods.md](methods.md) explains them.
+Each row: the photograph, its label map, and the rules `stuff`, `most-common`, `most-common-hull`. [Methods](methods.md) explains them.
 """
 
 PICTURES = (
@@ -157,18 +208,24 @@ PICTURES = (
     | {
         "before-after.jpg": before_after,
         "gallery.jpg": gallery,
+        "guide-product.jpg": guide_product,
+        "guide-portrait.jpg": guide_portrait,
+        "guide-hair.jpg": guide_hair,
+        "guide-batch.jpg": guide_batch,
         "rewrite-labels.png": cells,
     }
 )
 
 
-PAGES: dict[str, Callable[[], str]] = {"commands.md": commands, "results.md": results}
+PAGES: dict[str, Callable[[], str]] = {"commands.md": commands, "results.md": results} | {
+    f"pictures/{name}": draw for name, draw in DIAGRAMS.items()
+}
 
 
 def main() -> None:
-    """Write the files that are named, or all of them."""
+    """Write the named files, or all of them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join([*PAGES, *PICTURES])}; all without one")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join([*PAGES, *PICTURES])}; all by default")
     names = parser.parse_args().names
     if unknown := set(names) - {*PAGES, *PICTURES}:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join([*PAGES, *PICTURES])}")

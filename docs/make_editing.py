@@ -1,4 +1,4 @@
-"""The pictures of editing.md: each panel is a photograph and the words of the command line that make it of it.
+"""The pictures of guides/editing.md: each panel is a photograph and the words of the command line that make it of it.
 
 To show another option: its words, in a row of `SHEETS`.
 """

@@ -1,4 +1,4 @@
-"""docs/python.md: every public name has an example, every example runs, and type checkers know the types."""
+"""docs/guides/python.md: every public name has an example, every example runs, and type checkers know the types."""
 
 import os
 import re
@@ -15,13 +15,13 @@ import pytest
 import figureground
 from photographs import FOLDER, ROOT
 
-PAGE = (ROOT / "docs" / "python.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "guides" / "python.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```python *(\w*)\n(.*?)```", PAGE, re.DOTALL)
 PLAIN = [code for needs, code in EXAMPLES if not needs]
 
 
 def run(code, scope):
-    exec(compile(code, "docs/python.md", "exec"), scope)  # noqa: S102  # our own page
+    exec(compile(code, "docs/guides/python.md", "exec"), scope)  # noqa: S102  # our own page
 
 
 @pytest.mark.parametrize("name", figureground.__all__)
@@ -48,19 +48,6 @@ def test_the_examples_run_and_print_what_they_say(tmp_path, monkeypatch):
     assert cv2.imread("photo.png", cv2.IMREAD_UNCHANGED).shape == (400, 600, 4)
     for name in ("white.jpg", "on-white.jpg"):
         assert cv2.imread(name)[0, 0].min() >= 250, "the corner is background"
-
-
-def test_a_fastapi_handler_cuts_out_and_names_what_is_wrong():
-    client = pytest.importorskip("fastapi.testclient")
-    scope = {"__name__": "example"}
-    run(next(code for needs, code in EXAMPLES if needs == "fastapi"), scope)
-    with client.TestClient(scope["app"]) as server:
-        answer = server.post("/cutout", content=(FOLDER / "rocket.jpg").read_bytes())
-        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
-        shape = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_UNCHANGED).shape
-        assert shape == (*cv2.imread(str(FOLDER / "rocket.jpg")).shape[:2], 4)
-        refused = server.post("/cutout", content=b"no picture")
-        assert (refused.status_code, refused.json()["detail"]["code"]) == (422, "unsupported_format")
 
 
 GOOD = """

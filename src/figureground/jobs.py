@@ -26,7 +26,7 @@ PAGES = "pages"
 @old_names
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """A method, its settings, and what is wanted of each picture."""
+    """A method, its settings, and what to make of each picture."""
 
     method: Method
     settings: Settings

@@ -60,16 +60,16 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    "subject": Method("saliency", "salient", "clean", about="the subject that catches the eye; in the package, offline"),
-    "stuff": Method("segformer", "stuff", "clean", about="everything but sky, wall, floor, grass and their like"),
-    "most-common": Method("segformer", "most-common", "clean", about="the commonest thing: all the people, say"),
+    "subject": Method("saliency", "salient", "clean", about="the main subject; its weights are in the package"),
+    "stuff": Method("segformer", "stuff", "clean", about="everything but sky, wall, floor, grass and similar classes"),
+    "most-common": Method("segformer", "most-common", "clean", about="the most common class of things, such as all people"),
     "most-common-hull": Method(
-        "segformer", "most-common-hull", "clean", about="the commonest thing and what it embraces: the dog in the arms"
+        "segformer", "most-common-hull", "clean", about="the most common class and what it encloses, such as a dog in the arms"
     ),
-    "instance": Method("panoptic", "main-instance", "clean", about="one person, not the others, and what belongs to her"),
-    "text": Method("text", "salient", "clean", about="what your words name: --prompt 'the person and the dog'"),
-    "points": Method("points", "salient", "clean", about="what lies under your points or in your box"),
-    "depth": Method("depth", "nearest", "clean", about="what stands nearest, without the floor that it stands on"),
+    "instance": Method("panoptic", "main-instance", "clean", about="one person or object of several, and what belongs to it"),
+    "text": Method("text", "salient", "clean", about="what a phrase names: --prompt 'the person and the dog'"),
+    "points": Method("points", "salient", "clean", about="the object under points or in a box"),
+    "depth": Method("depth", "nearest", "clean", about="what stands nearest, without the floor"),
 }
 DEFAULT = "subject"
 

@@ -87,8 +87,24 @@ class Separator:
     def __call__(self, source: Source | Picture, prompt: Prompt | None = None) -> Separation:
         """Separate one picture: a path, a URL, bytes, a stream, an array, a PIL image, or a Picture that was read before.
 
-        prompt : phrases, points or a box, for methods that take them; raises UsageError for others, and for places outside
-        the picture.
+        Parameters
+        ----------
+        source : path, URL, bytes, binary stream, array, PIL image or Picture
+            The picture.
+        prompt : Prompt, optional
+            Phrases, points or a box, for methods that take them.
+
+        Returns
+        -------
+        Separation
+            The mask, and what was found.
+
+        Raises
+        ------
+        UsageError
+            For a prompt that the method does not take, and for points outside the picture.
+        InputError
+            For a picture that cannot be read.
         """
         check_prompt(self.method, prompt)
         with limit_threads(self.settings.threads):
@@ -142,17 +158,32 @@ class Separator:
     ) -> Generator[Result[S, Any], None, None]:
         """Separate many pictures, several at once; yields a `Result` for each, in their order.
 
-        sources : pictures in any form that `Separator` takes; may be endless. It is never drawn from further than
-        2 × `workers` ahead of the results, so memory stays flat.
-        workers : how many pictures are processed at once; None: one for each core. They share one network and its threads.
-        finish : called in the workers with each Separation, to encode and write it, say; what it returns is the result's
-        value in place of the Separation, which is then let go.
-        prompt : the same for every picture; see `Separator`.
+        Parameters
+        ----------
+        sources : iterable
+            Pictures in any form that `Separator` takes; may be endless. At most 2 × `workers` of them are read ahead of the
+            results, so memory stays flat.
+        workers : int, optional
+            How many pictures are processed at once; by default one for each core. They share one network and its threads.
+        finish : callable, optional
+            Called in the workers with each Separation, for example to encode and write it. Its return value becomes the
+            result's value in place of the Separation.
+        prompt : Prompt, optional
+            The same for every picture.
 
-        A picture that cannot be read (InputError), or a file that `finish` cannot write (OutputError), gives a result with an
-        `error`, and the next picture follows; any other exception ends the run. Leaving the loop ends the threads.
-        Raises UsageError for `workers` below 1.
+        Yields
+        ------
+        Result
+            Has an `error` if a picture cannot be read (InputError), or if `finish` cannot write a file (OutputError); the next
+            picture follows. Any other exception ends the run. Leaving the loop ends the threads.
 
+        Raises
+        ------
+        UsageError
+            For `workers` below 1.
+
+        Examples
+        --------
         >>> separate = Separator("subject")
         >>> for result in separate.map(["a.jpg", "b.jpg"]):  # doctest: +SKIP
         ...     print(result.source, result.error or result.value.box())

@@ -125,7 +125,7 @@ def test_sources_that_are_none(tmp_path):
         labeled_images([tmp_path / "nowhere.zip"])
     text = tmp_path / "text.zip"
     text.write_text("no archive")
-    with pytest.raises(BadData, match="no folder and no sound zip"):
+    with pytest.raises(BadData, match="neither a folder nor a valid zip"):
         labeled_images([text])
     (tmp_path / "empty" / "images").mkdir(parents=True)
     with pytest.raises(BadData, match="holds no pictures"):
@@ -175,7 +175,7 @@ def test_a_list_names_pictures_of_sources_beside_it_in_its_own_order(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("../one.zip a\n", r"val.txt', line 1: wanted SOURCE, a tab and a key, but got '../one.zip a'"),
+        ("../one.zip a\n", r"val.txt', line 1: expected SOURCE, a tab and a key, but got '../one.zip a'"),
         ("\n../one.zip\tz\n", r"val.txt', line 2: '../one.zip' has no picture 'z'"),
         ("../none.zip\ta\n", r"none.zip' does not exist"),
     ],
@@ -208,7 +208,7 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
 def test_an_archive_cut_short(tmp_path):
     whole = archive(tmp_path / "a.zip", GOOD).read_bytes()
     (tmp_path / "cut.zip").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(BadData, match="no sound zip"):
+    with pytest.raises(BadData, match="valid zip"):
         labeled_images([tmp_path / "cut.zip"])
 
 

@@ -234,7 +234,7 @@ def test_whether_all_files_are_kept(ask):
 
 @pytest.mark.parametrize("name", ["segformer", "a/b/c", "../up/and/away", "", "a/b?c", "no such folder"])
 def test_neither_folder_nor_hub_id(ask, name):
-    with pytest.raises(WeightsError, match=r"wanted a folder|neither"):
+    with pytest.raises(WeightsError, match=r"expected a folder|neither"):
         ask(Hub({}, url="http://nowhere.invalid"), name or "%")
 
 

@@ -151,7 +151,7 @@ def test_memory_is_the_map_itself_and_little_more(height: int, width: int, bound
     ],
 )
 def test_other_forms_are_refused(logits: Floats, height: int, width: int) -> None:
-    with pytest.raises(ValueError, match="wanted float32 logits"):
+    with pytest.raises(ValueError, match="expected float32 logits"):
         enlarge_labels(logits, height, width)
 
 

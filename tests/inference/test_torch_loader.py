@@ -220,7 +220,7 @@ def test_offline_and_not_kept(ask, files, monkeypatch):
 
 @pytest.mark.parametrize("name", ["depth", "a/b/c", "../up/and/away"])
 def test_neither_folder_nor_hub_id(name):
-    with pytest.raises(WeightsError, match="wanted a folder with a checkpoint of model 'depth'"):
+    with pytest.raises(WeightsError, match="expected a folder with a checkpoint of model 'depth'"):
         fetch(name, Settings(), FAMILY)
 
 

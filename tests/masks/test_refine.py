@@ -178,7 +178,7 @@ def test_clean_in_tiles_equals_a_plain_reference(tile, monkeypatch):
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
 def test_clean_refuses_shares_that_are_none(value):
     mask = drawn("o.")
-    with pytest.raises(UnknownOption, match="min_part is a share from 0 to 1, not"):
+    with pytest.raises(UnknownOption, match="min_part must be from 0 to 1, but got"):
         clean(gray(mask), mask, min_part=value)
 
 
@@ -282,7 +282,7 @@ def test_refiners_do_no_harm_to_a_photographs_mask(name):
 @pytest.mark.parametrize("value", [0, -1, 0.11, float("nan")])
 def test_guided_refuses_radii_that_are_none(value):
     mask = drawn("o.")
-    with pytest.raises(UnknownOption, match=r"edge_radius is a share above 0 and up to 0.1, not"):
+    with pytest.raises(UnknownOption, match=r"edge_radius must be above 0 and at most 0.1, but got"):
         guided(gray(mask), mask, edge_radius=value)
 
 

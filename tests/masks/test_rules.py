@@ -240,7 +240,7 @@ def test_a_typo_is_answered_with_the_nearest_name(rule):
 
 
 def test_a_class_in_both_lists():
-    with pytest.raises(UsageError, match="'wall, partition' stands among"):
+    with pytest.raises(UsageError, match="'wall, partition' is both"):
         stuff(drawn(STREET), background_classes=("wall",), foreground_classes=("partition",))
 
 
@@ -300,13 +300,13 @@ def test_an_instance_by_its_number_alone():
 
 @pytest.mark.parametrize("number", [0, -1, 6])
 def test_an_instance_that_is_not_there(number):
-    with pytest.raises(UnknownOption, match=f"instance {number} is not there: this picture has 5 objects"):
+    with pytest.raises(UnknownOption, match=f"instance {number} does not exist: this picture has 5 objects"):
         main_instance(crowd(), instance=number)
 
 
 @pytest.mark.parametrize("keep", ["0", "-1", "some", "", "1.5"])
 def test_a_count_that_is_none(keep):
-    with pytest.raises(UnknownOption, match="keep should be 1, 2 and so on, or all"):
+    with pytest.raises(UnknownOption, match="keep must be 1, 2 and so on, or all"):
         main_instance(crowd(), keep=keep)
 
 
@@ -327,5 +327,5 @@ def test_nearest_cuts_and_refuses():
     assert np.array_equal(nearest(DepthMap(nearness)), nearness / 8)
     assert not nearest(DepthMap(np.full((60, 80), 5, np.float32))).any()
     for value in (-0.1, 1.1, float("nan")):
-        with pytest.raises(UnknownOption, match="near should be from 0"):
+        with pytest.raises(UnknownOption, match="near must be from 0"):
             nearest(DepthMap(nearness), near=value)

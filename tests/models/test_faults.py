@@ -109,14 +109,14 @@ def test_a_hub_at_fault(refused, tmp_path, monkeypatch, name, fault):
 @pytest.mark.parametrize(("name", "flag"), FLAGS)
 def test_a_checkpoint_of_another_network(refused, tmp_path, name, flag):
     other = checkpoint(tmp_path / "other", "depth" if ROADS[name].weights[flag] != "depth" else "sam")
-    refused(name, 3, "model_missing: wanted a", "model_type", more=local(name, tmp_path, **{flag: other}))
+    refused(name, 3, "model_missing: expected a", "model_type", more=local(name, tmp_path, **{flag: other}))
 
 
 BROKEN = {
     "no config": ({"config__json": None}, "it has no config.json"),
     "no processor": ({"preprocessor_config__json": None}, "it has no preprocessor_config.json"),
     "no weights": ({"model__safetensors": None}, "model.safetensors"),
-    "a config that is none": ({"config__json": b"[1, 2"}, "should be a JSON object, but is none"),
+    "a config that is none": ({"config__json": b"[1, 2"}, "should be a JSON object, but is not"),
     "weights that are none": ({"model__safetensors": b"not weights at all"}, "model_corrupt: "),
     "weights cut short": ({"model__safetensors": ...}, "model_corrupt: "),
 }
@@ -136,7 +136,7 @@ def test_a_folder_that_is_no_whole_checkpoint(refused, tmp_path, monkeypatch, na
 @pytest.mark.parametrize(("name", "flag"), FLAGS)
 def test_a_name_that_is_neither_folder_nor_hub_id(refused, tmp_path, name, flag):
     nowhere = tmp_path / "not" / "there"
-    refused(name, 3, "model_missing: wanted a folder", f"but got '{nowhere}'", more=local(name, tmp_path, **{flag: nowhere}))
+    refused(name, 3, "model_missing: expected a folder", f"but got '{nowhere}'", more=local(name, tmp_path, **{flag: nowhere}))
 
 
 @pytest.mark.parametrize(("name", "flag"), FLAGS)

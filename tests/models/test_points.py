@@ -120,7 +120,7 @@ def test_pictures_of_any_form(loaded, shape):
 
 @pytest.mark.parametrize("said", [None, Prompt(), Prompt(not_points=(point("1,1"),)), Prompt(text=("a dog",))])
 def test_without_a_place_to_look_at_it_says_so(loaded, said):
-    with pytest.raises(UsageError, match="must be shown the foreground: name a --point X,Y or a --box"):
+    with pytest.raises(UsageError, match="needs the foreground: give a --point X,Y or a --box"):
         loaded(np.zeros((9, 9, 3), np.uint8), said)
 
 
@@ -177,10 +177,10 @@ def test_licenses(folder, tmp_path):
 @pytest.mark.parametrize(
     ("file", "changes", "why"),
     [
-        ("config.json", {"model_type": "sam"}, r"wanted a checkpoint of model 'points' \(model_type sam2 or sam2_video\)"),
+        ("config.json", {"model_type": "sam"}, r"expected a checkpoint of model 'points' \(model_type sam2 or sam2_video\)"),
         ("preprocessor_config.json", {"size": {"height": 128, "width": 64}}, "reads 128 × 128 pixels, but size says 64 × 128"),
         ("preprocessor_config.json", {"size": 1024}, "reads 128 × 128 pixels, but size says 1024 × 1024"),
-        ("preprocessor_config.json", {"image_std": [0, 1, 1]}, "image_std make no sense"),
+        ("preprocessor_config.json", {"image_std": [0, 1, 1]}, "image_std is invalid"),
     ],
 )
 def test_what_is_no_sam_is_refused(folder, tmp_path, file, changes, why):

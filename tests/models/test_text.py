@@ -128,7 +128,7 @@ def test_an_empty_phrase_is_refused(reads, finds, phrase):
     rgb = np.zeros((9, 9, 3), np.uint8)
     for ready in (reads, finds):
         for said in (Prompt(text=("the dog", phrase)), Prompt(text=("the dog",), without=(phrase,))):
-            with pytest.raises(UsageError, match="a phrase is empty; say what is wanted in a few words"):
+            with pytest.raises(UsageError, match="a phrase is empty; name the foreground in a few words"):
                 ready(rgb, said)
 
 
@@ -142,7 +142,7 @@ def test_a_phrase_that_is_too_long_is_refused(reads, finds):
 
 @pytest.mark.parametrize("said", [None, Prompt(), Prompt(without=("the chair",)), Prompt(points=(point("1,1"),))])
 def test_without_a_phrase_grounded_says_so(finds, said):
-    with pytest.raises(UsageError, match="model 'grounded' must be told the foreground: name it with --prompt"):
+    with pytest.raises(UsageError, match="model 'grounded' needs the foreground: name it with --prompt"):
         finds(np.zeros((9, 9, 3), np.uint8), said)
 
 

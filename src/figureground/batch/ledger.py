@@ -109,7 +109,7 @@ class ResumePolicy:
 
 
 class Ledger:
-    """An open ledger. Opening raises CannotGoOn where the file is none of ours or cannot be written."""
+    """An open ledger. Opening raises CannotGoOn if the file is not a ledger or cannot be written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -14,13 +14,13 @@ from figureground.settings import Settings
 @command()
 @click.argument("data", nargs=-1, required=True)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The ONNX file to write, then: --method FILE.")
-@click.option("--deep", is_flag=True, help="Train the decoder, not a linear head alone: slower, for 20 pictures or more.")
-@click.option("--from", "start", metavar="CHECKPOINT", help="Give a head to this SegFormer: a hub id or a folder.")
-@click.option("--minutes", type=float, default=8.0, show_default=True, help="About how long it may take.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of what is held back and how pictures are altered.")
+@click.option("--deep", is_flag=True, help="Train the decoder instead of a linear head: slower, needs 20 pictures.")
+@click.option("--from", "start", metavar="CHECKPOINT", help="Train a head for this SegFormer instead: a hub id or a folder.")
+@click.option("--minutes", type=float, default=8.0, show_default=True, help="Time for the training, about.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed for held-back pictures and augmentation.")
 @threads_option
-@click.option("--overwrite", is_flag=True, help="Replace --out where it is there already.")
-@json_option("As JSON.")
+@click.option("--overwrite", is_flag=True, help="Replace --out if it exists.")
+@json_option("Print the result as JSON.")
 def adapt(data: tuple[str, ...], out: Path, settings: Settings, as_json: bool, **options: Any) -> None:
     """Adapt the embedded network to your own pictures.
 

@@ -11,7 +11,7 @@ from figureground.settings import Settings
 
 @command()
 @runtime_options
-@json_option("As JSON.")
+@json_option("Print the report as JSON.")
 def doctor(settings: Settings, as_json: bool) -> None:
     """Show what this machine and this installation can do."""
     from figureground.diagnostics import examine, text

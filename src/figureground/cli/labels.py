@@ -20,7 +20,7 @@ from figureground.types import InstanceMap, LabelMap, Map
 @click.option("-m", "--method", default="stuff", show_default=True, metavar="NAME", help="A method whose model names classes.")
 @click.option("--weights", help="Hub id or local folder of another checkpoint.")
 @runtime_and_draft_options
-@json_option("As JSON.")
+@json_option("Print the list as JSON.")
 def labels(picture: str | None, method: str, weights: str | None, settings: Settings, as_json: bool) -> None:
     """List the classes in PICTURE, or those a model knows.
 

@@ -23,7 +23,7 @@ EXAMPLES = {"text": "--prompt 'the dog'", "places": "--point 50%,40%"}
 
 @command()
 @click.argument("name", required=False)
-@json_option("As JSON.")
+@json_option("Print the list as JSON.")
 def methods(name: str | None, as_json: bool) -> None:
     """List the methods with their licenses, or show one of them.
 

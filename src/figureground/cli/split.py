@@ -16,10 +16,10 @@ from figureground.cli.options import json_option
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for train.txt, val.txt and test.txt.")
 @click.option("--val", default=0.1, show_default=True, help="Share of the pictures to choose by.")
 @click.option("--test", default=0.1, show_default=True, help="Share of the pictures to judge by at the very end.")
-@click.option("--seed", default=0, show_default=True, help="Another seed, other lists.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the shuffle; another seed gives other lists.")
 @click.option("--alike", default=48, show_default=True, help="Bits of 256 in which hashes of near-duplicates differ at most.")
-@click.option("--overwrite", is_flag=True, help="Replace lists that are there already.")
-@json_option("As JSON.")
+@click.option("--overwrite", is_flag=True, help="Replace lists that exist.")
+@json_option("Print the result as JSON.")
 def split(data: tuple[str, ...], out: Path, overwrite: bool, as_json: bool, **shares: Any) -> None:
     """Split DATA into lists for training, validation and test.
 

@@ -80,7 +80,7 @@ def _mean(image: Floats, weight: Floats, side: int) -> Floats:
 
 
 def _three(plane: NDArray[Any]) -> Floats:
-    """(h, w) → (h, w, 3): numpy multiplies equal shapes many times quicker than it stretches a last axis of one."""
+    """(h, w) → (h, w, 3): numpy multiplies equal shapes many times faster than it stretches a last axis of one."""
     import cv2
 
     return np.asarray(cv2.merge((plane, plane, plane)), np.float32)

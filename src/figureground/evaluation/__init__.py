@@ -1,1 +1,1 @@
-"""Labeled pictures, how good a method is on them, and a page that shows it."""
+"""Measure methods on labeled pictures, and show the results on a page."""

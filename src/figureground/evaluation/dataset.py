@@ -1,4 +1,4 @@
-"""Labeled pictures: folders, zip archives and lists of them; pictures and masks are matched by stem.
+"""Read labeled pictures from folders, zip archives and lists; pictures and masks are matched by stem.
 
 To add a kind of source: a function that gives its `Files`, and a line in `pairs`; a layout: its names in `_ROLES`.
 """
@@ -56,7 +56,7 @@ class LabeledImage:
     """Which of that source's pictures it is, as lists name it: NAME is SOURCE's own name / this."""
 
     def read(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """The picture, (H, W, 3) uint8 sRGB, upright, and its mask, (H, W) uint8, 255 = foreground.
+        """Return the picture, (H, W, 3) uint8 sRGB, upright, and its mask, (H, W) uint8, 255 = foreground.
 
         The picture is read as `figureground remove` reads it: upright, its ICC profile applied, what is transparent over white,
         under the limits of `Settings`. Masks may have 1, 8 or 16 bits, and three equal channels.
@@ -76,7 +76,7 @@ class LabeledImage:
         try:
             return read()
         except (*FAULTS, InputError) as error:
-            raise BadData(f"the {what} of '{self.name}' cannot be read ({error}); mend or remove it") from error
+            raise BadData(f"the {what} of '{self.name}' cannot be read ({error}); repair or remove it") from error
 
 
 TINT = 64  # of 255: channels of a mask that differ by more are a color, not what a camera or JPEG made of gray
@@ -100,7 +100,7 @@ def _gray(data: bytes) -> NDArray[np.uint8]:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """The same picture; 16 bits of gray are scaled to 8, where Pillow's own conversion would clip them."""
+    """Return the same picture; 16 bits of gray are scaled to 8, where Pillow's own conversion would clip them."""
     if image.mode == "F":
         raise ValueError("it holds floating-point numbers; save it with 8 bits")
     if not image.mode.startswith("I"):
@@ -114,7 +114,7 @@ Shows = tuple[bool, bool]
 
 
 def shows(mask: NDArray[np.uint8]) -> Shows:
-    """What a mask, (H, W) uint8, shows: ≥ 128 is foreground."""
+    """Return what a mask, (H, W) uint8, shows: ≥ 128 is foreground."""
     foreground = mask > 127
     return bool(foreground.any()), not foreground.all()
 
@@ -140,7 +140,7 @@ def warn_single_class(names: Sequence[str], shown: Sequence[Shows], to_learn: bo
 
 
 def labeled_images(sources: Iterable[str | Path]) -> list[LabeledImage]:
-    """All pairs of the named folders, zip archives and lists, each source's in the order of their names.
+    """Return all pairs of the named folders, zip archives and lists, each source's in the order of their names.
 
     Pictures lie in `images/` and masks in `masks/`, or under names that data sets are published with (`_ROLES`: DUTS-TE-Image
     and DUTS-TE-Mask, Imgs and GT …), or .jpg and .png of one stem lie in one folder. All of that may lie deeper, and in
@@ -159,7 +159,7 @@ def labeled_images(sources: Iterable[str | Path]) -> list[LabeledImage]:
 
 
 def labeled_images_or_folders(sources: Sequence[str | Path]) -> list[LabeledImage]:
-    """As `pairs`, or the pairs of two plain folders, pictures and masks of the same stems; raises BadData as it does."""
+    """Return the pairs of `pairs`, or those of two plain folders, pictures and masks of the same stems; raises BadData."""
     places = [Path(source) for source in sources]
     if len(places) == 2 and all(place.is_dir() and not _folder(place) for place in places):
         files = {
@@ -184,7 +184,7 @@ def _listed(source: Path) -> list[LabeledImage]:
             continue
         place, tab, key = line.partition("\t")
         if not tab:
-            raise BadData(f"'{source}', line {number}: wanted SOURCE, a tab and a key, but got '{line[:60]}'")
+            raise BadData(f"'{source}', line {number}: expected SOURCE, a tab and a key, but got '{line[:60]}'")
         if place not in known:
             known[place] = {pair.key: pair for pair in labeled_images([source.parent / place])}
         if key not in known[place]:
@@ -225,7 +225,7 @@ def _archive(source: Path) -> Files:
     try:
         archive = zipfile.ZipFile(source)
     except FAULTS as error:
-        raise BadData(f"'{source}' is no folder and no sound zip archive ({error})") from error
+        raise BadData(f"'{source}' is neither a folder nor a valid zip archive ({error})") from error
     lock = Lock()  # one open file, read by many threads
 
     def load(name: str) -> bytes:
@@ -254,7 +254,7 @@ def _match(source: Path, files: Files) -> list[LabeledImage]:
 
 
 def _sorted_out(source: Path, files: Files) -> Iterator[tuple[str, PurePosixPath]]:
-    """The files that are pictures and those that are masks, in the order of their names."""
+    """Return the files that are pictures and those that are masks, in the order of their names."""
     files_by_role: list[tuple[str, PurePosixPath]] = []
     for path in sorted(files):
         if any(part.startswith((".", "__MACOSX")) for part in path.parts):

@@ -1,4 +1,4 @@
-"""A method × a data set → figures. To add a figure from counts: see metrics.py; another: `_judge`, `_pooled`."""
+"""Evaluate a method on a data set. To add a figure from counts, see metrics.py; for others, `_judge` and `_pooled`."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ from figureground.types import Mask, Rgb
 
 @dataclass(frozen=True, slots=True)
 class PictureScores:
-    """One picture's figures, by name: those of `FIGURES`, what `_judge` adds, and the `seconds` it took without decoding."""
+    """The figures of one picture, by name: `FIGURES`, those of `_judge`, and `seconds` without decoding."""
 
     name: str
     figures: Mapping[str, float]
@@ -77,7 +77,7 @@ class EvaluationResult:
         return recall
 
     def intervals(self) -> dict[str, Interval]:
-        """Where max F and each mean lie with a confidence of `statistics.LEVEL`, were other pictures of the kind taken."""
+        """Return the interval of max F and of each mean, with the confidence `statistics.LEVEL`."""
         intervals = {"max_f": interval(lambda chosen: max_f(self.curves[chosen]), len(self.rows))}
         names = [name for name in self.mean if name != "seconds"]
         return intervals | {name: mean_interval([row.figures[name] for row in self.rows]) for name in names}
@@ -93,7 +93,7 @@ class EvaluationResult:
         return groups
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain data."""
+        """Return everything as plain data."""
         rows = [{"name": row.name, **row.figures} for row in self.rows]
         overall: dict[str, Any] = {"max_f": self.max_f, "max_e": float(self.alignment.max())}
         overall |= {"mean_e": float(self.alignment.mean()), "mean": dict(self.mean), "pooled": dict(self.pooled)}
@@ -103,7 +103,7 @@ class EvaluationResult:
         return {"pictures": len(self.rows), **overall, "per_picture": rows}
 
     def csv(self) -> str:
-        """A line for each picture, under a line of headings."""
+        """Return a line for each picture, under a line of headings."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["name", *self.mean])
@@ -111,7 +111,7 @@ class EvaluationResult:
         return text.getvalue()
 
     def table(self) -> str:
-        """The overall figures, to be read by people."""
+        """Return the overall figures, to be read by people."""
         intervals = self.intervals()
         low, high = intervals["max_f"]
         pictures = count(len(self.rows), "picture")
@@ -158,7 +158,7 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What is kept of one picture."""
+    """What evaluation keeps of one picture."""
 
     row: PictureScores
     counts: Counts
@@ -169,7 +169,7 @@ class _Judged:
 
 
 def _judge(separate: Callable[[Rgb], Mask], pair: LabeledImage, category: str | None) -> _Judged:
-    """Ask for one picture's mask and hold it against its truth."""
+    """Separate one picture and compare its mask with the truth."""
     rgb, mask = pair.read()
     began = time.perf_counter()
     prediction = separate(rgb)
@@ -189,7 +189,7 @@ def _judge(separate: Callable[[Rgb], Mask], pair: LabeledImage, category: str | 
 
 
 def _pooled(rows: Sequence[PictureScores], counts: Sequence[Counts]) -> dict[str, float]:
-    """Each figure of all pixels of all pictures; the seconds are summed."""
+    """Return each figure of all pixels of all pictures; the seconds are summed."""
     pooled = {name: figure(reduce(add, counts)) for name, figure in FIGURES.items()}
     errors, seconds = ([row.figures[name] for row in rows] for name in ("mae", "seconds"))
     return pooled | {"mae": float(np.average(errors, weights=[c.pixels for c in counts])), "seconds": sum(seconds)}

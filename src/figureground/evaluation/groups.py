@@ -1,4 +1,4 @@
-"""Groups of labeled pictures, so that figures can be reported of each: by size, by thinness, by the user's categories.
+"""Group labeled pictures by size, by thinness, and by categories of the user.
 
 To add a group that is computed from masks: a row in `GROUPINGS`.
 """

@@ -1,4 +1,4 @@
-"""How near a mask is to the truth, (H, W) each. To add a figure: a property of `Counts` and its name in `FIGURES`."""
+"""Compare a mask with the truth, (H, W) each. To add a figure, add a property of `Counts` and its name to `FIGURES`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ BETA2 = 0.3  # Achanta et al., "Frequency-tuned salient region detection" (CVPR 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Pixels of one picture or of many, by what was said and what is true.
+    """Pixel counts of one picture or of many, by prediction and truth.
 
     Figures whose denominator is empty follow one rule: with nothing to find and nothing said, the answer is perfect
     (1); with only one of the two, it is 0.
@@ -42,7 +42,7 @@ class Counts:
 
     @property
     def pixels(self) -> int:
-        """How many pixels were counted."""
+        """The number of pixels that were counted."""
         return self.true_positive + self.false_positive + self.false_negative + self.true_negative
 
     @property
@@ -52,7 +52,7 @@ class Counts:
 
     @property
     def precision(self) -> float:
-        """The share of what was said to be foreground that is."""
+        """The share of the predicted foreground that is foreground."""
         return self._or_perfect(self.true_positive + self.false_positive)
 
     @property
@@ -82,19 +82,19 @@ def _share(part: int, whole: int) -> float:
 
 
 def mean_absolute_error(mask: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
-    """Mean |mask − truth| over the pixels, in [0, 1]."""
+    """Return mean |mask − truth| over the pixels, in [0, 1]."""
     return float(np.mean(np.abs(mask - truth), dtype=np.float64))
 
 
 def levels(mask: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """A mask in [0, 1] in steps of 1 / 255, rounded down, as the field's evaluation code does; k / 255 is level k."""
+    """Return a mask in [0, 1] in steps of 1 / 255, rounded down, as the field's evaluation code does; k / 255 is level k."""
     slack = 255 * np.finfo(mask.dtype).eps  # k / 255 × 255 falls below k here and there
     rounded: NDArray[np.uint8] = np.floor(np.clip(mask, 0, 1) * 255.0 + slack).astype(np.uint8)
     return rounded
 
 
 def precision_recall(mask: NDArray[np.floating], truth: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Precision and recall, each (256,), where `levels(mask)` ≥ 255, 254, …, 0; an empty denominator gives 0.
+    """Return precision and recall, each (256,), where `levels(mask)` ≥ 255, 254, …, 0; an empty denominator gives 0.
 
     The convention of the salient-object literature (and of its usual evaluation code), but for one thing: the mask is
     not stretched by its own minimum and maximum first.
@@ -106,13 +106,13 @@ def precision_recall(mask: NDArray[np.floating], truth: NDArray[np.bool_]) -> tu
 
 
 def f_beta(precision: Floats, recall: Floats, beta2: float = BETA2) -> Floats:
-    """F = (1 + β²) P R / (β² P + R), elementwise; 0 where both are 0."""
+    """Return F = (1 + β²) P R / (β² P + R), elementwise; 0 where both are 0."""
     below = beta2 * precision + recall
     return (1 + beta2) * precision * recall / np.where(below > 0, below, 1)
 
 
 def max_f(curves: Sequence[tuple[Floats, Floats]] | Floats) -> float:
-    """Precision and recall averaged over pictures at each of 256 thresholds, then F (β² = 0.3), then its maximum."""
+    """Return precision and recall averaged over pictures at each of 256 thresholds, then F (β² = 0.3), then its maximum."""
     precision, recall = np.mean(np.asarray(curves), axis=0)
     return float(f_beta(precision, recall).max())
 
@@ -122,7 +122,7 @@ BINS = 15  # of a reliability diagram, equal parts of [0, 1]
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """Pixels by what was said of them: is a share p of those that were said to be foreground with probability p foreground?
+    """Pixel counts by predicted probability: of those with probability p, a share p should be foreground.
 
     Bin i of `BINS` holds the pixels with i ≤ BINS × mask < i + 1, the last one 1 too. Guo et al., "On Calibration of
     Modern Neural Networks" (ICML 2017).
@@ -151,7 +151,7 @@ class Reliability:
         return float(np.abs(self.probability_sums - self.true).sum() / max(int(self.pixels.sum()), 1))
 
     def points(self) -> list[dict[str, float]]:
-        """For each bin that is not empty: mean probability said, share of foreground, number of pixels."""
+        """Return for each bin that is not empty: mean predicted probability, share of foreground, number of pixels."""
         return [
             {"said": float(probability_sums / pixels), "true": float(true / pixels), "pixels": int(pixels)}
             for pixels, probability_sums, true in zip(self.pixels, self.probability_sums, self.true, strict=True)
@@ -160,7 +160,7 @@ class Reliability:
 
 
 def boundary_iou(mask: NDArray[np.floating], truth: NDArray[np.bool_], width: float = 0.02, threshold: float = 0.5) -> float:
-    """Intersection over union of the inner edges alone: how well the outline is met, whatever the subject's size.
+    """Return the intersection over union of the inner edges: how exact the outline is, for subjects of any size.
 
     The inner edge of a shape is its pixels nearer than `width` × the picture's diagonal (at least 1 pixel) to what is
     not the shape; the picture's border counts as not the shape. Cheng et al., "Boundary IoU" (CVPR 2021).

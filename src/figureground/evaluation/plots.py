@@ -1,4 +1,4 @@
-"""Figures as pictures, drawn with Pillow: a training log over its epochs, and how good a method is on labeled pictures.
+"""Draw plots with Pillow: a training log over its epochs, and the quality of a method.
 
 To add a panel to the latter: a function like `_reliability`, and its call in `plot_result`.
 """
@@ -40,7 +40,7 @@ def plot_log(log: Path, target: Path) -> None:
 
 
 def plot_result(result: EvaluationResult, target: Path) -> None:
-    """Precision over recall, and the reliability diagram, side by side, written to `target`; its suffix says the format.
+    """Draw precision over recall and the reliability diagram side by side, and write `target`; its suffix is the format.
 
     Raises UnknownName where that is no image format of ours, WriteFailed where the file cannot be written.
     """
@@ -60,24 +60,24 @@ class _Panel:
         draw.rectangle((self.left, self.top, self.left + self.width, self.bottom), outline=(210, 210, 210))
 
     def place(self, x: float, y: float) -> tuple[float, float]:
-        """Where a point of the axes lies in the picture."""
+        """Return where a point of the axes lies in the picture."""
         return self.left + x * self.width, self.bottom - y * self.height
 
     def write(self, title: str, color: tuple[int, int, int], above: int = 22) -> None:
-        """A title so many pixels above the panel."""
+        """Draw a title so many pixels above the panel."""
         self.draw.text((self.left, self.top - above), title, fill=color)
 
     def line(self, xs: Sequence[float], ys: Sequence[float], color: tuple[int, int, int], width: int = 2) -> None:
-        """A line through these points."""
+        """Draw a line through these points."""
         self.draw.line([self.place(x, y) for x, y in zip(xs, ys, strict=True)], fill=color, width=width)
 
     def dot(self, x: float, y: float, color: tuple[int, int, int]) -> None:
-        """A point to be seen."""
+        """Draw a point."""
         self.draw.circle(self.place(x, y), 4, fill=color)
 
 
 def _square(draw: ImageDraw.ImageDraw, left: int, across: str, upwards: str) -> _Panel:
-    """A square panel whose axes are labeled."""
+    """Draw a square panel with labeled axes."""
     panel = _Panel(draw, (left, MARGIN), (SQUARE, SQUARE))
     for share in (0.0, 0.5, 1.0):
         x, y = panel.place(share, share)
@@ -89,7 +89,7 @@ def _square(draw: ImageDraw.ImageDraw, left: int, across: str, upwards: str) -> 
 
 
 def _precision_recall(panel: _Panel, result: EvaluationResult) -> None:
-    """The curve over the 256 thresholds, and a point where F is greatest."""
+    """Draw the curve over the 256 thresholds, and a point where F is greatest."""
     curve = f_beta(result.precision, result.recall)
     best = int(curve.argmax())
     threshold = (255 - best) / 255
@@ -99,7 +99,7 @@ def _precision_recall(panel: _Panel, result: EvaluationResult) -> None:
 
 
 def _reliability(panel: _Panel, result: EvaluationResult) -> None:
-    """What was said against what is true, a point a bin: on the diagonal 0.5 means 0.5. Gray: each bin's share of pixels."""
+    """Draw probability against truth, a point for each bin: on the diagonal 0.5 means 0.5. Gray bars: share of pixels."""
     pixels, points = result.reliability.pixels, result.reliability.points()
     for i, share in enumerate(pixels / max(1, pixels.sum())):
         (left, top), (right, bottom) = panel.place(i / len(pixels), share), panel.place((i + 1) / len(pixels), 0)

@@ -1,4 +1,4 @@
-"""Evaluations as one self-contained HTML page: figures, curves, and the pictures to look at. Nothing is loaded from elsewhere.
+"""Write evaluations as one self-contained HTML page: figures, curves, and pictures.
 
 To add a section: a function that gives HTML, and its line in `page`.
 """
@@ -35,7 +35,7 @@ Series = tuple[Sequence[float], Sequence[float]]
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """One method's figures on the data, and how to ask it again for the pictures that are shown."""
+    """The figures of one method, and a function that separates the shown pictures again."""
 
     name: str
     result: EvaluationResult
@@ -43,7 +43,7 @@ class Evaluated:
 
 
 def page(evaluated: Sequence[Evaluated], data: Sequence[LabeledImage], title: str) -> str:
-    """The page, HTML of a few MB at most. Pictures are chosen by their IoU; those shown are separated once more."""
+    """Return the page, HTML of a few MB at most. Pictures are chosen by their IoU and separated once more."""
     first = evaluated[0]
     order = sorted(range(len(data)), key=lambda i: first.result.rows[i].figures["iou"])
     worst, best = order[:WORST], order[: WORST - 1 : -1][:BEST]
@@ -62,7 +62,7 @@ def page(evaluated: Sequence[Evaluated], data: Sequence[LabeledImage], title: st
 
 
 def _summary(evaluated: Sequence[Evaluated]) -> str:
-    """Every figure of every method, its mean with an interval; a line for each figure, so that a telephone is wide enough."""
+    """Return every figure of every method, its mean with an interval; a line for each figure, to fit a phone."""
     heads = [
         f'<th><span class="key" style="background:{color}"></span>{escape(one.name)}</th>'
         for color, one in zip(_colors(evaluated), evaluated, strict=True)
@@ -84,7 +84,7 @@ def _mean(values: Sequence[float], name: str) -> str:
 
 
 def _groups(evaluated: Sequence[Evaluated]) -> str:
-    """IoU and MAE of each method by group."""
+    """Return IoU and MAE of each method by group."""
     tables = [one.result.groups() for one in evaluated]
     if not tables[0]:
         return ""
@@ -100,7 +100,7 @@ def _groups(evaluated: Sequence[Evaluated]) -> str:
 
 
 def _curves(evaluated: Sequence[Evaluated]) -> str:
-    """Precision over recall, F over the threshold, reliability, and how many pictures have which IoU."""
+    """Return precision over recall, F over the threshold, reliability, and how many pictures have which IoU."""
     thresholds = np.linspace(1, 0, 256).tolist()
     precision, f, reliable, spread = [], [], [], []
     for one in evaluated:
@@ -115,13 +115,13 @@ def _curves(evaluated: Sequence[Evaluated]) -> str:
         _chart("precision over recall", precision, evaluated),
         _chart("F (β² = 0.3) over the threshold", f, evaluated),
         _chart("true share over the probability said", reliable, evaluated, diagonal=True),
-        _chart("pictures over their IoU, of the commonest", spread, evaluated),
+        _chart("pictures over their IoU, share of the most common bin", spread, evaluated),
     ]
     return f'<h2>Curves</h2><div class="charts">{"".join(charts)}</div>'
 
 
 def _chart(title: str, series: Sequence[Series], evaluated: Sequence[Evaluated], diagonal: bool = False) -> str:
-    """Lines in a square whose axes go from 0 to 1, as SVG."""
+    """Return lines in a square whose axes go from 0 to 1, as SVG."""
     marks = "".join(
         f'<text x="{40 + 260 * v}" y="282" text-anchor="middle">{v:g}</text>'
         f'<text x="34" y="{264 - 240 * v}" text-anchor="end">{v:g}</text>'
@@ -139,7 +139,7 @@ def _chart(title: str, series: Sequence[Series], evaluated: Sequence[Evaluated],
 
 
 def _compared(first: Evaluated, other: Evaluated, data: Sequence[LabeledImage]) -> str:
-    """Whether two methods differ on the same pictures, and where they differ most."""
+    """Return whether two methods differ on the same pictures, and where they differ most."""
     differences = [
         theirs.figures["iou"] - ours.figures["iou"] for ours, theirs in zip(first.result.rows, other.result.rows, strict=True)
     ]
@@ -157,7 +157,7 @@ def _compared(first: Evaluated, other: Evaluated, data: Sequence[LabeledImage]) 
 
 
 def _shown(title: str, chosen: Sequence[int], evaluated: Sequence[Evaluated], data: Sequence[LabeledImage]) -> str:
-    """Pictures side by side with their truth and each method's mask."""
+    """Return pictures side by side with their truth and each method's mask."""
     figures = []
     for i in chosen:
         rgb, mask = data[i].read()
@@ -171,7 +171,7 @@ def _shown(title: str, chosen: Sequence[int], evaluated: Sequence[Evaluated], da
 
 
 def _all(evaluated: Sequence[Evaluated], data: Sequence[LabeledImage]) -> str:
-    """A line for every picture."""
+    """Return a line for every picture."""
     head = "".join(f"<th>{escape(one.name)}: IoU</th><th>MAE</th>" for one in evaluated)
     rows = []
     for i, pair in enumerate(data):

@@ -1,4 +1,4 @@
-"""How like the truth a mask looks, by the salient-object literature's measures: structure, alignment, weighted F.
+"""Measure masks as the salient-object literature does: structure, alignment, weighted F.
 
 Each agrees with the field's usual evaluation code (py_sod_metrics, nothing stretched). To add a measure: a function of a
 mask and its truth here, and a line where evaluate.py judges a picture.
@@ -19,7 +19,7 @@ _TINY = float(np.spacing(1))
 
 
 def s_measure(mask: Masks, truth: Truth) -> float:
-    """Structure-measure in [0, 1]: half of it how even foreground and background are, half how alike their layout is.
+    """Return the structure-measure in [0, 1]: the mean of region similarity and object similarity.
 
     Fan et al., "Structure-measure" (ICCV 2017), α = 0.5. Where there is nothing to find, 1 − the mask's mean; where all is
     foreground, its mean.
@@ -33,14 +33,14 @@ def s_measure(mask: Masks, truth: Truth) -> float:
 
 
 def _evenness(values: Floats) -> float:
-    """2 m / (m² + 1 + σ): 1 where all values are 1."""
+    """Return 2 m / (m² + 1 + σ): 1 where all values are 1."""
     mean = float(values.mean())
     spread = float(values.std(ddof=1)) if values.size > 1 else 0.0
     return 2 * mean / (mean**2 + 1 + spread + _TINY)
 
 
 def _layout(mask: Floats, truth: Truth) -> float:
-    """Structural similarity of the four parts that meet in the centroid of the truth, weighted by their areas."""
+    """Return the structural similarity of the four parts that meet in the centroid of the truth, weighted by their areas."""
     rows, columns = np.nonzero(truth)
     down, across = round(rows.mean()) + 1, round(columns.mean()) + 1
     parts = [
@@ -52,7 +52,7 @@ def _layout(mask: Floats, truth: Truth) -> float:
 
 
 def _similar(mask: Floats, truth: Truth) -> float:
-    """Structural similarity of one part, its means, contrasts and covariance in one number of [−1, 1]."""
+    """Return the structural similarity of one part, its means, contrasts and covariance in one number of [−1, 1]."""
     x, y = float(mask.mean()), float(truth.mean())
     freedom = mask.size - 1 + _TINY
     covariance = float(((mask - x) * (truth - y)).sum()) / freedom
@@ -64,7 +64,7 @@ def _similar(mask: Floats, truth: Truth) -> float:
 
 
 def e_measure(mask: Masks, truth: Truth) -> Floats:
-    """Enhanced-alignment measure, (256,), ≥ 0: of the mask cut at the levels 255, 254, …, 0 of 255.
+    """Return the enhanced-alignment measure, (256,), ≥ 0: of the mask cut at the levels 255, 254, …, 0 of 255.
 
     Fan et al., "Enhanced-alignment Measure for Binary Foreground Map Evaluation" (IJCAI 2018): each pixel's agreement once
     both are freed of their means. Where the truth is empty or full, the share of right pixels. All is divided by the
@@ -93,7 +93,7 @@ def e_measure(mask: Masks, truth: Truth) -> Floats:
 
 
 def weighted_f(mask: Masks, truth: Truth) -> float:
-    """Weighted F-measure in [0, 1], β = 1: errors near the outline count less, far from it more, and clusters of them fully.
+    """Return the weighted F-measure in [0, 1], β = 1: errors near the outline weigh less, those far from it more.
 
     Margolin et al., "How to Evaluate Foreground Maps?" (CVPR 2014). Where there is nothing to find it is 0, as in the
     field's code. Raises MissingExtra without scipy.

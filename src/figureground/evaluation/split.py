@@ -1,4 +1,4 @@
-"""Labeled pictures into lists for training, validation and test, near-duplicates together: none is learnt and then asked.
+"""Split labeled pictures into lists for training, validation and test, with near-duplicates in one list.
 
 The perceptual hash: low frequencies of the cosine transform of a small gray picture, above or below their median, after
 Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010). It sees through other sizes,
@@ -27,7 +27,7 @@ Bits = NDArray[np.bool_]
 
 
 def perceptual_hash(rgb: Rgb) -> Bits:
-    """16 × 16 low frequencies of the picture, (H, W, 3) uint8, each above their median or not: (256,) bool."""
+    """Return 16 × 16 low frequencies of the picture, (H, W, 3) uint8, each above their median or not: (256,) bool."""
     import cv2
 
     gray = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (64, 64), interpolation=cv2.INTER_AREA)
@@ -38,7 +38,7 @@ def perceptual_hash(rgb: Rgb) -> Bits:
 
 
 def near_duplicates(hashes: NDArray[np.bool_], mirrored: NDArray[np.bool_], alike: int = ALIKE) -> list[list[int]]:
-    """Groups of pictures alike, each sorted, in the order of their first; a chain of likenesses is one group.
+    """Return groups of pictures alike, each sorted, in the order of their first; a chain of likenesses is one group.
 
     hashes, mirrored : (n, 256) bool, of the pictures and of their mirror images.
     """
@@ -72,7 +72,7 @@ class Split:
 
 
 def split(data: Sequence[LabeledImage], val: float = 0.1, test: float = 0.1, seed: int = 0, alike: int = ALIKE) -> Split:
-    """Shares for validation and test, the rest for training; the same data and seed give the same lists, in any order.
+    """Return shares for validation and test, the rest for training; the same data and seed give the same lists, in any order.
 
     Whole groups are dealt out, in an order that the seed and their names decide, while they fit: `val` and `test` are met
     from below. Raises UsageError for shares that leave nothing to train on, BadData for no or unreadable pictures.
@@ -99,7 +99,7 @@ def _lot(name: str, seed: int) -> str:
 
 
 def _hashes(data: Sequence[LabeledImage]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(n, 256) bool each: of the pictures, and of their mirror images."""
+    """Return (n, 256) bool each: of the pictures, and of their mirror images."""
     from tqdm import tqdm
 
     def one(pair: LabeledImage) -> tuple[Bits, Bits, Shows]:
@@ -113,7 +113,7 @@ def _hashes(data: Sequence[LabeledImage]) -> tuple[NDArray[np.bool_], NDArray[np
 
 
 def lines(pairs: Sequence[LabeledImage], folder: Path) -> str:
-    """A list of pictures as `dataset.pairs` reads it, for a file in `folder`.
+    """Return a list of pictures as `dataset.pairs` reads it, for a file in `folder`.
 
     Raises UsageError for a name with a tab or a line break.
     """

@@ -1,4 +1,4 @@
-"""How sure figures are: intervals by resampling the pictures, and whether two methods differ on the same pictures.
+"""Compute intervals by resampling pictures, and test whether two methods differ on the same pictures.
 
 Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 12, 13 and 15. Everything is decided by a seed.
 """
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 def mean_interval(values: ArrayLike, seed: int = 0) -> Interval:
-    """Where the mean lies of which `values` (n,) in [0, 1] are a sample, with confidence `LEVEL`; within their own range.
+    """Return the interval of the mean of `values` (n,) in [0, 1], with confidence `LEVEL`, within their own range.
 
     The quantiles of the means of drawn samples, at the level of `expanded_level`. One value says nothing of the spread: (0, 1).
     """
@@ -26,12 +26,12 @@ def mean_interval(values: ArrayLike, seed: int = 0) -> Interval:
 
 
 def difference_interval(values: ArrayLike, seed: int = 0) -> Interval:
-    """As `mean_interval`, for values in [−1, 1] such as differences between two methods, picture by picture."""
+    """Return the interval, as `mean_interval`, for values in [−1, 1] such as differences between two methods."""
     return _of_means(values, seed, (-1.0, 1.0))
 
 
 def _of_means(values: ArrayLike, seed: int, unknown: Interval) -> Interval:
-    """unknown : the interval of fewer than two values."""
+    """Return the interval; `unknown` is the interval of fewer than two values."""
     sample = np.asarray(values, np.float64)
     if sample.size < 2:
         return unknown
@@ -41,20 +41,20 @@ def _of_means(values: ArrayLike, seed: int, unknown: Interval) -> Interval:
 
 
 def interval(figure: Callable[[NDArray[np.int64]], float], pictures: int, seed: int = 0) -> Interval:
-    """As `mean_interval`, for any figure of a choice of pictures: `figure(indices)`, (pictures,) int64, repeats included."""
+    """Return the interval, as `mean_interval`, of any figure `figure(indices)`; (pictures,) int64, repeats included."""
     values = [figure(indices) for several in _resampled(pictures, seed, 500) for indices in several]
     low, high = _ends(np.asarray(values), pictures)
     return float(low), float(high)
 
 
 def _ends(figures: Floats, count: int) -> Floats:
-    """The lower and the upper end of the interval, (2,), from the figures of drawn samples of `count` values."""
+    """Return the lower and the upper end of the interval, (2,), from the figures of drawn samples of `count` values."""
     level = expanded_level(count)
     return np.quantile(figures, [(1 - level) / 2, (1 + level) / 2])
 
 
 def expanded_level(count: int) -> float:
-    """The level at which quantiles of drawn samples of `count` values give an interval of the level `LEVEL`.
+    """Return the level at which quantiles of drawn samples of `count` values give an interval of the level `LEVEL`.
 
     Means of drawn samples spread by √((n − 1) / n) too little, and the normal distribution stands for Student's t, so that
     plain percentiles are too narrow where values are few: .9785 for 12, .9520 for 200. Hesterberg, "What Teachers Should
@@ -70,7 +70,7 @@ def expanded_level(count: int) -> float:
 
 
 def paired_p(differences: ArrayLike, seed: int = 0) -> float:
-    """How probable so large a mean difference is if the two methods are equally good: two-sided sign-flip permutation test.
+    """Return the p-value of the mean difference: two-sided sign-flip permutation test.
 
     differences : (n,), one method's figure less the other's, of the same pictures. In (0, 1]; 1 where there is none.
     """
@@ -85,7 +85,7 @@ def paired_p(differences: ArrayLike, seed: int = 0) -> float:
 
 
 def _resampled(count: int, seed: int, draws: int = DRAWS) -> Iterator[NDArray[np.int64]]:
-    """(some, count) int64 indices at a time, `draws` rows in all."""
+    """Return (some, count) int64 indices at a time, `draws` rows in all."""
     random = np.random.default_rng(seed)
     step = max(1, _AT_ONCE // count)
     for start in range(0, draws, step):

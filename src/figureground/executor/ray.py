@@ -175,7 +175,7 @@ class _RemoteStream:
         self._stream = ray.remote(num_cpus=0)(_Stream).remote(*arguments)
 
     def next(self) -> RowResults | None:
-        """As `_Stream` has it."""
+        """Return the next rows, as `_Stream` does."""
         try:
             return self._ray.get(self._stream.next.remote())  # type: ignore[no-any-return]
         except self._ray.exceptions.RayError as error:
@@ -225,7 +225,7 @@ def _quiet(data: Any) -> Iterator[None]:
 
 @contextmanager
 def _cluster(ray: Any, config: ExecutorConfig) -> Iterator[None]:
-    """The cluster of that address, or one that whoever called us has joined already; left as it was found."""
+    """The cluster of that address, or one that the caller has joined already, which stays joined."""
     if ray.is_initialized():
         yield
         return

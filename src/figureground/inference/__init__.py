@@ -1,1 +1,1 @@
-"""Fetches, verifies, caches and runs weights: checkpoints from the hub or a folder, ONNX runtimes, torch."""
+"""Fetch, verify, cache and run weights: checkpoints from the hub or a folder, ONNX runtimes, torch."""

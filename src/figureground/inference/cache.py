@@ -1,4 +1,4 @@
-"""Files that are kept between runs: their hashes, writing them as a whole or not at all, and making them only once.
+"""Keep files between runs: check their hashes, write them whole, and make them once.
 
 To add another chore around such files: a function here with its test in tests/inference/test_cache.py.
 """
@@ -13,7 +13,7 @@ from figureground.errors import WeightsError
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal; raises WeightsError where it cannot be read."""
+    """Return the SHA-256 of a file, in hexadecimal; raises WeightsError where it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -22,7 +22,7 @@ def sha256(path: Path) -> str:
 
 
 def verify(path: Path, digest: str) -> Path:
-    """The path, once the file's SHA-256 is what it should be; raises WeightsError."""
+    """Return the path, once the file's SHA-256 is what it should be; raises WeightsError."""
     actual = sha256(path)
     if actual != digest:
         raise WeightsError(
@@ -34,7 +34,7 @@ def verify(path: Path, digest: str) -> Path:
 
 
 def verify_or_delete(path: Path, digest: str) -> Path:
-    """As `verify`; a file that has just been fetched and is damaged is removed, so that the next fetch begins anew."""
+    """Verify as `verify`; remove a damaged file that was just fetched, so that the next fetch starts again."""
     try:
         return verify(path, digest)
     except WeightsError:
@@ -44,7 +44,7 @@ def verify_or_delete(path: Path, digest: str) -> Path:
 
 
 def atomic_write(path: Path, data: bytes) -> bool:
-    """Write a file as a whole or not at all; False where that cannot be done, for what is kept can be made again."""
+    """Write a file whole or not at all; return False if it cannot be written, for cached files can be made again."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(data, path)
@@ -54,7 +54,7 @@ def atomic_write(path: Path, data: bytes) -> bool:
 
 
 def get_or_create(path: Path, create: Callable[[], bytes]) -> Path | bytes:
-    """The file where it is kept and whole, else made and kept; its bytes where nothing can be kept there.
+    """Return the kept file, else make and keep it; return its bytes if nothing can be kept there.
 
     Whether it is whole is told by its SHA-256 in a file beside it. Several processes that want it at once make it once.
     """
@@ -76,7 +76,7 @@ def _whole(path: Path) -> bool:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Only one process at a time is within, for one folder; where it cannot be written nothing is kept, so nothing collides."""
+    """Let one process at a time in, for one folder; if the folder cannot be written, nothing is kept and nothing collides."""
     with ExitStack() as stack:
         with suppress(OSError, NotImplementedError):
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Checkpoints from the hub or a local folder: where their files lie, their hashes, their license, and whether they are whole.
+"""Find and check checkpoints on the hub or in a local folder: files, hashes and license.
 
 Everything that is kept is taken without asking the network; licenses are looked at before weights are fetched, and logged
 once. A model file says in a `CheckpointFormat` which files it reads; `fetch` does the rest, for networks with and without
@@ -37,7 +37,7 @@ Locate = Callable[[str], Path | None]
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFormat:
-    """Which checkpoints a model file reads, and which files make up one of them."""
+    """The checkpoints that a model file reads, and the files of one of them."""
 
     model: str
     """What `figureground pull` calls the model."""
@@ -65,7 +65,7 @@ class CheckpointFormat:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Files that can be read, and what is known of them."""
+    """A checkpoint on this machine: its files and its license."""
 
     name: str
     config: Json
@@ -81,17 +81,17 @@ class Checkpoint:
 
     @property
     def folder(self) -> Path:
-        """Holds the weights and, where the format wants one folder, all small files."""
+        """The folder with the weights and, where the format needs one folder, all small files."""
         return self.weights[0].parent
 
     @property
     def sha256(self) -> str:
-        """What the hash of the first weights' file should be: the hub's word, else what it is."""
+        """The SHA-256 of the first weights' file: the hub's, else its own."""
         return self.digests.get(self.weights[0].name) or sha256(self.weights[0])
 
 
 def fetch(name: str, settings: Settings, form: CheckpointFormat) -> Checkpoint:
-    """The checkpoint of a local folder or a hub id, fetched unless it is kept.
+    """Return the checkpoint of a local folder or a hub id, fetched unless it is kept.
 
     On the first fetch the logger `figureground` says its license, and the weights' hashes are checked. Raises WeightsError
     where there is none, it is of another network, a file is damaged, the hub does not deliver, or `settings.licenses` does
@@ -101,7 +101,7 @@ def fetch(name: str, settings: Settings, form: CheckpointFormat) -> Checkpoint:
     if folder.is_dir():
         return _local(name, folder, settings, form)
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise WeightsError(f"wanted a folder with {form.wanted}, but got '{name}'")
+        raise WeightsError(f"expected a folder with {form.wanted}, but got '{name}'")
     checkpoint = _cached(name, settings, form) or _downloaded(name, settings, form)
     if checkpoint.fetched:
         message = "the weights of %s are under this license: %s"
@@ -110,7 +110,7 @@ def fetch(name: str, settings: Settings, form: CheckpointFormat) -> Checkpoint:
 
 
 def verified(checkpoint: Checkpoint) -> tuple[Path, ...]:
-    """The weights' files, once their hashes are what the hub says, where it says so; raises WeightsError."""
+    """Return the weights' files if their hashes are those of the hub, where it has any; raises WeightsError."""
     for path in checkpoint.weights:
         if path.name in checkpoint.digests:
             verify(path, checkpoint.digests[path.name])
@@ -118,7 +118,7 @@ def verified(checkpoint: Checkpoint) -> tuple[Path, ...]:
 
 
 def read_json(name: str, file: str, path: Path | None, title: str) -> Json:
-    """One of a checkpoint's small files; raises WeightsError where it is not there or no JSON object."""
+    """Return one of a checkpoint's small files; raises WeightsError where it is not there or no JSON object."""
     if path is None or not path.is_file():
         raise WeightsError(f"'{name}' is no {title} checkpoint: it has no {file}; name another one with --weights")
     try:
@@ -126,12 +126,12 @@ def read_json(name: str, file: str, path: Path | None, title: str) -> Json:
     except (OSError, ValueError, RecursionError) as error:
         content = error
     if not isinstance(content, dict):
-        raise WeightsError(f"'{path}' should be a JSON object, but is none; remove it and fetch it again", code="model_corrupt")
+        raise WeightsError(f"'{path}' should be a JSON object, but is not; remove it and fetch it again", code="model_corrupt")
     return content
 
 
 def _small(name: str, locate: Locate, settings: Settings, form: CheckpointFormat) -> tuple[Json, Json, str]:
-    """The small files, read and checked: config, preprocessor, and the license, which is looked at before any weights."""
+    """Read and check the small files: config, preprocessor and license. The license is checked before any weights."""
     config = read_json(name, CONFIG, locate(CONFIG), form.title)
     form.validate(name, config)
     file = next((file for file in form.processors if locate(file)), form.processors[0])
@@ -157,7 +157,7 @@ def _local(name: str, folder: Path, settings: Settings, form: CheckpointFormat) 
 
 
 def _weights(name: str, locate: Locate, files: tuple[str, ...], form: CheckpointFormat) -> tuple[Path, ...] | None:
-    """The weights' files, one or several; None where one is not there. Raises WeightsError for an index that is none."""
+    """Return the weights' files, one or several; None where one is not there. Raises WeightsError for an index that is none."""
     for file in files:
         if path := locate(file):
             paths = [path] if file != INDEX else [locate(shard) for shard in _shards(name, path, form)]
@@ -166,7 +166,7 @@ def _weights(name: str, locate: Locate, files: tuple[str, ...], form: Checkpoint
 
 
 def _shards(name: str, index: Path, form: CheckpointFormat) -> list[str]:
-    """The files that an index lists."""
+    """Return the files that an index lists."""
     listed = read_json(name, INDEX, index, form.title).get("weight_map")
     files = sorted({str(file) for file in listed.values()}) if isinstance(listed, dict) else []
     if not files or not all(_SHARD.fullmatch(file) for file in files):
@@ -179,17 +179,17 @@ def _no_weights(name: str, form: CheckpointFormat) -> WeightsError:
 
 
 def record_path(name: str, settings: Settings, form: CheckpointFormat) -> Path:
-    """Where the hub's word on a checkpoint's weights is kept."""
+    """Return the path of the record with the hub's hashes of a checkpoint's weights."""
     return settings.cache / form.cache_folder / f"{name.replace('/', '--')}.json"
 
 
 def is_kept(name: str, form: CheckpointFormat) -> bool:
-    """Whether all files of a checkpoint of the hub are kept on this machine; raises WeightsError for an index that is none."""
+    """Return whether all files of a checkpoint of the hub are kept on this machine; raises WeightsError for a bad index."""
     return _kept_files(name, form) is not None
 
 
 def _cached(name: str, settings: Settings, form: CheckpointFormat) -> Checkpoint | None:
-    """The checkpoint if all of its files are kept already: no network is touched then."""
+    """Return the checkpoint if all of its files are kept already, without using the network."""
     files = _kept_files(name, form)
     if files is None:
         return None
@@ -199,7 +199,7 @@ def _cached(name: str, settings: Settings, form: CheckpointFormat) -> Checkpoint
 
 
 def _kept_files(name: str, form: CheckpointFormat) -> tuple[Locate, tuple[Path, ...]] | None:
-    """What finds a checkpoint's small files, and its weights, where all of them are kept."""
+    """Return a function that finds a checkpoint's small files, and its weights, if all of them are kept."""
     revisions = (hub.MAIN, *hub.cached_pull_requests(name))
     places = [*((revision, form.weights) for revision in revisions), (hub.MAIN, form.last_resort)]
     wanted = [(CONFIG,), form.processors, *([_VOCABULARY] if form.tokenizer else [])]
@@ -212,7 +212,7 @@ def _kept_files(name: str, form: CheckpointFormat) -> tuple[Locate, tuple[Path, 
 
 
 def _digests(paths: tuple[Path, ...], record: Path) -> dict[str, str]:
-    """The hashes that the hub gave for kept files: the name of a file's blob, else what `record` says of it, if anything."""
+    """Return the hashes that the hub gave for kept files: the name of a file's blob, else the entry in `record`, if any."""
     recorded: dict[str, str] = {}
     with contextlib.suppress(OSError, ValueError, AttributeError):
         recorded = {str(file): str(digest) for file, digest in json.loads(record.read_text("utf-8")).items()}
@@ -221,7 +221,7 @@ def _digests(paths: tuple[Path, ...], record: Path) -> dict[str, str]:
 
 
 def _downloaded(name: str, settings: Settings, form: CheckpointFormat) -> Checkpoint:
-    """The checkpoint from the hub, the weights last: where they are kept, all else is."""
+    """Fetch the checkpoint from the hub, the weights last: where they are kept, the other files are kept too."""
     with hub.hub_errors(name, form.model):
         hub.probe(name, CONFIG, hub.PATIENCE)
         main = hub.Revision(name)
@@ -240,7 +240,7 @@ def _downloaded(name: str, settings: Settings, form: CheckpointFormat) -> Checkp
 
 
 def _place(main: hub.Revision, form: CheckpointFormat) -> tuple[hub.Revision, str]:
-    """Revision and file of the weights, the first that the hub has."""
+    """Return revision and file of the weights, the first that the hub has."""
     for revision, file in _places(main, form):
         if revision.tag(file):
             return revision, file
@@ -248,7 +248,7 @@ def _place(main: hub.Revision, form: CheckpointFormat) -> tuple[hub.Revision, st
 
 
 def _places(main: hub.Revision, form: CheckpointFormat) -> Iterator[tuple[hub.Revision, str]]:
-    """Where weights may lie: on main or, converted, in a pull request of the hub's bot."""
+    """Return where weights may lie: on main or, converted, in a pull request of the hub's bot."""
     yield from ((main, file) for file in form.weights)
     if main.name in _CONVERTED:
         yield hub.Revision(main.name, _CONVERTED[main.name]), SAFE

@@ -1,4 +1,4 @@
-"""The hub: what it says of a model's files, and what can go wrong while it is asked.
+"""Ask the hub for a model's files, and turn its errors into ours.
 
 HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE are honored, since huggingface_hub does the fetching. checkpoint.py puts whole
 checkpoints together from what is asked and fetched here. To explain another error: a branch in `_explained`.
@@ -22,7 +22,7 @@ _BOT = "SFconvertbot"  # anyone may open a pull request; only the hub's own bot 
 
 
 class Revision:
-    """The files of one revision of a model on the hub. Each file is asked for and fetched once."""
+    """The files of one revision of a model on the hub. Each file is requested and downloaded once."""
 
     def __init__(self, name: str, revision: str = MAIN) -> None:
         self.name, self.revision = name, revision
@@ -51,14 +51,14 @@ def cached(name: str, revision: str) -> Callable[[str], Path | None]:
 
 
 def is_offline() -> bool:
-    """Whether the environment forbids to ask the hub."""
+    """Return whether the environment forbids requests to the hub."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
 
 
 def cached_pull_requests(name: str) -> list[str]:
-    """The refs of the pull requests of which files are kept on this machine."""
+    """Return the refs of the pull requests of which files are kept on this machine."""
     from huggingface_hub import constants
 
     refs = Path(constants.HF_HUB_CACHE, f"models--{name.replace('/', '--')}", "refs")
@@ -66,7 +66,7 @@ def cached_pull_requests(name: str) -> list[str]:
 
 
 def pull_requests(name: str) -> list[str]:
-    """The refs of the bot's pull requests, the newest first; none where the hub does not tell."""
+    """Return the refs of the bot's pull requests, the newest first; none where the hub does not tell."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -79,7 +79,7 @@ def pull_requests(name: str) -> list[str]:
 
 
 def head(name: str, file: str, revision: str, timeout: float = 10.0) -> str | None:
-    """What the hub says of a file: its SHA-256 where it has one, else another tag; None where there is no such file."""
+    """Return the hub's SHA-256 of a file, or another tag; None if there is no such file."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
     from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
 
@@ -93,12 +93,12 @@ def head(name: str, file: str, revision: str, timeout: float = 10.0) -> str | No
 
 
 def probe(name: str, file: str, seconds: float) -> None:
-    """Ask for the hub's first word of a model; raises whatever goes wrong, TimeoutError after so many seconds."""
+    """Request the hub's metadata of a model; raises any error, and TimeoutError after so many seconds."""
     within(seconds, lambda: head(name, file, MAIN, seconds))
 
 
 def within(seconds: float, call: Callable[[], Any]) -> None:
-    """Run `call`, and raise TimeoutError when it takes longer: name look-ups and connecting heed no time limit of ours."""
+    """Run `call`; raise TimeoutError if it takes longer, because name look-ups and connections ignore our time limit."""
     errors: list[BaseException] = []
 
     def run() -> None:
@@ -118,7 +118,7 @@ def within(seconds: float, call: Callable[[], Any]) -> None:
 
 @contextlib.contextmanager
 def hub_errors(name: str, model: str) -> Iterator[None]:
-    """Whatever goes wrong while the hub is asked, as one WeightsError; huggingface_hub's own log lines are held back.
+    """Turn any error of a request to the hub into one WeightsError; hold back huggingface_hub's own log lines.
 
     name : the hub id. model : what `figureground pull` calls the model that wants it.
     """
@@ -138,7 +138,7 @@ def hub_errors(name: str, model: str) -> Iterator[None]:
 
 
 def _explained(name: str, model: str, error: Exception) -> WeightsError:
-    """What an error of huggingface_hub, or of the HTTP library below it, means and what to do."""
+    """Return what an error of huggingface_hub, or of the HTTP library below it, means and what to do."""
     from huggingface_hub import constants, errors
 
     if isinstance(error, errors.GatedRepoError):

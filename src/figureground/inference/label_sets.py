@@ -1,4 +1,4 @@
-"""Which classes are background by nature, by name: the 150 of ADE20K and the 133 of COCO panoptic, from assets/*.csv.
+"""The classes that are background by nature: the 150 of ADE20K and the 133 of COCO panoptic, from assets/*.csv.
 
 To know another label set: a file of the same columns in assets and its name in `_SETS`.
 """
@@ -14,12 +14,12 @@ _SETS = ("ade20k", "coco")
 
 
 def ade20k() -> tuple[tuple[str, bool], ...]:
-    """The 150 classes in the order of the SegFormer checkpoints: name, and whether it is background by nature."""
+    """Return the 150 classes in the order of the SegFormer checkpoints: name, and whether it is background by nature."""
     return _read("ade20k")
 
 
 def coco() -> tuple[tuple[str, bool], ...]:
-    """The 133 classes of COCO panoptic in the order of the usual checkpoints, the 80 things first."""
+    """Return the 133 classes of COCO panoptic in the order of the usual checkpoints, the 80 things first."""
     return _read("coco")
 
 
@@ -31,7 +31,7 @@ def _read(label_set: str) -> tuple[tuple[str, bool], ...]:
 
 
 def stuff_flags(names: tuple[str, ...]) -> tuple[bool, ...]:
-    """For each class name whether it is background by nature, by the label set that knows most of the names.
+    """Return for each class name whether it is background by nature, by the label set that has most of the names.
 
     Names that it does not know are logged and taken for things.
     """
@@ -52,7 +52,7 @@ def stuff_flags(names: tuple[str, ...]) -> tuple[bool, ...]:
 
 
 def class_names(config: Mapping[str, Any], classes: int) -> tuple[str, ...]:
-    """The names of a checkpoint's classes, stripped, by its config.json; by their number where it only counts them.
+    """Return the names of a checkpoint's classes, stripped, by its config.json; by their number where it only counts them.
 
     Checkpoints that call their 133, 80 or 150 classes LABEL_0, LABEL_1 … get the names of COCO panoptic, of its things, or of
     ADE20K, whose order such checkpoints keep.

@@ -1,4 +1,4 @@
-"""The license of a checkpoint, and whether weights under it may be used here.
+"""Find the license of a checkpoint, and check whether it is allowed here.
 
 To name the license of a publisher whose cards do not say it: a row in `_LICENSES`; to allow another license where only
 permissive ones are wanted: its name in `PERMISSIVE`.
@@ -20,7 +20,7 @@ _LICENSES = [
 
 
 def license_of(name: str, card: Path | None) -> str:
-    """The license of a checkpoint by its hub id, else as the first lines of its card say.
+    """Return the license of a checkpoint by its hub id, else as the first lines of its card say.
 
     card : the README.md of the checkpoint, if there is one.
     """
@@ -36,7 +36,7 @@ def license_of(name: str, card: Path | None) -> str:
 def check_license(
     weights: str, license: str, settings: Settings, *, permissive: bool, instead: str = "use --method subject"
 ) -> None:
-    """Raise WeightsError where `settings.licenses` asks for permissive licenses and this one is none.
+    """Raise WeightsError if `settings.licenses` asks for permissive licenses and this one is not permissive.
 
     weights : the subject of the message with its verb, such as "the weights of 'someone/NAME' are". instead : what to do.
     """

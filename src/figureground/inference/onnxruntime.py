@@ -1,4 +1,4 @@
-"""The runtime onnxruntime, which every installation has: fp32 as it is, int8 by weights quantized once and kept.
+"""Run graphs with onnxruntime, which every installation has: fp32, or int8 with weights that are quantized once.
 
 It sends usage data to its maker from Linux too, unless told not to before it is imported; here it is told. To add a
 device's own settings: a row in `_PROVIDER_OPTIONS`.
@@ -24,7 +24,7 @@ _CPU = "CPUExecutionProvider"
 
 
 def _runtime() -> Any:
-    """The module, silent towards the network."""
+    """Import the module with its usage reports turned off."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
@@ -33,30 +33,30 @@ def _runtime() -> Any:
 
 
 def devices() -> dict[str, str]:
-    """Its execution providers by short names: CUDAExecutionProvider as cuda. Azure is none: it sends pictures elsewhere."""
+    """Return its execution providers by short names: CUDAExecutionProvider as cuda. Azure is left out: it sends data away."""
     providers = _runtime().get_available_providers()
     short = {name.removesuffix("ExecutionProvider").lower(): name for name in reversed(providers)}
     return {name: provider for name, provider in short.items() if name != "azure"}
 
 
 def refuse(device: str, precision: str) -> None:
-    """Raises UsageError where that device does not compute in that precision."""
+    """Raise UsageError where that device does not compute in that precision."""
     if precision == "int8" and device != _CPU:
         raise UsageError(f"int8 is for the processor, but the device is {device}; take --device cpu, or --precision fp32")
 
 
 def open_session(graph: Path | bytes, choice: Choice, cache: Path) -> Session:
-    """The graph made ready; raises UsageError where the device cannot be opened, and whatever onnxruntime raises."""
+    """Return the graph made ready; raises UsageError where the device cannot be opened, and whatever onnxruntime raises."""
     runtime_session = _session(_quantized(graph, cache) if choice.precision == "int8" else graph, choice.threads, choice.device)
     if runtime_session.get_providers()[0] != choice.device:  # it falls back with a log line where, say, a driver is missing
-        raise UsageError(f"device {choice.device} cannot be opened by onnxruntime; mend its driver, or take --device cpu")
+        raise UsageError(f"device {choice.device} cannot be opened by onnxruntime; check its driver, or use --device cpu")
     first = runtime_session.get_inputs()[0]
     shape = tuple(side if isinstance(side, int) else -1 for side in first.shape)
     return Session(lambda x: runtime_session.run(None, {first.name: x})[0], shape)
 
 
 def outputs(graph: bytes, x: NDArray[Any], threads: int) -> dict[str, NDArray[Any]]:
-    """All outputs of a graph of one input, by name, on the processor."""
+    """Return all outputs of a graph of one input, by name, on the processor."""
     runtime_session = _session(graph, threads, _CPU)
     names = [output.name for output in runtime_session.get_outputs()]
     return dict(zip(names, runtime_session.run(names, {runtime_session.get_inputs()[0].name: x}), strict=True))
@@ -73,7 +73,7 @@ def _session(graph: Path | bytes, threads: int, provider: str) -> Any:
 
 
 def _quantized(graph: Path | bytes, cache: Path) -> Path | bytes:
-    """The graph with the weights of its linear maps as int8, one scale for each column; kept by its content."""
+    """Return the graph with the weights of its linear maps as int8, one scale for each column; kept by its content."""
     content = graph.read_bytes() if isinstance(graph, Path) else graph
     bits = weight_bits(processor()[1])
     key = sha256(content + f"{_QUANTIZER}, {bits} bits".encode()).hexdigest()
@@ -81,7 +81,7 @@ def _quantized(graph: Path | bytes, cache: Path) -> Path | bytes:
 
 
 def weight_bits(features: Collection[str]) -> int:
-    """How many bits a weight may have: 7 where an x86 processor without VNNI adds two products in 16 bits, which 8 overflow."""
+    """Return the bits of a weight: 7 on x86 processors without VNNI, whose 16-bit sums of two products overflow with 8."""
     return 7 if "avx2" in features and not {"avx_vnni", "avx512_vnni"} & set(features) else 8
 
 

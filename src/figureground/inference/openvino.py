@@ -1,4 +1,4 @@
-"""The runtime openvino, of the extra `fast`: quicker for large networks, and bf16 where the processor has it.
+"""Run graphs with openvino, of the extra `fast`: faster for large networks, with bf16 where the processor has it.
 
 Its Python package sends usage data to its maker when its converter is imported, which happens along with it; here that
 part is left out. To add a device's own settings: a line in `opened`.
@@ -21,7 +21,7 @@ _CONVERTER = "openvino.tools.ovc"
 
 
 def _core() -> Any:
-    """An openvino.Core, imported without the converter, whose import alone makes a network connection."""
+    """Return an openvino.Core, imported without the converter, whose import alone makes a network connection."""
     if "openvino" not in sys.modules:
         sys.modules[_CONVERTER] = None  # type: ignore[assignment]  # "not installed", which openvino allows for
         try:
@@ -34,19 +34,19 @@ def _core() -> Any:
 
 
 def devices() -> dict[str, str]:
-    """Its devices by short names: CPU as cpu, GPU.0 as gpu.0."""
+    """Return its devices by short names: CPU as cpu, GPU.0 as gpu.0."""
     return {name.lower(): name for name in _core().available_devices}
 
 
 def refuse(device: str, precision: str) -> None:
-    """Raises UsageError where that device does not compute in that precision."""
+    """Raise UsageError where that device does not compute in that precision."""
     able = _core().get_property(device, "OPTIMIZATION_CAPABILITIES")
     if precision == "bf16" and "BF16" not in able:
         raise UsageError(f"this machine's {device} has no bf16 (it has {', '.join(able)}); leave out --precision bf16")
 
 
 def open_session(graph: Path | bytes, choice: Choice, cache: Path) -> Session:
-    """The graph made ready; a file's is kept in the cache as openvino compiled it. Raises whatever openvino raises."""
+    """Return the graph made ready; a file's is kept in the cache as openvino compiled it. Raises whatever openvino raises."""
     core = _core()
     settings: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": _HINTS[choice.precision],  # left to itself it takes bf16 wherever there is some
@@ -68,7 +68,7 @@ def open_session(graph: Path | bytes, choice: Choice, cache: Path) -> Session:
 
 
 def _compiled(core: Any, graph: Path | bytes, device: str, settings: dict[str, Any], folder: Path) -> Any:
-    """From a file through the kept form, which saves most of the start; from bytes, or where nothing can be kept, anew."""
+    """Load a file through its cached form, which saves most of the start; load bytes, or without a cache, directly."""
     if isinstance(graph, Path) and _writable(folder):
         try:
             return core.compile_model(str(graph), device, settings | {"CACHE_DIR": str(folder)})

@@ -1,4 +1,4 @@
-"""What every network's output must be before it is used: finite numbers.
+"""Check the output of a network: all numbers must be finite.
 
 To add a requirement of all networks: a function here, called by the model files.
 """

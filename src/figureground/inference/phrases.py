@@ -1,4 +1,4 @@
-"""Phrases for the models that read: the words made fit for a network, and refused where they are none.
+"""Prepare phrases for networks that read text, and refuse empty ones.
 
 To read another checkpoint's tokenizer nothing is needed: transformers knows it by the files in the folder.
 """
@@ -12,15 +12,15 @@ from figureground.inference.torch_loader import quiet
 
 
 def tidy(phrases: Iterable[str]) -> tuple[str, ...]:
-    """Phrases without needless spaces and full stops; raises UsageError for one that says nothing."""
+    """Return the phrases without needless spaces and full stops; raises UsageError for an empty one."""
     tidied = tuple(" ".join(phrase.replace(".", " ").split()) for phrase in phrases)
     if any(not any(letter.isalnum() for letter in phrase) for phrase in tidied):
-        raise UsageError("a phrase is empty; say what is wanted in a few words, such as --prompt 'the person and the dog'")
+        raise UsageError("a phrase is empty; name the foreground in a few words, such as --prompt 'the person and the dog'")
     return tidied
 
 
 def tokenizer(checkpoint: Checkpoint) -> Any:
-    """The tokenizer of a checkpoint, of transformers; raises WeightsError where its files do not make one."""
+    """Return the tokenizer of a checkpoint, of transformers; raises WeightsError where its files do not make one."""
     from transformers import AutoTokenizer
 
     with quiet():
@@ -38,7 +38,7 @@ def tokenizer(checkpoint: Checkpoint) -> Any:
 
 
 def tokens(reader: Any, words: str, longest: int) -> dict[str, Any]:
-    """What a network reads, (1, tokens) tensors by name; raises UsageError for more tokens than the `longest` it takes."""
+    """Return the network's input, (1, tokens) tensors by name; raises UsageError for more tokens than `longest`."""
     with quiet():
         read = reader([words], return_tensors="pt")
     if (count := int(read["input_ids"].shape[1])) > longest:

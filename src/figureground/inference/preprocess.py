@@ -1,4 +1,4 @@
-"""How pictures reach networks: resized by Pillow, scaled, and normalized as preprocessor_config.json says.
+"""Preprocess pictures: resize with Pillow, scale, and normalize as preprocessor_config.json says.
 
 What size a picture gets is the business of each model file; the rest of an image processor of transformers stands here,
 without torchvision. To admit another field of the file: a field in `Normalization` and its line in `Normalization.of`.
@@ -22,7 +22,7 @@ Refuse = Callable[[str], WeightsError]
 
 
 def unusable(why: str, file: str = "preprocessor_config.json", advice: str = "name another one with --weights") -> WeightsError:
-    """What to raise for a small file of a checkpoint that cannot be followed."""
+    """Return what to raise for a small file of a checkpoint that cannot be followed."""
     return WeightsError(f"the checkpoint's {file} cannot be used: {why}; {advice}", code="model_corrupt")
 
 
@@ -38,18 +38,18 @@ class Normalization:
 
     @classmethod
     def of(cls, config: Json, refuse: Refuse = unusable) -> "Normalization":
-        """What preprocessor_config.json says; raises what `refuse` makes of the reason where that makes no sense."""
+        """Return what preprocessor_config.json says; raises what `refuse` makes of the reason where that makes no sense."""
         normal = config.get("do_normalize", True) is not False
         mean = numbers(config.get("image_mean") if normal else 0, "image_mean", 3, refuse)
         std = numbers(config.get("image_std") if normal else 1, "image_std", 3, refuse)
         scale = (config.get("rescale_factor") or 1 / 255) if config.get("do_rescale", True) is not False else 1.0
         resample = config.get("resample", 2)
         if resample not in range(6) or not isinstance(scale, float | int) or 0 in std:
-            raise refuse("resample, rescale_factor or image_std make no sense")
+            raise refuse("resample, rescale_factor or image_std is invalid")
         return cls(int(resample), float(scale), mean, std)
 
     def tensor(self, rgb: Rgb, size: tuple[int, int], padded: tuple[int, int] | None = None) -> Floats:
-        """(1, 3, h, w) float32 of a picture (H, W, 3) uint8 at `size`, with black below and right up to `padded`."""
+        """Return (1, 3, h, w) float32 of a picture (H, W, 3) uint8 at `size`, with black below and right up to `padded`."""
         height, width = size
         x = np.zeros((*(padded or size), 3), np.float32)
         x[:height, :width] = to_size(rgb, height, width, self.resample)
@@ -60,13 +60,13 @@ class Normalization:
 
 
 def size_of(config: Json, *keys: str, default: object = None) -> Json:
-    """The field `size` of preprocessor_config.json as a mapping: one number stands for each of these keys."""
+    """Return the field `size` of preprocessor_config.json as a mapping: one number stands for each of these keys."""
     size = config.get("size", default)
     return size if isinstance(size, dict) else dict.fromkeys(keys, size)
 
 
 def side(config: Json, key: str) -> int | None:
-    """A length in pixels of the processor's `size`, None where it is not given; raises WeightsError for other things."""
+    """Return a length in pixels of the processor's `size`, None where it is not given; raises WeightsError for other things."""
     value = config.get(key)
     if value is not None and not (type(value) is int and 0 < value <= 8192):
         raise unusable(f"{key} should be a whole number from 1 to 8192, but is {value!r}")
@@ -74,7 +74,7 @@ def side(config: Json, key: str) -> int | None:
 
 
 def numbers(value: object, key: str, count: int, refuse: Refuse = unusable) -> tuple[float, ...]:
-    """So many finite numbers, of a list or of one number for all; raises what `refuse` makes of the reason for other things."""
+    """Return so many finite numbers, from a list or from one number for all; raises `refuse(reason)` for anything else."""
     values: list[Any] = list(value) if isinstance(value, list | tuple) else [value] * count
     if len(values) != count or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
         raise refuse(f"{key} should be {count} numbers, but is {value!r}")

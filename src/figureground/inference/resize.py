@@ -1,4 +1,4 @@
-"""To a network's size and back: pictures by Pillow, label maps exactly, without ever holding full-size logits.
+"""Resize pictures for a network, and label maps back exactly, without full-size logits.
 
 A bilinearly enlarged value is a convex combination of the four source values around it. Where one class is the largest
 at all four corners of a cell it is the largest everywhere inside, so most of a label map is filled in by repetition;
@@ -24,14 +24,14 @@ _STRIP = 1 << 16  # pixels interpolated at once: the four or so arrays of a stri
 
 
 def to_size(rgb: Rgb, height: int, width: int, resample: int) -> Rgb:
-    """A picture (H, W, 3) uint8 stretched to (height, width, 3) uint8 by a filter of Pillow's (`Image.Resampling`)."""
+    """Return a picture (H, W, 3) uint8 stretched to (height, width, 3) uint8 by a filter of Pillow's (`Image.Resampling`)."""
     if rgb.shape[:2] == (height, width):
         return rgb
     return np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling(resample)))
 
 
 def enlarge_labels(logits: Floats, height: int, width: int) -> Labels:
-    """The commonest class of each pixel: `logits` resized bilinearly to (height, width), then the index of the largest.
+    """Return the class of each pixel: `logits` resized bilinearly to (height, width), then the index of the largest.
 
     logits : (C, h, w) float32, finite; height, width ≥ 1, larger or smaller than h, w.
 
@@ -41,7 +41,7 @@ def enlarge_labels(logits: Floats, height: int, width: int) -> Labels:
     """
     if logits.ndim != 3 or logits.dtype != np.float32 or 0 in logits.shape or min(height, width) < 1:
         raise ValueError(
-            f"wanted float32 logits (classes, height, width) and a size of at least 1 × 1,"
+            f"expected float32 logits (classes, height, width) and a size of at least 1 × 1,"
             f" but got {logits.dtype} {logits.shape} and {width} × {height}"
         )
     ys, xs = positions(logits.shape[1], height), positions(logits.shape[2], width)
@@ -57,7 +57,7 @@ def enlarge_labels(logits: Floats, height: int, width: int) -> Labels:
 
 @dataclass(frozen=True, slots=True)
 class Positions:
-    """Where the n pixels of an axis lie between the network's: each (n,)."""
+    """The positions of the n pixels of an axis among those of the network, each (n,)."""
 
     low: Indices
     high: Indices
@@ -65,12 +65,12 @@ class Positions:
     """In [0, 1): 0 at `low`, 1 would be at `high`."""
 
     def part(self, start: int, stop: int) -> "Positions":
-        """The pixels from start up to stop."""
+        """Return the pixels from start up to stop."""
         return Positions(self.low[start:stop], self.high[start:stop], self.fraction[start:stop])
 
 
 def positions(source: int, target: int) -> Positions:
-    """Where torch's `align_corners=False` samples, rounded as its fused multiply-add rounds."""
+    """Return where torch's `align_corners=False` samples, rounded as its fused multiply-add rounds."""
     scale = np.float64(np.float32(source) / np.float32(target))
     exact = (scale * (np.arange(target) + 0.5) - 0.5).astype(np.float32)
     position = np.maximum(exact, np.float32(0))
@@ -79,7 +79,7 @@ def positions(source: int, target: int) -> Positions:
 
 
 def winners_of(logits: Floats) -> Labels:
-    """The index of the largest of (C, h, w), as (h, w), of equal ones the lower: quicker than argmax, which copies it all."""
+    """Return the index of the largest of (C, h, w), (h, w); the lower of equal ones. Faster than argmax, which copies."""
     labels = np.zeros(logits.shape[1:], np.uint8 if len(logits) <= 256 else np.uint16)
     best = logits[0].copy()
     for index, values in enumerate(logits):
@@ -119,20 +119,20 @@ def _mend(labels: Labels, logits: Floats, winners: Labels, ys: Positions, xs: Po
 
 
 def _crowded(corners: Floats, winners: Labels) -> bool:
-    """Whether a quarter of all classes can win in an average cell of these; as `_candidates`."""
+    """Return whether a quarter of all classes can win in an average cell of these; as `_candidates`."""
     classes, _, count = _candidates(corners, winners)
     return 4 * len(classes) > len(corners) * len(count)
 
 
 def _plain(rows: Floats, ys: Positions, xs: Positions) -> Labels:
-    """The winners of one row of cells by interpolating all classes: rows (C, 2, w) → (n, W)."""
+    """Return the winners of one row of cells by interpolating all classes: rows (C, 2, w) → (n, W)."""
     left, right = rows[:, :, xs.low], rows[:, :, xs.high]
     top, bottom = np.moveaxis(left + (right - left) * xs.fraction, 1, 0)  # (C, W) each
     return winners_of(top[:, None] + (bottom - top)[:, None] * ys.fraction[:, None])
 
 
 def _candidates(corners: Floats, winners: Labels) -> tuple[Indices, Floats, Indices]:
-    """The classes that can win somewhere in each cell: all but those that one corner's winner beats at every corner.
+    """Return the classes that can win somewhere in each cell: all but those that one corner's winner beats at every corner.
 
     corners : (C, 2, 2, n) logits; winners : (2, 2, n). Returns the classes of all cells in one row, cell by cell and
     ascending, (p,), their logits at the four corners, (4, p), and how many each cell has, (n,).
@@ -154,7 +154,7 @@ def _candidates(corners: Floats, winners: Labels) -> tuple[Indices, Floats, Indi
 
 @dataclass(frozen=True, slots=True)
 class _Rounds:
-    """The columns of a strip, most candidates first; in each round they meet the next candidate of their cells."""
+    """The columns of a strip, most candidates first; in each round they compare the next candidate of their cells."""
 
     classes: Labels
     corners: Floats
@@ -163,7 +163,7 @@ class _Rounds:
     fraction: Floats
 
     def best(self, fractions: Floats) -> Labels:
-        """The class that wins at each of the rows' (n,) `fractions` and each column, (n, columns)."""
+        """Return the class that wins at each of the rows' (n,) `fractions` and each column, (n, columns)."""
         classes, best = self._values(0, len(self.first), fractions)
         labels = np.repeat(classes[None], len(fractions), axis=0)
         fewer = np.searchsorted(-self.count, -np.arange(1, self.count[0]))
@@ -174,7 +174,7 @@ class _Rounds:
         return labels
 
     def _values(self, turn: int, some: int, fractions: Floats) -> tuple[Labels, Floats]:
-        """The candidates of the first `some` columns, (m,), and their interpolated logits, (n, m)."""
+        """Return the candidates of the first `some` columns, (m,), and their interpolated logits, (n, m)."""
         at, fraction = self.first[:some] + turn, self.fraction[:some]
         a, b, c, d = self.corners[:, at]
         top = a + (b - a) * fraction

@@ -1,4 +1,4 @@
-"""One door to the runtimes that execute ONNX graphs: which of them, on which device, in which precision, on how many threads.
+"""Run ONNX graphs: choose runtime, device, precision and threads.
 
 To add a runtime: a module here with `devices`, `refuse` and `opened`, a row in `RUNTIMES`, its name in settings.Runtime.
 """
@@ -36,13 +36,13 @@ class Session:
     """Of the input; -1 where the graph leaves it open."""
 
     def __call__(self, x: NDArray[Any], /) -> NDArray[np.float32]:
-        """The graph's output for its input."""
+        """Return the graph's output for its input."""
         return self.run(x)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a graph will be run with."""
+    """The runtime, device, precision and threads for a graph."""
 
     runtime: str
     device: str
@@ -52,7 +52,7 @@ class Choice:
 
 
 def choose(settings: Settings, order: Sequence[str] = QUICK) -> Choice:
-    """What these settings come to on this machine; nothing that was asked for is replaced in silence.
+    """Return the plan for these settings on this machine; nothing that was asked for is replaced silently.
 
     order : which runtime `auto` prefers. Raises MissingExtra where the runtime is not installed, UsageError where it does
     not compute in that precision, nothing has that device, or int8 is wanted of a small network, `order` being QUICK.
@@ -78,7 +78,7 @@ def choose(settings: Settings, order: Sequence[str] = QUICK) -> Choice:
 
 
 def devices(runtime: str) -> dict[str, str]:
-    """The devices of an installed runtime: its own names by short ones, e.g. cpu, cuda, gpu. Raises UsageError."""
+    """Return the devices of an installed runtime: its own names by short ones, e.g. cpu, cuda, gpu. Raises UsageError."""
     try:
         known: dict[str, str] = import_module(RUNTIMES[runtime]).devices()
     except (ImportError, OSError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""Reading a checkpoint's tensors as data: safetensors, and torch's .bin by an unpickler that can build nothing else.
+"""Read tensors as data: safetensors, and torch's .bin by an unpickler that can build nothing else.
 
 `read` gives a mapping that reads a tensor when it is asked for. To admit another file format: a mapping class here, its
 suffix in `read`, and its hostile files in tests/inference/test_tensors.py.
@@ -21,7 +21,7 @@ Array = NDArray[Any]
 
 
 def read(path: Path) -> Mapping[str, Array]:
-    """The tensors of a .safetensors or .bin file by name, each read when it is asked for.
+    """Return the tensors of a .safetensors or .bin file by name, each read when it is asked for.
 
     Raises WeightsError, here or when asked for a tensor, where the file is damaged, of another format, or holds anything
     but tensors; nothing of what it holds is ever run.
@@ -34,13 +34,13 @@ def read(path: Path) -> Mapping[str, Array]:
 
 def _corrupt(path: Path, error: object) -> WeightsError:
     return WeightsError(
-        f"'{path}' is no sound file of weights ({error}); remove it and fetch it again, or name another checkpoint",
+        f"'{path}' is not a valid file of weights ({error}); remove it and fetch it again, or name another checkpoint",
         code="model_corrupt",
     )
 
 
 class _TensorFile(Mapping[str, Array]):
-    """What both formats share: names, and errors that name the file."""
+    """The base of both formats: names, and errors that name the file."""
 
     def __init__(self, path: Path, names: list[str]) -> None:
         self.path, self.names = path, names
@@ -60,12 +60,12 @@ class _TensorFile(Mapping[str, Array]):
             raise _corrupt(self.path, error) from error
 
     def load(self, name: str) -> Array:
-        """A tensor that the file names."""
+        """Return a tensor that the file names."""
         raise NotImplementedError
 
 
 class _Safetensors(_TensorFile):
-    """Its header is checked by the safetensors library: bounds, overlaps, sizes."""
+    """A safetensors file; its library checks bounds, overlaps and sizes."""
 
     def __init__(self, path: Path) -> None:
         from safetensors import safe_open
@@ -94,17 +94,17 @@ class _Bin(_TensorFile):
         self.file = zipfile.ZipFile(path)
         pickled = [name for name in self.file.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")]
         if len(pickled) != 1:
-            raise ValueError(f"wanted one data.pkl, but there are {len(pickled)}")
+            raise ValueError(f"expected one data.pkl, but got {len(pickled)}")
         self.folder = pickled[0].removesuffix("data.pkl")
         if f"{self.folder}byteorder" in self.file.namelist() and self._bytes("byteorder", 6) != b"little":
             raise ValueError("its numbers are big-endian")
         with self.file.open(self._entry("data.pkl", _MOST)) as stream:
             content = _Unpickler(stream).load()
         if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
-            raise ValueError("wanted tensors by name")
+            raise ValueError("expected tensors by name")
         self.tensors = {name: tensor for name, tensor in content.items() if isinstance(tensor, _Tensor)}
         if len(self.tensors) != len(content) or not content:
-            raise ValueError("wanted tensors by name and nothing else")
+            raise ValueError("expected tensors by name and nothing else")
         super().__init__(path, list(self.tensors))
 
     def load(self, name: str) -> Array:
@@ -120,7 +120,7 @@ class _Bin(_TensorFile):
         return self.file.read(self._entry(name, most))
 
     def _entry(self, name: str, most: int) -> zipfile.ZipInfo:
-        """A file of the archive, neither compressed (torch never does) nor larger than `most` bytes."""
+        """Return a file of the archive, neither compressed (torch never does) nor larger than `most` bytes."""
         entry = self.file.getinfo(self.folder + name)
         if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > most:
             raise ValueError(f"its part '{name}' is compressed, or larger than {most} bytes")
@@ -128,7 +128,7 @@ class _Bin(_TensorFile):
 
 
 class _Kind(NamedTuple):
-    """Stands for a storage class: never called."""
+    """A stand-in for a storage class; it is never called."""
 
     name: str
 
@@ -140,7 +140,7 @@ class _Storage(NamedTuple):
 
 
 class _Tensor(NamedTuple):
-    """What torch._utils._rebuild_tensor_v2 is told; made into an array only after it has been checked."""
+    """The arguments of torch._utils._rebuild_tensor_v2; they are checked before an array is made."""
 
     storage: Any
     offset: Any
@@ -148,11 +148,11 @@ class _Tensor(NamedTuple):
     strides: Any
 
     def checked(self) -> tuple[_Storage, int, tuple[int, ...], tuple[int, ...]]:
-        """The four, once they are of the right kinds and stay within the storage; raises ValueError."""
+        """Check the four for their types and for staying within the storage, and return them; raises ValueError."""
         storage, offset, shape, strides = self
         whole = [offset, *shape, *strides]
         if not isinstance(storage, _Storage) or not all(type(n) is int and 0 <= n < 1 << 40 for n in whole):
-            raise ValueError("a tensor's storage, offset, shape or strides are none")
+            raise ValueError("a tensor's storage, offset, shape or strides are invalid")
         last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
         if math.prod(shape) > storage.numbers or last >= max(storage.numbers, 1):
             raise ValueError("a tensor reaches beyond its storage")
@@ -160,16 +160,16 @@ class _Tensor(NamedTuple):
 
 
 class _Names(dict[str, Any]):
-    """A dict whose keys are names: hashing what a pickle nests could take for ever."""
+    """A dict whose keys must be names, because hashing nested pickled data could take forever."""
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
-            raise pickle.UnpicklingError("it has a dict with keys that are no names")
+            raise pickle.UnpicklingError("it has a dict whose keys are not names")
         super().__setitem__(key, value)
 
 
 class _New:
-    """Stands for collections.OrderedDict, as torch calls it; without attributes that a pickle could set."""
+    """A stand-in for collections.OrderedDict, as torch calls it, without attributes that a pickle could set."""
 
     __slots__ = ()
 
@@ -178,7 +178,7 @@ class _New:
 
 
 class _Rebuild:
-    """Stands for torch._utils._rebuild_tensor_v2; without attributes that a pickle could set."""
+    """A stand-in for torch._utils._rebuild_tensor_v2, without attributes that a pickle could set."""
 
     __slots__ = ()
 
@@ -194,7 +194,7 @@ _OPCODES = re.findall(
 
 
 class _Unpickler(pickle._Unpickler):
-    """Knows the names and the opcodes that a state dict of tensors needs, and refuses all others.
+    """An unpickler that allows only the names and opcodes of a state dict of tensors.
 
     In Python, since C's would make room for 2³² memo entries at a file's word.
     """
@@ -209,10 +209,10 @@ class _Unpickler(pickle._Unpickler):
         raise pickle.UnpicklingError(f"it names {module}.{name}, which no file of weights needs")
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """A storage by its kind, the name of its file and how many numbers it holds."""
+        """Return a storage by its kind, the name of its file and how many numbers it holds."""
         word, kind, key, _, count = pid
         if word != "storage" or not isinstance(kind, _Kind) or not str(key).isalnum() or type(count) is not int:
-            raise pickle.UnpicklingError("it names a storage that is none")
+            raise pickle.UnpicklingError("it names an invalid storage")
         return _Storage(kind.name, str(key), count)
 
     def _new_names(self) -> None:

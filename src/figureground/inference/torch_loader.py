@@ -1,4 +1,4 @@
-"""Networks of transformers for the model files that need them: their checkpoints fetched, checked, and loaded into torch.
+"""Fetch and check checkpoints of transformers, and load them into torch.
 
 A model file describes what it reads in a `Family`, calls `fetch` for the files, which needs no torch, and `load` for the
 network. Only safetensors are read: torch's .bin files can run code. Weights are checked by their hash each time.
@@ -21,7 +21,7 @@ from figureground.types import Json
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Which checkpoints a model file reads."""
+    """The checkpoints that a model file reads."""
 
     model: str
     """The model file's name, as in `figureground pull depth`."""
@@ -36,7 +36,7 @@ class Family:
 
     @property
     def form(self) -> CheckpointFormat:
-        """Which files make up a checkpoint: transformers reads one folder."""
+        """The files of a checkpoint; transformers reads one folder."""
         return CheckpointFormat(
             model=self.model,
             title=self.model,
@@ -53,13 +53,13 @@ class Family:
         """Raise WeightsError where config.json is of another kind."""
         if (kind := config.get("model_type")) not in self.kinds:
             raise WeightsError(
-                f"wanted a checkpoint of model '{self.model}' (model_type {' or '.join(self.kinds)}), but the config.json of"
+                f"expected a checkpoint of model '{self.model}' (model_type {' or '.join(self.kinds)}), but the config.json of"
                 f" '{name}' says model_type {kind!r}; name another one with --weights"
             )
 
 
 def fetch(weights: str, settings: Settings, family: Family) -> Checkpoint:
-    """The checkpoint of a short name, a hub id or a local folder, as `checkpoint.fetch`, with the weights' hashes checked."""
+    """Fetch the checkpoint of a short name, a hub id or a local folder, as `checkpoint.fetch`, and check the hashes."""
     name = family.short.get(weights, weights)
     folder = Path(name).expanduser()
     checkpoint = checkpoints.fetch(str(folder) if folder.is_dir() else name, settings, family.form)
@@ -69,7 +69,7 @@ def fetch(weights: str, settings: Settings, family: Family) -> Checkpoint:
 
 
 def require(family: Family) -> None:
-    """Raises MissingExtra where torch or transformers is not installed."""
+    """Raise MissingExtra if torch or transformers is not installed."""
     try:
         import torch  # noqa: F401
         import transformers  # noqa: F401
@@ -78,7 +78,7 @@ def require(family: Family) -> None:
 
 
 def load(checkpoint: Checkpoint, settings: Settings, family: Family) -> Any:
-    """The network, a torch module in eval mode, float32, ready to be called under `torch.inference_mode()`.
+    """Return the network, a torch module in eval mode, float32, ready to be called under `torch.inference_mode()`.
 
     Raises MissingExtra, UsageError for a device, runtime or precision that it cannot give, and WeightsError where the weights
     do not make a whole network of that kind.
@@ -119,7 +119,7 @@ def check_settings(settings: Settings, model: str) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Holds back the log lines, progress bars and warnings of transformers and torch: they speak to developers."""
+    """Hold back the log lines, progress bars and warnings of transformers and torch: they speak to developers."""
     from transformers.utils import logging as their_logging
 
     speaks: Any = their_logging  # parts of it have no types

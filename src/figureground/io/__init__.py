@@ -1,1 +1,1 @@
-"""Reads pictures safely and writes files atomically. docs/architecture.md says what each file does."""
+"""Read pictures safely and write files atomically. docs/architecture.md says what each file does."""

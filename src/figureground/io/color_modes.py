@@ -1,4 +1,4 @@
-"""A loaded picture of any mode → arrays: its own colors, upright, and what models see; a mode is a branch of `_reader`.
+"""Convert a loaded picture of any mode to arrays: its own colors, upright, and sRGB. Each mode is a branch of `_reader`.
 
 Work goes in strips, so that beside the picture and the result hardly any memory is needed.
 """
@@ -51,7 +51,7 @@ class Upright:
 
 
 def upright(loaded: Loaded) -> Upright:
-    """`loaded` turned as its EXIF orientation says; gray becomes RGB; CMYK, LAB and gray with a profile become sRGB.
+    """Rotate `loaded` by its EXIF orientation; gray becomes RGB, and CMYK, LAB and gray with a profile become sRGB.
 
     16 bits stay 16 bits; the modes I and F are scaled into them, not clipped: see WHITES. Broken EXIF data and
     profiles are passed over.
@@ -69,7 +69,7 @@ def upright(loaded: Loaded) -> Upright:
 
 
 def _gathered(loaded: Loaded, orientation: int, key: NDArray[Any] | None, transform: "ImageCmsTransform | None") -> Pixels:
-    """All strips, read, brought to sRGB where they must be, and laid where they belong."""
+    """Read all strips, convert them to sRGB if needed, and store them upright."""
     image, read = loaded.image, _reader(loaded.image, transform)
     deep = loaded.deep is not None or image.mode[0] in "IF"
     size = (image.width, image.height) if orientation > 4 else (image.height, image.width)
@@ -84,7 +84,7 @@ def _gathered(loaded: Loaded, orientation: int, key: NDArray[Any] | None, transf
 
 
 def to_rgb8(pixels: Pixels, icc: bytes | None) -> Rgb:
-    """What models see of `pixels`: 8 bits, sRGB by the perceptual intent of `icc`, over white; itself where it is that."""
+    """Return `pixels` as models read them: 8 bits, sRGB by the perceptual intent of `icc`, over white."""
     transform = to_srgb(icc, "RGB") if icc else None
     if transform and _changes_nothing(transform):
         transform = None
@@ -99,12 +99,12 @@ def to_rgb8(pixels: Pixels, icc: bytes | None) -> Rgb:
 
 
 def eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """uint16 → the nearest uint8, 65535 to 255; uint8 as it is."""
+    """Convert uint16 to the nearest uint8, 65535 to 255; return uint8 unchanged."""
     return values if values.dtype == np.uint8 else ((values + np.uint32(128)) // 257).astype(np.uint8)
 
 
 def to_srgb(icc: bytes, mode: str) -> "ImageCmsTransform | None":
-    """From the profile `icc` of pictures of `mode` (RGB, L, CMYK) to sRGB; None where it is unsound or of another space."""
+    """Return the transform from the profile `icc` of `mode` (RGB, L, CMYK) to sRGB; None if it is broken or does not fit."""
     from PIL import ImageCms
 
     try:
@@ -142,7 +142,7 @@ def _apply(transform: "ImageCmsTransform", values: NDArray[np.uint8]) -> NDArray
 
 
 def _changes_nothing(transform: "ImageCmsTransform") -> bool:
-    """Whether a profile is sRGB itself, by whatever name: it moves no color by more than 1/255."""
+    """Return whether a profile is sRGB itself, by whatever name: it moves no color by more than 1/255."""
     levels = np.linspace(0, 255, 16).astype(np.uint8)
     colors = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(64, 64, 3)
     return bool(np.abs(_apply(transform, colors).astype(int) - colors).max() <= 1)
@@ -159,7 +159,7 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 def _profile(image: Image.Image) -> "tuple[ImageCmsTransform | None, bytes | None, list[str]]":
-    """The way to sRGB that the pixels must go at once, or the RGB profile that they may keep; and a remark on a bad one."""
+    """Return the transform to sRGB that the pixels need, or the RGB profile that they keep, and a warning on a bad one."""
     from PIL import ImageCms
 
     if image.mode == "LAB":
@@ -175,7 +175,7 @@ def _profile(image: Image.Image) -> "tuple[ImageCmsTransform | None, bytes | Non
 
 
 def _reader(image: Image.Image, transform: "ImageCmsTransform | None") -> Reader:
-    """How a strip of the picture becomes an array: (h, w) gray, (h, w, 2) gray and alpha, (h, w, 3) RGB, (h, w, 4) RGBA."""
+    """Return how to read a strip: (h, w) gray, (h, w, 2) gray and alpha, (h, w, 3) RGB, (h, w, 4) RGBA."""
     mode = image.mode
     if mode in ("CMYK", "LAB"):
         return lambda strip: np.asarray(transform.apply(strip) if transform else strip.convert("RGB"))
@@ -192,7 +192,7 @@ def _reader(image: Image.Image, transform: "ImageCmsTransform | None") -> Reader
 
 
 def _sixteen_reader(image: Image.Image) -> Reader:
-    """16-bit gray; a TIFF may hold 12 bits in them, or count from white to black, which Pillow leaves to us."""
+    """Return 16-bit gray; a TIFF may hold 12 bits, or count from white to black, which Pillow does not convert."""
     tags = getattr(image, "tag_v2", {})
     scale = 65535 / 4095 if tags.get(258) == (12,) else 1
 
@@ -205,7 +205,7 @@ def _sixteen_reader(image: Image.Image) -> Reader:
 
 
 def _range(image: Image.Image) -> tuple[float, float]:
-    """What is black and what is white in a picture of mode I or F."""
+    """Return what is black and what is white in a picture of mode I or F."""
     low, high = math.inf, -math.inf
     for rows in strips(image.height, image.width):
         values = np.asarray(_crop(image, rows))
@@ -218,13 +218,13 @@ def _range(image: Image.Image) -> tuple[float, float]:
 
 
 def _spread(values: NDArray[Any], black: float, white: float) -> NDArray[np.uint16]:
-    """Black to 0 and white to 65535; what is not a number is black."""
+    """Scale black to 0 and white to 65535; not-a-number becomes black."""
     finite = np.nan_to_num(values.astype(np.float64), nan=black, posinf=white, neginf=black)
     return np.rint((finite - black) / (white - black) * 65535).astype(np.uint16)
 
 
 def _transparent_color(loaded: Loaded) -> NDArray[Any] | None:
-    """The one color that a tRNS chunk declares transparent, in the units of the decoded pixels."""
+    """Return the one color that a tRNS chunk declares transparent, in the units of the decoded pixels."""
     key, mode, rawmode = loaded.image.info.get("transparency"), loaded.image.mode, loaded.rawmode
     if mode == "RGB" and isinstance(key, tuple) and len(key) == 3:
         return np.array(key) >> (8 if ";16" in rawmode and loaded.deep is None else 0)
@@ -234,7 +234,7 @@ def _transparent_color(loaded: Loaded) -> NDArray[Any] | None:
 
 
 def _ramp(transform: "ImageCmsTransform", deep: bool) -> Pixels:
-    """The sRGB color of each gray level of a gray profile: (256, 3) uint8 or (65536, 3) uint16."""
+    """Return the sRGB color of each gray level of a gray profile: (256, 3) uint8 or (65536, 3) uint16."""
     levels = np.arange(256)
     eight: NDArray[np.uint8] = _apply(transform, levels.astype(np.uint8)[None])[0]
     if not deep:
@@ -246,7 +246,7 @@ def _ramp(transform: "ImageCmsTransform", deep: bool) -> Pixels:
 
 
 def _place(strip: NDArray[Any], target: Pixels, key: NDArray[Any] | None, ramp: Pixels | None) -> None:
-    """Writes what a Reader gave into `target`, (h, w, 3) or (h, w, 4)."""
+    """Write what a Reader gave into `target`, (h, w, 3) or (h, w, 4)."""
     strip = strip[..., None] if strip.ndim == 2 else strip
     colors = strip[..., :-1] if strip.shape[2] in (2, 4) else strip
     target[..., :3] = ramp[colors[..., 0]] if ramp is not None else colors
@@ -264,13 +264,13 @@ def _over_white(colors: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[
 
 
 def strips(height: int, width: int, size: int | None = None) -> Iterator[slice]:
-    """Slices of rows, about `size` pixels each (STRIP)."""
+    """Return slices of rows, about `size` pixels each (STRIP)."""
     step = max(1, (size or STRIP) // width)
     return (slice(top, min(top + step, height)) for top in range(0, height, step))
 
 
 def by_strips(shape: tuple[int, ...], kind: np.dtype[Any], function: Callable[[slice], NDArray[Any]]) -> NDArray[Any]:
-    """An array made strip by strip in threads: no step's numbers in between exist for the whole picture."""
+    """Make an array strip by strip in threads, so that no intermediate array has the whole picture."""
     result = np.empty(shape, kind)
 
     def fill(rows: slice) -> None:
@@ -285,7 +285,7 @@ def _crop(image: Image.Image, rows: slice) -> Image.Image:
 
 
 def _dpi(value: Any, turned: bool) -> tuple[float, float] | None:
-    """Dots per inch, across and down, of the upright picture; None where they make no sense."""
+    """Return dots per inch, across and down, of the upright picture; None for impossible values."""
     try:
         across, down = (float(number) for number in value)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):

@@ -1,4 +1,4 @@
-"""Bytes → a decoded picture, under limits on bytes, pixels and scans; to read one more format, add a row to FORMATS.
+"""Decode bytes to a picture, with limits on bytes, pixels and scans. To add a format, add a row to FORMATS.
 
 Pillow does the parsing. Only the formats listed here ever reach a parser, and the size that the header states is
 checked before a pixel is decoded. Nothing global of Pillow is changed: the lenient way works on one picture.
@@ -77,7 +77,7 @@ class Loaded:
 
 
 def decode(data: bytes, settings: Settings, source: str = "the picture") -> Loaded:
-    """The picture that `data` holds; the first one, with a warning, where there are several.
+    """Decode the picture in `data`; the first one, with a warning, if there are several.
 
     `source` is what messages call it. Raises UnreadablePicture (empty_file, unsupported_format, decode_error,
     truncated) and PictureTooLarge (too_large; resource_limit where the memory does not suffice).
@@ -118,7 +118,7 @@ def _decoded(data: bytes, settings: Settings, source: str, lenient: bool = False
 
 
 def _drafted(image: ImageFile.ImageFile) -> tuple[int, int] | None:
-    """Have a JPEG decoded at an eighth, a quarter or half of its size, if `DRAFT` is left; its own size, if that is so."""
+    """Decode a JPEG at an eighth, a quarter or half of its size, if at least `DRAFT` pixels a side are left."""
     own = image.size
     if image.format == "JPEG":
         image.draft(None, (DRAFT, DRAFT))
@@ -126,14 +126,14 @@ def _drafted(image: ImageFile.ImageFile) -> tuple[int, int] | None:
 
 
 def check_bytes(count: int, settings: Settings, source: str) -> None:
-    """Raises PictureTooLarge where `count` bytes are more than `settings.max_bytes`."""
+    """Raise PictureTooLarge where `count` bytes are more than `settings.max_bytes`."""
     if count > settings.max_bytes:
         message = f"{source} has {count:,} bytes; at most {settings.max_bytes:,} are read (FIGUREGROUND_MAX_BYTES)"
         raise PictureTooLarge(message, picture=source)
 
 
 def check_size(width: int, height: int, settings: Settings, source: str) -> None:
-    """Raises PictureTooLarge above `settings.max_pixels`, UnreadablePicture where there is no pixel at all."""
+    """Raise PictureTooLarge above `settings.max_pixels`, UnreadablePicture where there is no pixel at all."""
     if width < 1 or height < 1:
         raise UnreadablePicture(f"{source} has no pixels ({width} × {height})", picture=source)
     if width * height > settings.max_pixels:
@@ -144,7 +144,7 @@ def check_size(width: int, height: int, settings: Settings, source: str) -> None
 
 @contextmanager
 def decode_errors(source: str) -> Iterator[None]:
-    """Turns whatever a parser raises on bad bytes into one line for the user."""
+    """Turn whatever a parser raises on bad bytes into one line for the user."""
     try:
         yield
     except FigureGroundError:
@@ -168,7 +168,7 @@ def _reason(error: Exception) -> str:
 
 
 def _check_scans(data: bytes, source: str) -> None:
-    """Refuses a JPEG with so many scans that it would decode for minutes. Counts them by walking from marker to marker."""
+    """Refuse a JPEG with so many scans that it would decode for minutes. Counts them by walking from marker to marker."""
     if not data.startswith(b"\xff\xd8") or data.count(b"\xff\xda") <= MAX_SCANS:
         return
     scans, at = 0, 2
@@ -181,7 +181,7 @@ def _check_scans(data: bytes, source: str) -> None:
 
 @cache
 def _opener(name: str) -> Opener | None:
-    """What reads and what recognizes format `name`; None where its module is not installed."""
+    """Return the functions that read and recognize format `name`; None if its module is not installed."""
     logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its errors go to stderr where logging is not set up
     try:
         module = import_module(FORMATS[name])
@@ -196,7 +196,7 @@ def _opener(name: str) -> Opener | None:
 
 
 def _open(data: bytes, source: str) -> ImageFile.ImageFile:
-    """The picture with its header read. Not Image.open, which warns or raises by Pillow's process-wide pixel limit."""
+    """Return the picture with its header read. Not Image.open, which warns or raises by Pillow's process-wide pixel limit."""
     known, fault = "", Exception()
     for name in FORMATS:
         opener = _opener(name)
@@ -213,12 +213,12 @@ def _open(data: bytes, source: str) -> ImageFile.ImageFile:
 
 
 def _mended(data: bytes) -> bytes:
-    """A PNG without what is not its picture; a JPEG with the end that it may lack, so that libjpeg gives what came."""
+    """Reduce a PNG to its picture; complete the end of a truncated JPEG, so that libjpeg gives what there is."""
     return _picture_chunks(data) if data.startswith(_PNG) else data + b"\xff\xd9" * data.startswith(b"\xff\xd8")
 
 
 def _picture_chunks(data: bytes, but: bytes = b"") -> bytes:
-    """A PNG reduced to the chunks that make its picture."""
+    """Return a PNG reduced to the chunks that make its picture."""
     chunks, at = [data[:8]], 8
     while at + 8 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4])
@@ -234,7 +234,7 @@ def _rawmode(image: ImageFile.ImageFile) -> str:
 
 
 def _several(image: ImageFile.ImageFile) -> list[str]:
-    """A warning where a file holds more than the one picture that is used."""
+    """Return a warning where a file holds more than the one picture that is used."""
     with suppress(Exception):  # a broken second frame is no fault of the first
         if not getattr(image, "is_animated", False) or image.format in ("MPO", "HEIF"):
             return []  # a phone's JPEG and HEIC carry previews and depth beside the picture
@@ -243,19 +243,19 @@ def _several(image: ImageFile.ImageFile) -> list[str]:
 
 
 class _Once:
-    """Stands for a WebP decoder: gives one frame, then lets go of its two canvases before Pillow makes its copy."""
+    """A stand-in for a WebP decoder: it gives one frame, then frees its two canvases before Pillow makes its copy."""
 
     def __init__(self, decoder: Any) -> None:
         self.decoder = decoder
 
     def get_next(self) -> Any:
-        """The first frame."""
+        """Return the first frame."""
         frame, self.decoder = self.decoder.get_next(), None
         return frame
 
 
 def _load(image: ImageFile.ImageFile, lenient: bool) -> None:
-    """Decodes the pixels; leniently, keeps those that came before a fault."""
+    """Decode the pixels; leniently, keeps those that came before a fault."""
     if image.format == "WEBP":
         image._decoder = _Once(image._decoder)  # type: ignore[attr-defined]
     try:
@@ -271,7 +271,7 @@ def _load(image: ImageFile.ImageFile, lenient: bool) -> None:
 
 
 def _sixteen_bits(data: bytes, image: Image.Image) -> NDArray[np.uint16] | None:
-    """The 16 bits a channel that Pillow cuts to 8, read by OpenCV; None where its picture is not, in the upper 8, Pillow's."""
+    """Return the 16 bits a channel that Pillow cuts to 8, read by OpenCV; None if their upper 8 bits differ from Pillow's."""
     import cv2
 
     if image.width * image.height * len(image.getbands()) * 2 > MAX_DEEP:
@@ -300,7 +300,7 @@ _inside: ContextVar[bool] = ContextVar("figureground.inside_pillow", default=Fal
 
 
 class _Inside:
-    """What `warnings` asks whether a filter is meant for a module: yes for Pillow's, in a context that is within `quiet`."""
+    """A module filter for `warnings` that matches Pillow's modules within `quiet`."""
 
     def match(self, module: str) -> bool:
         return _inside.get() and module.startswith(("PIL", "pillow_heif"))

@@ -1,4 +1,4 @@
-"""Bytes from an http(s) URL under limits of time, size and redirects; a guard on addresses has its one place in `_addresses`.
+"""Download http(s) URLs with limits on time, size and redirects. A check of addresses belongs in `_addresses`.
 
 The standard library alone: no cookies, no credentials, no proxy from the environment, no Referer.
 """
@@ -32,7 +32,7 @@ Address = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL taken apart, once; `label` is what messages show of it: no query, no credentials."""
+    """The parts of a URL; `label` is shown in messages, without query and credentials."""
 
     scheme: str
     host: str
@@ -52,30 +52,30 @@ PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The moment by which all must be done; `label` is what it is that takes so long."""
+    """The time by which all must be done; `label` names the work for messages."""
 
     at: float
     label: str
 
     def time_left(self) -> float:
-        """Seconds left; raises DownloadFailed (upstream_timeout) where there are none."""
+        """Return seconds left; raises DownloadFailed (upstream_timeout) where there are none."""
         seconds = self.seconds()
         if seconds <= 0:
             raise self.missed()
         return seconds
 
     def seconds(self) -> float:
-        """Seconds left, below 0 where it has passed."""
+        """Return seconds left, below 0 where it has passed."""
         return self.at - time.monotonic()
 
     def missed(self) -> DownloadFailed:
-        """The error that says so."""
+        """Return the error that says so."""
         message = f"{self.label} took longer than is allowed (FIGUREGROUND_TIMEOUT)"
         return DownloadFailed(message, code="upstream_timeout", picture=self.label)
 
 
 def fetch(url: str, settings: Settings) -> bytes:
-    """What lies at `url`, following at most `settings.max_redirects` redirects, within `settings.timeout` seconds in all.
+    """Download `url`, with at most `settings.max_redirects` redirects and `settings.timeout` seconds in all.
 
     A busy server (429, 502, 503, 504) and a connection that was reset are tried again, twice at most. Raises RefusedAddress,
     DownloadFailed (upstream_error, upstream_timeout), or PictureTooLarge for a body of more than `settings.max_bytes` bytes
@@ -102,11 +102,11 @@ def fetch(url: str, settings: Settings) -> bytes:
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({error.verify_message})"
-    return getattr(error, "strerror", None) or f"the answer is no sound HTTP ({type(error).__name__})"
+    return getattr(error, "strerror", None) or f"the answer is not valid HTTP ({type(error).__name__})"
 
 
 def shown(url: str) -> str:
-    """What messages may show of a URL: scheme, host and path."""
+    """Return the part of a URL that messages show: scheme, host and path."""
     try:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
@@ -117,7 +117,7 @@ def shown(url: str) -> str:
 
 
 def parse(url: str) -> Target:
-    """`url` taken apart; raises RefusedAddress where it is not a plain http or https address."""
+    """Return `url` taken apart; raises RefusedAddress where it is not a plain http or https address."""
     label = shown(url)
     try:
         parts = urlsplit(url)
@@ -130,7 +130,7 @@ def parse(url: str) -> Target:
     if not host or not url.isprintable() or "\\" in parts.netloc or any(c in host for c in " %<>"):
         raise RefusedAddress(f"{label} is not a well-formed address", picture=label)
     if "@" in parts.netloc:
-        raise RefusedAddress(f"{label} comes with credentials; none are sent: leave them out", picture=label)
+        raise RefusedAddress(f"{label} contains credentials, which are not sent; remove them", picture=label)
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~") + (f"?{_query(parts.query)}" if parts.query else "")
     return Target(parts.scheme, host, PORTS[parts.scheme] if port is None else port, path, label)
 
@@ -152,7 +152,7 @@ def _wait(error: Exception) -> float | None:
 
 
 def _fetch_one(target: Target, settings: Settings, deadline: Deadline) -> bytes | _Redirect:
-    """One request: the body, or where it is said to be."""
+    """Return one request: the body, or where it is said to be."""
     with closing(_connect(target, deadline)) as sock:
         connection = http.client.HTTPConnection(target.host, target.port)
         connection.sock = _Timed(sock, deadline)
@@ -162,7 +162,7 @@ def _fetch_one(target: Target, settings: Settings, deadline: Deadline) -> bytes 
             if response.status in REDIRECTS and location:
                 return _Redirect(location)
             if response.status != 200:
-                reason = f"the server answers {response.status} where a picture is wanted"
+                reason = f"the server answers {response.status} instead of a picture"
                 error = DownloadFailed(f"{target.label}: {reason}", picture=target.label)
                 if response.status in BUSY:
                     after = response.headers.get("Retry-After", "")
@@ -172,7 +172,7 @@ def _fetch_one(target: Target, settings: Settings, deadline: Deadline) -> bytes 
 
 
 def _body(response: http.client.HTTPResponse, settings: Settings, label: str) -> bytes:
-    """The whole body, decompressed, and no more of it than the limit."""
+    """Return the decompressed body, up to the limit."""
     declared = _declared(response, label)
     if declared is not None and declared > settings.max_bytes:
         raise _too_large(settings, label)
@@ -186,41 +186,41 @@ def _body(response: http.client.HTTPResponse, settings: Settings, label: str) ->
 
 
 def _declared(response: http.client.HTTPResponse, label: str) -> int | None:
-    """The length that the server states; None where the body is chunked, or ends with the connection."""
+    """Return the length that the server states; None where the body is chunked, or ends with the connection."""
     lengths = {value.strip() for value in response.headers.get_all("Content-Length", [])}
     if response.chunked or not lengths:
         return None
     length = lengths.pop()
     if lengths or not (length.isascii() and length.isdigit()):
-        raise DownloadFailed(f"{label}: the server states no sound length", picture=label)
+        raise DownloadFailed(f"{label}: the server states an invalid length", picture=label)
     return int(length)
 
 
 def _raw(response: http.client.HTTPResponse, declared: int | None, label: str) -> Iterator[bytes]:
-    """The body as it comes over the wire."""
+    """Return the body as it is sent over the wire."""
     count = 0
     while part := response.read1(CHUNK):
         count += len(part)
         yield part
     if declared is not None and count < declared:
-        raise DownloadFailed(f"{label} broke off: {count:,} of {declared:,} bytes came", picture=label)
+        raise DownloadFailed(f"{label} ended early: {count:,} of {declared:,} bytes were received", picture=label)
 
 
 def _decompressed(parts: Iterator[bytes], encoding: str, label: str) -> Iterator[bytes]:
-    """Never holds more than CHUNK bytes that nobody has counted."""
+    """Hold at most CHUNK bytes that are not counted yet."""
     encoding = encoding.strip().lower()
     if encoding in ("", "identity"):
         yield from parts
         return
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise DownloadFailed(f"{label} comes in an encoding that was not asked for", picture=label)
+        raise DownloadFailed(f"{label} is sent in an encoding that was not requested", picture=label)
     unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib, as its first bytes say
     for part in parts:
         while part and not unpack.eof:
             yield unpack.decompress(part, CHUNK)
             part = unpack.unconsumed_tail  # noqa: PLW2901 - what is left of it
     if not unpack.eof or unpack.unused_data:
-        raise DownloadFailed(f"{label} broke off, or has more behind its compressed body", picture=label)
+        raise DownloadFailed(f"{label} ended early, or has data after its compressed body", picture=label)
 
 
 def _too_large(settings: Settings, label: str) -> PictureTooLarge:
@@ -229,7 +229,7 @@ def _too_large(settings: Settings, label: str) -> PictureTooLarge:
 
 
 def _connect(target: Target, deadline: Deadline) -> socket.socket:
-    """A socket to the first of the host's addresses that answers, secured where the scheme says so."""
+    """Return a socket to the first of the host's addresses that answers, secured where the scheme says so."""
     fault: OSError = OSError(0, "the host has no address")
     for family, kind, protocol, _, address in _addresses(target, deadline):
         plain = socket.socket(family, kind, protocol)
@@ -250,22 +250,22 @@ def _secured(plain: socket.socket, target: Target, deadline: Deadline) -> socket
 
 @dataclass(frozen=True, slots=True)
 class _Timed:
-    """As much of a socket as http.client needs; no read or write waits beyond the deadline."""
+    """The part of a socket that http.client needs; no read or write waits beyond the deadline."""
 
     sock: socket.socket
     deadline: Deadline
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """The stream that the answer is read from."""
+        """Return the stream that the answer is read from."""
         return io.BufferedReader(_Reader(self.sock, self.deadline), CHUNK)
 
     def sendall(self, data: bytes) -> None:
-        """Sends the request."""
+        """Send the request."""
         self.sock.settimeout(self.deadline.time_left())
         self.sock.sendall(data)
 
     def close(self) -> None:
-        """Leaves it open: http.client closes before the body is read; `_connect`'s caller closes the socket itself."""
+        """Leave it open: http.client closes before the body is read; `_connect`'s caller closes the socket itself."""
 
 
 class _Reader(io.RawIOBase):
@@ -281,7 +281,7 @@ class _Reader(io.RawIOBase):
 
 
 def _addresses(target: Target, deadline: Deadline) -> list[Address]:
-    """What the name resolves to. Resolved once: the guard that looks at every address belongs here, before any is used.
+    """Return the addresses of the host name, resolved once: a check of addresses belongs here, before any is used.
 
     The resolver knows no time limit, so that it is asked in a thread that we can leave behind.
     """

@@ -1,4 +1,4 @@
-"""Images to the bytes of files: encoders by suffix. To add a format, add a function and a row to `ENCODERS`."""
+"""Encode images as files, by suffix. To add a format, add a function and a row to `ENCODERS`."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from figureground.types import Mask
 
 @dataclass(frozen=True, slots=True)
 class EncodeOptions:
-    """How an image is written, besides its pixels."""
+    """The options of encoding an image."""
 
     background: str | None = None
     """A color put behind what is transparent: a name, #rrggbb or rgb(…)."""
@@ -137,14 +137,14 @@ LOSSY = OPAQUE | {".webp", ".avif"}  # formats that have a quality
 
 
 def encoder(suffix: str) -> Encoder:
-    """The encoder of a suffix such as `.png`; raises UnknownName."""
+    """Return the encoder of a suffix such as `.png`; raises UnknownName."""
     if suffix.lower() not in ENCODERS:
         raise UnknownName("output format", suffix or "(no suffix)", ENCODERS, ordered=True, cutoff=0.75)
     return ENCODERS[suffix.lower()]
 
 
 def encode(image: Pixels | Mask, suffix: str, options: EncodeOptions | None = None) -> bytes:
-    """The bytes of a file with that suffix; raises UnknownName.
+    """Return the bytes of a file with that suffix; raises UnknownName.
 
     Transparent parts get `look.background`, or white where the format needs one; 16 bits become 8 where it has no more.
     """
@@ -158,7 +158,7 @@ def encode(image: Pixels | Mask, suffix: str, options: EncodeOptions | None = No
 
 
 def encode_pages(pages: Sequence[tuple[str, Pixels]], options: Sequence[EncodeOptions]) -> bytes:
-    """The bytes of a TIFF file with an image on each page.
+    """Return the bytes of a TIFF file with an image on each page.
 
     pages : each page's name and image. options : each page's; those of the first hold for resolution and metadata.
     """
@@ -198,7 +198,7 @@ def to_8_bits(image: Pixels | Mask) -> Pixels:
 
 
 def parse_color(text: str) -> tuple[int, int, int]:
-    """Red, green and blue of a color's name, #rrggbb or rgb(…); raises UsageError."""
+    """Return red, green and blue of a color's name, #rrggbb or rgb(…); raises UsageError."""
     try:
         return ImageColor.getrgb(text)[:3]
     except (ValueError, TypeError, AttributeError):  # the last two where it is no text
@@ -206,7 +206,7 @@ def parse_color(text: str) -> tuple[int, int, int]:
 
 
 def over(image: Pixels, behind: tuple[int, int, int]) -> Pixels:
-    """(H, W, 4) with straight alpha, uint8 or uint16, laid over a color of 8 bits: (H, W, 3) of the same type."""
+    """Return (H, W, 4) with straight alpha, uint8 or uint16, laid over a color of 8 bits: (H, W, 3) of the same type."""
     most = np.iinfo(image.dtype).max
     result: Pixels = np.empty((*image.shape[:2], 3), image.dtype)
     for rows in strips(*image.shape[:2]):

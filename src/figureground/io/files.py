@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the plan of which file each picture's views go to."""
+"""Write files whole or not at all, and plan the files for the views of each picture."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ STDOUT = Path("-")
 
 
 def write(data: bytes, target: Path) -> None:
-    """Put `data` under `target`, whole or not at all; `-` is standard output. Raises WriteFailed."""
+    """Write `data` to `target`, whole or not at all; `-` is standard output. Raises WriteFailed."""
     try:
         if target == STDOUT:
             with os.fdopen(os.dup(1), "wb") as stream:
@@ -35,7 +35,7 @@ def make_folder(folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where one picture's views go."""
+    """The files for the views of one picture."""
 
     source: str
     targets: Mapping[str, Path]

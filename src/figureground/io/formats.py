@@ -1,4 +1,4 @@
-"""The names that pictures' files have."""
+"""The suffixes of pictures."""
 
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .apng .webp .gif .bmp .dib .tif .tiff .avif .jp2 .j2k .j2c .jpx .jpf .heic .heif .hif".split()  # noqa: SIM905  # to be read

@@ -87,7 +87,7 @@ def resolution(image: Image.Image) -> tuple[float, float] | None:
 
 
 def _copied(exif: Image.Exif, gps: bool = True) -> Image.Exif:
-    """What describes the picture."""
+    """Return what describes the picture."""
     result = Image.Exif()
     for tag in DESCRIPTIVE:
         if tag in exif:

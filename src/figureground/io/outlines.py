@@ -52,7 +52,7 @@ def contours(mask: Mask, level: float = THRESHOLD, least: int = 8) -> list[Point
 
 
 def _crossings(values: Mask, inside: NDArray[np.bool_], line: NDArray[np.int64], level: float) -> Points:
-    """Where the mask crosses the level, next to each pixel of the outline: the mean over its outer neighbors."""
+    """Return where the mask crosses the level, next to each pixel of the outline: the mean over its outer neighbors."""
     total, count = np.zeros((len(line), 2)), np.zeros(len(line))
     x, y = line.T
     own = values[y, x].astype(np.float64)
@@ -107,7 +107,7 @@ def fit_beziers(points: Points, tolerance: float = 0.5) -> list[Points]:
 
 
 def _corners(points: Points, tolerance: float) -> list[int]:
-    """The points at which the line turns sharply: of a simplified line, those whose angle on the line itself is sharp."""
+    """Return the points at which the simplified line turns sharply, if the line itself is sharp there too."""
     import cv2
 
     count = len(points)
@@ -125,7 +125,7 @@ def _corners(points: Points, tolerance: float) -> list[int]:
 
 
 def _sharpened(points: Points, stops: list[int]) -> Points:
-    """The line with each corner where its two sides meet, which the pixels there cut off."""
+    """Return the line with each corner where its two sides meet; the pixels cut these corners off."""
     result = points.copy()
     for stop in stops:
         (a, b), (c, d) = (np.take(points, (stop + 2 * side, stop + (NEAR + 1) * side), axis=0, mode="wrap") for side in (-1, 1))
@@ -158,7 +158,7 @@ def _fit_piece(points: Points, tolerance: float) -> list[Points]:
 
 
 def _tangent(points: Points, at: int, step: int) -> Points:
-    """The direction into the piece at its end."""
+    """Return the direction into the piece at its end."""
     other = min(max(at + step * min(NEAR, len(points) - 1), 0), len(points) - 1)
     return _unit(points[other] - points[at])
 
@@ -174,7 +174,7 @@ def _unit(vector: Points) -> Points:
 
 
 def _one_curve(points: Points, begin: Points, end: Points, tolerance: float) -> tuple[Points, float, int]:
-    """A curve through the ends, its largest distance from the points, and where that is."""
+    """Return a curve through the ends, its largest distance from the points, and where that is."""
     if len(points) == 2:
         third = np.hypot(*(points[1] - points[0])) / 3
         return np.stack([points[0], points[0] + begin * third, points[1] + end * third, points[1]]), 0.0, 0
@@ -193,7 +193,7 @@ def _one_curve(points: Points, begin: Points, end: Points, tolerance: float) -> 
 
 
 def _least_squares(points: Points, t: Points, begin: Points, end: Points) -> Points:
-    """The lengths of both handles that fit best."""
+    """Return the lengths of both handles that fit best."""
     first, last = points[0], points[-1]
     s = 1 - t
     b0, b1, b2, b3 = s**3, 3 * t * s**2, 3 * t**2 * s, t**3
@@ -219,7 +219,7 @@ def _at(curve: Points, t: Points) -> Points:
 
 
 def _reparametrized(curve: Points, points: Points, t: Points) -> Points:
-    """A step of Newton's method towards each point's nearest place on the curve."""
+    """Move each point towards its nearest place on the curve by a step of Newton's method."""
     first = 3 * np.diff(curve, axis=0)
     second = 2 * np.diff(first, axis=0)
     s = 1 - t

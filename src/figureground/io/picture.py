@@ -1,4 +1,4 @@
-"""A picture from wherever it comes: `Picture.read`; to read another kind of source, add a case to it."""
+"""Read a picture from any source: `Picture.read`. To read another kind of source, add a case to it."""
 
 import os
 import re
@@ -27,14 +27,14 @@ _UNSAFE = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An encoded picture that was read already: its bytes, and where they come from, which messages call it by."""
+    """The bytes of a picture that were read already, and their source for messages."""
 
     data: bytes
     source: str
 
     @classmethod
     def of_file(cls, path: str, settings: Settings) -> "Encoded":
-        """All of a regular file, of at most `settings.max_bytes`. Raises UnreadablePicture, PictureTooLarge."""
+        """Read all of a regular file, of at most `settings.max_bytes`. Raises UnreadablePicture, PictureTooLarge."""
         with decode_errors(printable(path)):
             return cls(_from_file(path, settings), path)
 
@@ -45,17 +45,28 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Encoded | Bin
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Picture:
-    """A picture, upright; both arrays are read-only, and are one where the picture is 8-bit sRGB without alpha.
+    """An upright picture; both arrays are read-only, and are the same for 8-bit sRGB without alpha.
 
-    rgb : (H, W, 3) uint8, sRGB, over white: what models see.
-    original : (H, W, 3) or (H, W, 4) uint8 or uint16: the picture's own values in its own RGB space, alpha kept.
-    icc : the RGB profile that belongs to `original`; None: sRGB.
-    dpi : dots per inch, across and down, where the file states them.
-    name : what output files are called after.
-    source : what messages call it.
-    warnings : what the user should know of how it was read, one sentence each.
-    metadata : what its file says of it: EXIF without orientation and thumbnail, and XMP.
-    own_shape : its height and width where both arrays are a draft of it, a fraction as large (`Settings.draft`).
+    Attributes
+    ----------
+    rgb : ndarray
+        (H, W, 3) uint8, sRGB, over white: what models see.
+    original : ndarray
+        (H, W, 3) or (H, W, 4) uint8 or uint16: the picture's own values in its own RGB space, with alpha.
+    icc : bytes or None
+        The RGB profile of `original`; None for sRGB.
+    dpi : tuple or None
+        Dots per inch, across and down, if the file states them.
+    name : str
+        The first part of the names of output files.
+    source : str
+        The name of the picture in messages.
+    warnings : tuple of str
+        Remarks on how it was read, one sentence each.
+    metadata : Metadata
+        What its file says of it: EXIF without orientation and thumbnail, and XMP.
+    own_shape : tuple or None
+        Its height and width if both arrays are a smaller draft of it (`Settings.draft`).
     """
 
     rgb: Rgb
@@ -74,11 +85,25 @@ class Picture:
 
     @classmethod
     def read(cls, source: Source, settings: Settings | None = None) -> "Picture":
-        """The picture that `source` names or holds.
+        """Read the picture that `source` names or holds.
 
-        Arrays are (H, W) or (H, W, 1) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, of
-        uint8, uint16, bool, or floats in [0, 1], in sRGB. Raises UnreadablePicture, PictureTooLarge, RefusedAddress or
-        DownloadFailed, each in one line.
+        Parameters
+        ----------
+        source : path, URL, bytes, binary stream, array or PIL image
+            An array is (H, W) or (H, W, 1) gray, (H, W, 2) gray and alpha, (H, W, 3) RGB or (H, W, 4) RGB and alpha, of
+            uint8, uint16, bool, or floats in [0, 1], in sRGB.
+        settings : Settings, optional
+            The limits; by default those of the environment.
+
+        Returns
+        -------
+        Picture
+            The picture, upright.
+
+        Raises
+        ------
+        InputError
+            UnreadablePicture, PictureTooLarge, RefusedAddress or DownloadFailed.
         """
         limits = settings or Settings.from_environment()
         if isinstance(source, np.ndarray):
@@ -107,7 +132,7 @@ class Picture:
 
 
 def stem(source: str) -> str:
-    """What the outputs of the picture at `source` (a path, a URL, '-') are called after, without reading it."""
+    """Return the name for the outputs of the picture at `source` (a path, a URL, '-'), without reading it."""
     if source == "-":
         return "stdin"
     if _SCHEME.match(source):
@@ -116,7 +141,7 @@ def stem(source: str) -> str:
 
 
 def _encoded(source: Any, settings: Settings) -> tuple[str, str, Callable[[], bytes]]:
-    """Name, label and a way to the bytes of a source that holds an encoded picture."""
+    """Return name, label and a function for the bytes of a source that holds an encoded picture."""
     if isinstance(source, bytes | bytearray | memoryview):
         return "bytes", "the picture", lambda: bytes(source)
     if isinstance(source, Encoded):
@@ -147,7 +172,7 @@ def _from_url(url: str, scheme: str, settings: Settings) -> tuple[str, str, Call
 
 
 def _stem_of_url(url: str) -> str:
-    """The last segment of a URL's path without its suffix, safe as the name of a file: at most 80 characters, no separators."""
+    """Return the last segment of a URL's path without its suffix, as a safe file name of at most 80 characters."""
     try:
         segment = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2], errors="replace")
     except ValueError:
@@ -157,12 +182,12 @@ def _stem_of_url(url: str) -> str:
 
 
 def printable(path: str) -> str:
-    """`path` as a message may show it: on one line, and without what a terminal would obey."""
+    """Return `path` for a message: on one line, without control characters."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path) or "''"
 
 
 def _from_file(path: str, settings: Settings) -> bytes:
-    """All of a regular file; never waits on a pipe or a device, and never reads a file that is too large."""
+    """Read all of a regular file, but no pipe, no device, and no file that is too large."""
     label = printable(path)
     try:
         _check_file(Path(path).stat(), settings, label)
@@ -173,7 +198,7 @@ def _from_file(path: str, settings: Settings) -> bytes:
             _check_file(status, settings, label)
             return file.read(status.st_size + 1)  # no more than is there: Python makes room for all that is asked for
     except PermissionError:
-        message = f"{label} may not be read: permission denied"
+        message = f"{label} cannot be read: permission denied"
         raise UnreadablePicture(message, code="permission_denied", picture=label) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
@@ -194,7 +219,7 @@ def _from_stdin(settings: Settings) -> bytes:
 
 
 def from_stream(stream: Any, settings: Settings, label: str) -> bytes:
-    """Reads to the end, but no further than the limit, whatever sizes the stream's reads come in."""
+    """Read to the end, but no further than the limit, whatever sizes the stream's reads come in."""
     parts, count = [], 0
     with decode_errors(label):
         while part := stream.read(min(1 << 20, settings.max_bytes + 1 - count)):
@@ -215,10 +240,10 @@ def _from_pil(image: Image.Image, settings: Settings) -> Loaded:
 def _from_array(array: NDArray[Any], settings: Settings) -> Upright:
     label, kind = "the array", f"shape {array.shape} and type {array.dtype}"
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)):
-        raise UnreadablePicture(f"an array is wanted as (H, W) or (H, W, 1 to 4), but has {kind}", picture=label)
+        raise UnreadablePicture(f"expected an array (H, W) or (H, W, 1 to 4), but got {kind}", picture=label)
     if array.dtype.kind not in "fbu" or (array.dtype.kind == "u" and array.dtype.itemsize > 2):
         wanted = "uint8, uint16, bool, or floats in [0, 1]"
-        raise UnreadablePicture(f"an array is wanted of {wanted}, but has {kind}", picture=label)
+        raise UnreadablePicture(f"expected an array of {wanted}, but got {kind}", picture=label)
     check_size(array.shape[1], array.shape[0], settings, label)
     values = _whole(array[..., None] if array.ndim == 2 else array)
     gray, has_alpha = values.shape[2] < 3, values.shape[2] in (2, 4)
@@ -230,14 +255,14 @@ def _from_array(array: NDArray[Any], settings: Settings) -> Upright:
 
 
 def _whole(array: NDArray[Any]) -> Pixels:
-    """The array as uint8 or uint16."""
+    """Return the array as uint8 or uint16."""
     if array.dtype.kind == "b":
         return np.where(array, 255, 0).astype(np.uint8)
     if array.dtype.kind == "u":
         return array.astype(np.uint8) if array.dtype.itemsize == 1 else array.astype(np.uint16)
     low, high = float(array.min()), float(array.max())
     if not (low >= -1e-6 and high <= 1 + 1e-6):  # also where either is not a number
-        raise UnreadablePicture(f"floats are wanted in [0, 1], but go from {low:g} to {high:g}", picture="the array")
+        raise UnreadablePicture(f"expected floats in [0, 1], but got {low:g} to {high:g}", picture="the array")
     pixels = np.empty(array.shape, np.uint16)
     for rows in strips(*array.shape[:2]):
         pixels[rows] = np.rint(np.clip(array[rows], 0, 1).astype(np.float64) * 65535)

@@ -1,4 +1,4 @@
-"""PNG, written quickly: rows filtered in numpy, packed by zlib-ng in threads. To add a filter, add a row to `FILTERS`.
+"""Write PNG fast: filter rows in numpy, compress with zlib-ng in threads. To add a filter, add a row to `FILTERS`.
 
 The format is the W3C's "Portable Network Graphics (PNG) Specification". A filter takes from each byte what its neighbors tell
 of it; of a photograph, Paeth's filter and the neighbors' mean leave least. What is left hardly repeats itself, so that zlib's
@@ -36,7 +36,7 @@ def png(
     exif: bytes = b"",
     xmp: bytes = b"",
 ) -> bytes:
-    """A PNG file's bytes.
+    """Return a PNG file's bytes.
 
     image : (H, W) or (H, W, 1 to 4) gray, gray and alpha, RGB, or RGBA; uint8 or uint16, which the file keeps.
     icc : the profile of its colors. dpi : dots per inch, across and down.
@@ -63,7 +63,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _data(image: Pixels, packers: Sequence[Packer]) -> list[bytes]:
-    """The IDAT chunks: one zlib stream, its parts packed in threads, since packers leave the interpreter to the others."""
+    """Return the IDAT chunks: one zlib stream, compressed in threads."""
     height = len(image)
     step = max(1, PART // image[0].nbytes)
 
@@ -95,21 +95,21 @@ EFFORTS: Mapping[Effort, Sequence[Packer]] = {"fast": (_runs,), "best": (_runs, 
 
 
 def _joined(before: int, after: int, size: int) -> int:
-    """Adler-32 of two pieces of data from that of each; the second has `size` bytes (RFC 1950: two sums modulo 65521)."""
+    """Return Adler-32 of two joined pieces from that of each; the second has `size` bytes (RFC 1950: sums modulo 65521)."""
     low = (before & 0xFFFF) + (after & 0xFFFF) - 1
     high = (before >> 16) + (after >> 16) + size * ((before & 0xFFFF) - 1)
     return high % 65521 << 16 | low % 65521
 
 
 def _filtered(image: Pixels, top: int, bottom: int) -> Bytes:
-    """Rows `top` to `bottom` as PNG packs them, (bottom − top, 1 + bytes of a row): the filter's number, then its bytes."""
+    """Return rows `top` to `bottom` filtered, (bottom − top, 1 + bytes of a row): the filter's number, then its bytes."""
     result = np.empty((bottom - top, 1 + image[0].nbytes), np.uint8)
     result[:, 0], result[:, 1:] = _best(*_neighbors(image, top, bottom))
     return result
 
 
 def _neighbors(image: Pixels, top: int, bottom: int) -> tuple[Bytes, Bytes, Bytes, Bytes]:
-    """The bytes of these rows, and of the pixel on their left, above them, and on the left above; outside the picture 0."""
+    """Return the bytes of these rows, and of the pixels on their left, above, and above on the left; 0 outside the picture."""
     pixel = image[0, 0].nbytes
     framed = np.zeros((bottom - top + 1, image[0].nbytes + pixel), np.uint8)
     start = max(0, top - 1)
@@ -119,28 +119,28 @@ def _neighbors(image: Pixels, top: int, bottom: int) -> tuple[Bytes, Bytes, Byte
 
 
 def _best(x: Bytes, *around: Bytes) -> tuple[int, Bytes]:
-    """The number of the filter that leaves least of these rows, by a sample of them, and what it leaves."""
+    """Return the number of the filter with the least entropy on a sample of these rows, and that entropy."""
     sample = [each[:, ::SAMPLE].ravel() for each in (x, *around)]
     number = min(FILTERS, key=lambda number: _bits(sample[0] - FILTERS[number](*sample[1:])))
     return number, x - FILTERS[number](*around)
 
 
 def _bits(sample: Bytes) -> float:
-    """Shannon's entropy of the sample, times its size: about what zlib makes of it."""
+    """Return Shannon's entropy of the sample, times its size: about the size after zlib."""
     counts = np.bincount(sample)
     counts = counts[counts > 0]
     return float(counts @ np.log2(sample.size / counts))
 
 
 def _mean(left: Bytes, above: Bytes, corner: Bytes) -> Bytes:
-    """Filter 3: the mean of left and above, rounded down."""
+    """Apply filter 3: the mean of left and above, rounded down."""
     mean: Bytes = left & above
     mean += (left ^ above) >> 1
     return mean
 
 
 def _paeth(left: Bytes, above: Bytes, corner: Bytes) -> Bytes:
-    """Filter 4: of left, above and corner, in this order where equal, the one nearest to left + above − corner.
+    """Apply filter 4: the one of left, above and corner that is nearest to left + above − corner, the first of equal ones.
 
     In bytes alone: corner is the nearest only where it lies between the other two, and then its distance is the difference
     of theirs.

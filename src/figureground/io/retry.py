@@ -1,4 +1,4 @@
-"""Tries again what failed for a moment: a busy server, a connection that was reset. Bounded in number and in time."""
+"""Retry what failed temporarily: a busy server, or a connection that was reset. Number and time are limited."""
 
 import random
 import time
@@ -46,7 +46,7 @@ def retry(call: Callable[[], T], wait: Callable[[Exception], float | None], left
 
 
 def is_reset(error: BaseException) -> bool:
-    """Whether a connection was closed by the other side, which another try may mend."""
+    """Return whether a connection was closed by the other side, so that another try may succeed."""
     return isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
 
 

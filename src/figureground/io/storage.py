@@ -1,4 +1,4 @@
-"""Where pictures of a batch come from and where its files go: folders, archives, and object storage through fsspec.
+"""Read inputs from and write outputs to folders, archives, and object storage through fsspec.
 
 A source is a path, an http(s) address, `ARCHIVE::MEMBER`, or an fsspec address such as `s3://bucket/key`. To add a kind
 of source: a case in `open_source`; a kind of target: a class with the methods of `Place`, and a line in `place`.
@@ -29,18 +29,18 @@ _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 
 
 def scheme(source: str) -> str:
-    """`s3` of `s3://bucket/key`, in lower case; empty for a path."""
+    """Return `s3` of `s3://bucket/key`, in lower case; empty for a path."""
     match = _ADDRESS.match(source)
     return match[1].lower() if match else ""
 
 
 def is_remote(source: str) -> bool:
-    """Whether fsspec reads it: an address, but no http(s) one, which we fetch ourselves."""
+    """Return whether fsspec reads it: any address that is not http(s)."""
     return scheme(source) not in ("", "http", "https")
 
 
 def filesystem(address: str) -> tuple[Any, str]:
-    """fsspec's file system for an address, and the path in it; raises MissingExtra, UsageError."""
+    """Return fsspec's file system for an address, and the path in it; raises MissingExtra, UsageError."""
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
@@ -56,7 +56,7 @@ def filesystem(address: str) -> tuple[Any, str]:
 
 
 def open_source(source: str, settings: Settings) -> str | Encoded:
-    """What `Picture.read` takes for a source: itself where it is a path or an http(s) address, else its bytes, with its name.
+    """Return a source for `Picture.read`: itself for a path or an http(s) address, else its bytes and its name.
 
     Raises UnreadablePicture, PictureTooLarge.
     """
@@ -70,7 +70,7 @@ def open_source(source: str, settings: Settings) -> str | Encoded:
 
 
 def _wait_for_source(error: Exception) -> float | None:
-    """As `wait_for_storage`, for an error that says what lies behind it."""
+    """Return the wait of `wait_for_storage`, for an error that wraps another one."""
     return wait_for_storage(error.__cause__) if isinstance(error.__cause__, Exception) else None
 
 
@@ -79,9 +79,11 @@ def _bounded(source: str, settings: Settings, opened: Callable[[], IO[bytes]]) -
         with opened() as file:
             return Encoded(from_stream(file, settings, f"'{source}'"), source)
     except FileNotFoundError as error:
-        raise UnreadablePicture(f"'{source}' is not there", code="not_found", picture=source) from error
+        raise UnreadablePicture(f"'{source}' does not exist", code="not_found", picture=source) from error
     except PermissionError as error:
-        raise UnreadablePicture(f"'{source}' may not be read", code="permission_denied", picture=source) from error
+        raise UnreadablePicture(
+            f"'{source}' cannot be read: permission denied", code="permission_denied", picture=source
+        ) from error
     except (OSError, RuntimeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, tarfile.TarError) as error:
         raise UnreadablePicture(f"'{source}' cannot be read ({error})", picture=source) from error
 
@@ -111,18 +113,18 @@ def _member(archive: str, member: str) -> IO[bytes]:
 
 
 class Place(Protocol):
-    """Where files go. Names are relative, with `/` between folders."""
+    """A place for files. Names are relative, with `/` between folders."""
 
     def write(self, data: bytes, name: str) -> None:
         """Put a file there, whole or not at all; raises WriteFailed."""
         ...
 
     def read(self, name: str) -> bytes:
-        """A file's bytes; raises OSError."""
+        """Return a file's bytes; raises OSError."""
         ...
 
     def sizes(self) -> Callable[[str], int | None]:
-        """A function that gives a file's size in bytes; None where it is not there."""
+        """Return a function that gives a file's size in bytes; None where it is not there."""
         ...
 
 
@@ -134,7 +136,7 @@ class Folder:
         self._inside: set[Path] = set()
 
     def write(self, data: bytes, name: str) -> None:
-        """Temporary file in the same folder, fsync, rename, fsync of the folder."""
+        """Write a temporary file in the same folder, fsync it, rename it, and fsync the folder."""
         target = self.root / name
         if target.parent not in self._inside:
             home = os.path.realpath(self.root)
@@ -146,11 +148,11 @@ class Folder:
         _flush(target.parent)
 
     def read(self, name: str) -> bytes:
-        """A file's bytes; raises OSError."""
+        """Return a file's bytes; raises OSError."""
         return (self.root / name).read_bytes()
 
     def sizes(self) -> Callable[[str], int | None]:
-        """A function that gives a file's size in bytes; None where it is not there."""
+        """Return a function that gives a file's size in bytes; None where it is not there."""
 
         def size(name: str) -> int | None:
             try:
@@ -161,7 +163,7 @@ class Folder:
         return size
 
     def clear(self, older_than: float = 0) -> int:
-        """Remove the temporary files that a killed run left, last changed before that time; returns how many."""
+        """Remove the temporary files of a killed run, last changed before that time; return how many."""
         removed = 0
         for folder, _, files in os.walk(self.root):
             for name in files:
@@ -174,7 +176,7 @@ class Folder:
 
 
 def _flush(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system can."""
+    """Make a rename survive a power cut, if the system can."""
     try:
         opened = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -201,22 +203,22 @@ class Bucket:
             raise WriteFailed(f"'{self.root}/{name}' cannot be written: {error}") from error
 
     def read(self, name: str) -> bytes:
-        """An object's bytes; raises OSError."""
+        """Return an object's bytes; raises OSError."""
         data: bytes = retry(lambda: self.fs.cat_file(f"{self.root}/{name}"), wait_for_storage)
         return data
 
     def sizes(self) -> Callable[[str], int | None]:
-        """A function that gives an object's size in bytes; None where it was not there when this was called."""
+        """Return a function that gives an object's size in bytes; None where it was not there when this was called."""
         self.fs.invalidate_cache()
         listed = {path: facts["size"] for path, facts in self.fs.find(self.root, detail=True).items()}
         return lambda name: listed.get(f"{self.root}/{name}")
 
 
 def place(address: str) -> Folder | Bucket:
-    """A folder, or a prefix in object storage."""
+    """Return a folder, or a prefix in object storage."""
     return Bucket(address) if is_remote(address) else Folder(address)
 
 
 def key(name: str) -> str:
-    """The same for names that some disk takes for one: other case, other Unicode form."""
+    """Return a key that is equal for names that some disk treats as one: other case, other Unicode form."""
     return unicodedata.normalize("NFC", name).casefold()

@@ -83,7 +83,7 @@ def _linked(part: bytes, place: int, target: int) -> bytes:
 
 
 def _strips(page: Pixels) -> tuple[list[bytes], int]:
-    """The packed strips, and how many rows each has."""
+    """Return the packed strips, and how many rows each has."""
     image: Any = page.reshape(*page.shape[:2], -1)
     rows = max(1, STRIP_BYTES // image[0].nbytes)
 

@@ -1,1 +1,1 @@
-"""From a map to a mask, and from a mask to a better one: rules, refiners, points and boxes."""
+"""Turn a map into a mask, and improve the mask: rules, refiners, points and boxes."""

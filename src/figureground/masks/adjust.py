@@ -169,7 +169,7 @@ def subject_side(mask: Mask) -> float:
 
 
 def _dilated(mask: Mask, radius: int) -> Mask:
-    """The largest value within a disk; a large disk is the sum of smaller ones."""
+    """Return the largest value within a disk; a large disk is the sum of smaller ones."""
     import cv2
 
     while radius > 0:

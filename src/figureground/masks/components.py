@@ -1,4 +1,4 @@
-"""The connected parts of a shape, found through its runs: the unbroken stretches of each row.
+"""Find connected components through runs, the unbroken stretches of each row.
 
 A shape of a photograph has a few runs in a row, so that comparing each pixel with the next, which takes next to no time, is
 nearly all of the work; the parts are then those of a small graph, whose nodes are runs and whose edges join runs that touch.
@@ -36,7 +36,7 @@ class Runs:
 
     @classmethod
     def of(cls, values: NDArray[Any], inside: Inside) -> "Runs":
-        """All runs of pixels whose values are inside; asked strip by strip, so that no map of the answers is made."""
+        """Return all runs of pixels whose values are inside, strip by strip, so that no full-size array is made."""
         height, width = values.shape
         changes_by_strip: list[Numbers] = []
         for strip in strips(height, width, SMALL_STRIP):
@@ -49,7 +49,7 @@ class Runs:
         return cls(rows, starts - 1, changes[1::2] - rows * (width + 2) - 1)
 
     def touching(self, reach_diagonally: int) -> tuple[Numbers, Numbers]:
-        """Every pair of runs in neighboring rows that share a column, or with a `reach` of 1 meet at a corner."""
+        """Return every pair of runs in neighboring rows that share a column, or with a `reach` of 1 meet at a corner."""
         pitch = int(self.ends.max(initial=0)) + 2
         begins, stops = self.rows * pitch + self.starts, self.rows * pitch + self.ends
         first = np.searchsorted(
@@ -65,10 +65,10 @@ class Runs:
 
 
 class ConnectedComponents:
-    """The connected parts of a shape, in the order in which their first pixels stand when it is read row by row."""
+    """The connected components of a shape, in the order of their first pixels, row by row."""
 
     def __init__(self, values: NDArray[Any], connectivity: Literal[4, 8], inside: Inside = np.asarray) -> None:
-        """`values`, (H, W), are the shape itself, bool, or what `inside` tells it from."""
+        """Find the parts of `values`, (H, W): bool, or any type with the test `inside`."""
         self.shape: tuple[int, int] = values.shape
         self.runs = Runs.of(values, inside)
         roots = _roots(len(self.runs.rows), *self.runs.touching(1 if connectivity == 8 else 0))
@@ -98,7 +98,7 @@ class ConnectedComponents:
         return boxes
 
     def sums(self, weights: NDArray[Any]) -> NDArray[np.float64]:
-        """The sum of `weights`, (H, W), over each part, (parts,)."""
+        """Return the sum of `weights`, (H, W), over each part, (parts,)."""
         totals = np.zeros(self.count)
         for strip in strips(*self.shape, SMALL_STRIP):
             among = slice(*np.searchsorted(self.runs.rows, (strip.start, strip.stop)))
@@ -110,7 +110,7 @@ class ConnectedComponents:
         return totals
 
     def render(self, flags: Flags, window: Slices | None = None) -> Shape:
-        """Where the parts are that `flags` names, in a window of the shape, or in all of it; (h, w) bool."""
+        """Return where the parts are that `flags` names, in a window of the shape, or in all of it; (h, w) bool."""
         rows, columns = window or (slice(0, self.shape[0]), slice(0, self.shape[1]))
         bottom, right = min(rows.stop, self.shape[0]), min(columns.stop, self.shape[1])
         among = slice(*np.searchsorted(self.runs.rows, (rows.start, bottom)))
@@ -125,7 +125,7 @@ class ConnectedComponents:
 
 
 def _roots(count: int, one: Numbers, other: Numbers) -> Numbers:
-    """For each of `count` nodes the least node that the edges (one, other) lead to, (count,).
+    """Return for each of `count` nodes the least node that the edges (one, other) lead to, (count,).
 
     Round by round, each tree's root is hung below the least root that an edge leads to from it, and every node below its
     root: after Shiloach and Vishkin, "An O(log n) Parallel Connectivity Algorithm" (1982).

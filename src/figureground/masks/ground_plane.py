@@ -1,4 +1,4 @@
-"""What stands near, from depth alone: the floor found and taken away, then a cut between the near and the far.
+"""Find what stands near, from depth: remove the floor, then cut between near and far.
 
 The floor runs through all depths, so no cut on depth can part it from who stands on it. But the inverse depth of a plane is
 an affine function of image coordinates (Hartley & Zisserman, "Multiple View Geometry", 2nd ed. 2004, § 8.1: a plane
@@ -38,20 +38,20 @@ class Plane:
     slack: float
 
     def above(self, nearness: Floats) -> Shape:
-        """The pixels that are nearer than the plane, by more than the slack."""
+        """Return the pixels that are nearer than the plane, by more than the slack."""
         height, width = nearness.shape
         x, y = _axis(width), _axis(height)
         plane: Floats = np.float32(self.b) * y[:, None] + np.float32(self.c + self.slack) + np.float32(self.a) * x
         return nearness > plane
 
     def at(self, nearness: Floats) -> Shape:
-        """The pixels that lie on the plane."""
+        """Return the pixels that lie on the plane."""
         lower = Plane(self.a, self.b, self.c - 2 * self.slack, self.slack)
         return lower.above(nearness) & ~self.above(nearness)
 
 
 def foreground_from_depth(nearness: Floats, near: float | None = None) -> Shape:
-    """The pixels that stand out as near, (H, W) bool, of nearness (H, W) float32, finite.
+    """Return the pixels that stand out as near, (H, W) bool, of nearness (H, W) float32, finite.
 
     near : the cut by hand, in [0, 1] from the farthest to the nearest of the picture: the 1st and 99th percentile of its
     nearness; None finds it: see `gap`. Pixels of the floor, where there is one, are never among them. Parts smaller than a
@@ -72,7 +72,7 @@ def foreground_from_depth(nearness: Floats, near: float | None = None) -> Shape:
 
 
 def floor(nearness: Floats) -> Plane | None:
-    """The plane that the picture's lower half lies on and that recedes upwards; None where there is none.
+    """Return the plane that the picture's lower half lies on and that recedes upwards; None where there is none.
 
     A floor is nearer further down (by at least half as much as it changes sideways), fills at least `SHARE` of the lower half
     of the picture, and its own depths span at least `RISE` of the picture's.
@@ -98,7 +98,7 @@ def floor(nearness: Floats) -> Plane | None:
 
 
 def widest_gap(values: Floats, total: int, narrow: float = 0.0) -> float | None:
-    """The middle of the widest stretch of nearness that hardly any pixel has; None where nothing stands out.
+    """Return the middle of the widest stretch of nearness that hardly any pixel has; None where nothing stands out.
 
     values : (n,) the nearness of what is not floor; total : the pixels of the picture; narrow : nearness, what a stretch must
     at least measure: beside a floor that reaches from the feet to the horizon, far walls hardly differ.
@@ -124,7 +124,7 @@ def widest_gap(values: Floats, total: int, narrow: float = 0.0) -> float | None:
 
 
 def _cut_above(nearness: Floats, plane: Plane | None, narrow: float) -> float | None:
-    """The cut for what rises above the floor, in a copy without grain, whose stray pixels would fill the gaps."""
+    """Return the cut for what rises above the floor, in a copy without grain, whose stray pixels would fill the gaps."""
     import cv2
 
     smooth = np.asarray(cv2.medianBlur(np.ascontiguousarray(nearness), 5), np.float32)
@@ -136,7 +136,7 @@ def _cut_above(nearness: Floats, plane: Plane | None, narrow: float) -> float | 
 
 
 def before(rises: Floats, ground: Floats, total: int) -> float | None:
-    """The middle between the floor's far end and what rises above it; None where the two meet, as floor and wall do.
+    """Return the middle between the floor's far end and what rises above it; None where the two meet, as floor and wall do.
 
     rises, ground : (n,) nearness of what is above the floor and of the floor; total : the pixels of the picture. Seen from
     above, the floor alone lies behind who stands on it: then all that rises is of one depth, and has no `gap`.
@@ -148,7 +148,7 @@ def before(rises: Floats, ground: Floats, total: int) -> float | None:
 
 
 def _apart(values: Floats, cut: float, least: int) -> bool:
-    """Whether a cut leaves enough on both sides, and the sides lie well apart."""
+    """Return whether a cut leaves enough on both sides, and the sides lie well apart."""
     before, behind = values[values >= cut], values[values < cut]
     if min(len(before), len(behind)) <= least:
         return False
@@ -156,13 +156,13 @@ def _apart(values: Floats, cut: float, least: int) -> bool:
 
 
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Start and stop of each run of True."""
+    """Return start and stop of each run of True."""
     steps = np.flatnonzero(np.diff(flags.astype(np.int8), prepend=0, append=0))
     return list(zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True))
 
 
 def _ransac(points: Floats, values: Floats, loose: float) -> NDArray[np.float64] | None:
-    """The plane of most points, of those that recede upwards; None where none does. Always the same for the same points."""
+    """Return the plane of most points, of those that recede upwards, or None; the same points give the same plane."""
     random = np.random.default_rng(0)
     some = random.permutation(len(points))[:2000]
     sample, depths = points[some].astype(np.float64), values[some].astype(np.float64)
@@ -183,7 +183,7 @@ def _ransac(points: Floats, values: Floats, loose: float) -> NDArray[np.float64]
 def _refined(
     plane: NDArray[np.float64], points: Floats, values: Floats, loose: float, least: float
 ) -> tuple[tuple[float, float, float], float]:
-    """The plane by least squares of the points close to it, repeated; and thrice their spread, from `least` to `loose`."""
+    """Return the least-squares plane of the points near it, repeated, and three times their spread, from `least` to `loose`."""
     slack = loose
     for _ in range(4):
         apart = values - points @ plane
@@ -195,7 +195,7 @@ def _refined(
 
 
 def _axis(count: int) -> Floats:
-    """The middles of so many pixels, from −1 to 1."""
+    """Return the middles of so many pixels, from −1 to 1."""
     return ((np.arange(count, dtype=np.float32) + 0.5) * (2 / count) - 1).astype(np.float32)
 
 
@@ -211,6 +211,6 @@ def _shrunk(nearness: Floats) -> Floats:
 
 
 def _whole(shape: Shape) -> Shape:
-    """Without the 8-connected parts that are smaller than `SPECK` of the picture."""
+    """Remove the 8-connected parts that are smaller than `SPECK` of the picture."""
     parts = ConnectedComponents(shape, 8)
     return parts.render(parts.areas >= SPECK * shape.size)

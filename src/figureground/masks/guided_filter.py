@@ -13,7 +13,7 @@ EPSILON = np.float32(1e-4)  # regularization, for colors in [0, 1]: contrast bel
 
 
 def guided_filter(rgb: Rgb, mask: Mask, radius: int) -> Floats:
-    """The guided filter of one window in float32, (h, w): each pixel's color under the mean of its windows' functions."""
+    """Filter one window in float32, (h, w): each pixel's color under the mean of its windows' functions."""
     import cv2
 
     def mean(plane: Floats) -> Floats:
@@ -30,7 +30,7 @@ def guided_filter(rgb: Rgb, mask: Mask, radius: int) -> Floats:
 
 
 def _fit(planes: list[Floats], mask: Mask, mean: Callable[[Floats], Floats]) -> tuple[list[Floats], Floats]:
-    """Slopes and offset of the linear function of the three colors that fits the mask best in each window.
+    """Return slopes and offset of the linear function of the three colors that fits the mask best in each window.
 
     The 3 × 3 covariance of the colors, with ε on its diagonal, is taken apart as L D Lᵀ, which keeps its accuracy where
     the colors vary together, as in gray pictures.

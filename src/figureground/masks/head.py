@@ -52,7 +52,7 @@ def head_box(mask: Mask, level: float = THRESHOLD) -> tuple[int, int, int, int] 
 
 
 def _narrow_rows(widths: np.typing.NDArray[np.float64]) -> list[int]:
-    """Rows in the middle of a stretch that is narrower than what is above and below, from the top down."""
+    """Return rows in the middle of a stretch that is narrower than what is above and below, from the top down."""
     half = max(1, len(widths) // 100)
     smooth = np.convolve(np.pad(widths, half, mode="edge"), np.ones(2 * half + 1) / (2 * half + 1), mode="valid")
     steps = np.sign(np.diff(smooth))

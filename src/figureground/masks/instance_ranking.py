@@ -1,4 +1,4 @@
-"""How much an object of a picture looks like its subject, and what belongs to it: pure functions of an `InstanceMap`.
+"""Rank the objects of an `InstanceMap` by how likely they are the subject, and find what belongs to it.
 
 A photographer makes the subject large, central, sharp and near; nobody looks first at what does not live. Each of these is
 a factor in [0, 1], and their product ranks the objects. To weigh something else: a factor here, a row in `FACTORS`, and a
@@ -32,7 +32,7 @@ SUPPORT_CLASSES = {
 
 
 def prominence(objects_map: InstanceMap) -> Factor:
-    """How much each object looks like the subject, (objects,) float64 in [0, 1]: the product of `FACTORS`; 0 for stuff."""
+    """Return how likely each object is the subject, (objects,) float64 in [0, 1]: the product of `FACTORS`; 0 for stuff."""
     weight = np.array([0.0 if one.stuff else 1.0 for one in objects_map.objects])
     for factor in FACTORS.values():
         weight *= factor(objects_map)
@@ -40,12 +40,12 @@ def prominence(objects_map: InstanceMap) -> Factor:
 
 
 def large(objects_map: InstanceMap) -> Factor:
-    """√(share of the picture): the object's length against the picture's, so that four times the area counts twice."""
+    """Return √(share of the picture), so that four times the area counts twice."""
     return np.sqrt(objects_map.areas() / objects_map.numbers.size).astype(float)
 
 
 def central(objects_map: InstanceMap) -> Factor:
-    """exp(−2 d²), d from the picture's center to the object's, in half sides: 1 in the middle, 0.8 on a third, 0.14 at an edge.
+    """Return exp(−2 d²), d from the center of the picture to the object's in half sides: 1, 0.8 at a third, 0.14 at an edge.
 
     An object that has no pixel in the copy that is looked at counts as far out.
     """
@@ -59,7 +59,7 @@ def central(objects_map: InstanceMap) -> Factor:
 
 
 def sharp(objects_map: InstanceMap) -> Factor:
-    """1 for the sharpest thing; half for a tenth of its squared gradient; 0.1 for a hundredth or less.
+    """Return 1 for the sharpest thing; half for a tenth of its squared gradient; 0.1 for a hundredth or less.
 
     1 for all where nothing is known. Things below a hundredth of the largest one's area set no measure: a label in print
     would else make everything look blurred.
@@ -75,12 +75,12 @@ def sharp(objects_map: InstanceMap) -> Factor:
 
 
 def sure(objects_map: InstanceMap) -> Factor:
-    """The model's own score."""
+    """Return the model's own score."""
     return np.array([one.score for one in objects_map.objects], float)
 
 
 def near(objects_map: InstanceMap) -> Factor:
-    """1 for the nearest thing, a half for the farthest, between them by nearness; 1 for all where some depth is not known."""
+    """Return 1 for the nearest thing, a half for the farthest, linear in between; 1 for all if some depth is not known."""
     known = [one.nearness for one, thing in zip(objects_map.objects, _things(objects_map), strict=True) if thing]
     if len(known) < 2 or any(value is None for value in known):
         return np.ones(len(objects_map.objects))
@@ -92,8 +92,9 @@ def near(objects_map: InstanceMap) -> Factor:
 
 
 def kind(objects_map: InstanceMap) -> Factor:
-    """1 for people and animals, 0.5 for other things, 0.15 for furniture: the cup on the table is the subject, and the
-    table where there is nothing else.
+    """Return 1 for people and animals, 0.5 for other things, 0.15 for furniture.
+
+    So the cup on the table is the subject, and the table where there is nothing else.
 
     A class is known by a synonym of its name ("sofa, couch"), furniture by the last word of one ("dining table").
     """
@@ -118,7 +119,7 @@ FACTORS: Mapping[str, Callable[[InstanceMap], Factor]] = {
 
 
 def attached_objects(objects_map: InstanceMap, main: int, contact: float, alike: float) -> Flags:
-    """Which objects stay with object number `main`, (objects,) bool, itself not among them.
+    """Return which objects stay with object number `main`, (objects,) bool, itself not among them.
 
     A thing stays where it is not larger and at least the share `contact` of its outline touches the main object, or `alike`
     where both are of one class: a bag hangs on its bearer, but somebody beside somebody does not belong to them. Outlines
@@ -142,7 +143,7 @@ def attached_objects(objects_map: InstanceMap, main: int, contact: float, alike:
 
 
 def _touching(shape: Shape, neighborhood: Shape) -> float:
-    """The share of a shape's outline that lies in `beside`; 0 where it has no outline inside the picture."""
+    """Return the share of a shape's outline that lies in `beside`; 0 where it has no outline inside the picture."""
     import cv2
 
     square = np.ones((3, 3), np.uint8)
@@ -158,12 +159,12 @@ def _things(objects_map: InstanceMap) -> Flags:
 
 
 def _thinned(objects_map: InstanceMap) -> NDArray[np.uint16]:
-    """The numbers; of large pictures every so many-th row and column."""
+    """Return the numbers; of large pictures every n-th row and column."""
     step = -(-max(objects_map.numbers.shape) // MAX_SIDE)
     return objects_map.numbers[::step, ::step]
 
 
 def _sums(numbers: NDArray[np.uint16], rows: Factor, columns: Factor, count: int) -> Factor:
-    """Σ row × column weight over each object's pixels, (objects,)."""
+    """Return Σ row × column weight over each object's pixels, (objects,)."""
     weights = rows[:, None] * columns
     return np.asarray(np.bincount(numbers.ravel(), weights.ravel(), minlength=count + 1)[1:], float)

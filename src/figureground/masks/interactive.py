@@ -1,4 +1,4 @@
-"""What the user points at decides: points and a box steer a map that is there already, without torch.
+"""Change a map by points and a box of the user, without torch.
 
 The method: evidence spreads from a point as far as colors and map let it (geodesic distance; Bai and Sapiro, "A Geodesic
 Framework for Fast Interactive Image and Video Segmentation and Matting", ICCV 2007), colors are counted inside and
@@ -39,7 +39,7 @@ WIDE = 0.9  # a window of more than this share of the picture is no nearer look
 
 
 def steer(rgb: Rgb, values: Mask, places: Places, predict: Predict | None = None) -> Mask:
-    """A map that obeys points and a box: the same at places that they say nothing of, (H, W) float32 in [0, 1].
+    """Return the map changed by points and a box, and unchanged elsewhere, (H, W) float32 in [0, 1].
 
     rgb : (H, W, 3) uint8 sRGB. values : (H, W) float32 in [0, 1], what a network says by itself.
     predict : what the network says of a part of the picture; with it, what lies around the points or in the box is looked
@@ -75,7 +75,7 @@ def steer(rgb: Rgb, values: Mask, places: Places, predict: Predict | None = None
 
 
 def refuse_contradictions(places: Places) -> None:
-    """Raises UsageError where one pixel is both a point and a not-point, or a point lies outside the box."""
+    """Raise UsageError where one pixel is both a point and a not-point, or a point lies outside the box."""
     pixels, others = ({(int(x), int(y)) for x, y in spots} for spots in (places.points, places.not_points))
     if contradictions := sorted(pixels & others):
         raise UsageError(
@@ -90,13 +90,13 @@ def refuse_contradictions(places: Places) -> None:
 
 
 def _window(box: tuple[float, float, float, float]) -> tuple[slice, slice]:
-    """Rows and columns of the pixels that a box touches."""
+    """Return rows and columns of the pixels that a box touches."""
     left, top, right, bottom = box
     return slice(int(top), int(np.ceil(bottom))), slice(int(left), int(np.ceil(right)))
 
 
 def _separate_parts(values: Mask, places: Places) -> Shape | None:
-    """The parts of what the map shows, (H, W), that not-points remove as a whole; None where there are none.
+    """Return the parts of the map's foreground, (H, W), that not-points remove as a whole; None if there are none.
 
     A part is separate where no point lies on it, and points lie elsewhere or the other parts are large enough.
     """
@@ -122,7 +122,7 @@ def _separate_parts(values: Mask, places: Places) -> Shape | None:
 
 
 def _changed(values: Mask, full: Mask, scene: "_Scene", settled: Floats) -> Mask:
-    """`values` with what `full` adds that is connected with points and what it lacks where not-points act, (H, W)."""
+    """Return `values` with the parts of `full` at points added and those at not-points removed, (H, W)."""
     import cv2
 
     def enlarged(share: Floats) -> Mask:
@@ -144,7 +144,7 @@ def _changed(values: Mask, full: Mask, scene: "_Scene", settled: Floats) -> Mask
 
 
 def _remove(mask: Mask, values: Mask, removed: Shape | None) -> Mask:
-    """The mask, changed, with background in the parts that not-points remove as a whole."""
+    """Set the parts that not-points remove as a whole to background, in place; return the mask."""
     if removed is not None:
         np.minimum(mask, np.float32(0.98) * (1 - values), out=mask, where=removed)
     return mask
@@ -152,7 +152,7 @@ def _remove(mask: Mask, values: Mask, removed: Shape | None) -> Mask:
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """The picture and its map at the size that is worked at, h × w, and the places there."""
+    """The picture, its map and the points at the working size, h × w."""
 
     lab: NDArray[np.uint8]
     values: Floats
@@ -186,13 +186,13 @@ class _Scene:
         return cls(np.asarray(lab, np.uint8), np.asarray(small, np.float32), points, not_points, inside, gone)
 
     def pixels(self, spots: Spots) -> Indices:
-        """Rows and columns of spots."""
+        """Return rows and columns of spots."""
         h, w = self.values.shape
         columns, rows = np.array(spots, np.float64).reshape(-1, 2).T.astype(np.intp)
         return np.minimum(rows, h - 1), np.minimum(columns, w - 1)
 
     def picked(self) -> Shape:
-        """The parts of what the map shows that points touch, (h, w)."""
+        """Return the parts of what the map shows that points touch, (h, w)."""
         import cv2
 
         if not self.points:
@@ -203,7 +203,7 @@ class _Scene:
         return parts
 
     def certain(self) -> tuple[Shape, Floats]:
-        """Which pixels the user has decided, (h, w), and what they are: those near a point go with the nearest one."""
+        """Return which pixels the user has decided, (h, w), and what they are: those near a point go with the nearest one."""
         h, w = self.values.shape
         y, x = np.ogrid[0.5 : h + 0.5, 0.5 : w + 0.5]
         nearest, wanted = np.full((h, w), np.inf), np.zeros((h, w), np.float32)
@@ -217,7 +217,7 @@ class _Scene:
 
 
 def _odds(scene: _Scene, rgb: Rgb, places: Places, predict: Predict | None) -> Floats:
-    """The map as log odds, (h, w), joined with nearer looks where there are any: each counts as much as the map."""
+    """Return the map as log odds, (h, w), averaged with closer passes of the network if there are any."""
     import cv2
 
     h, w = scene.values.shape
@@ -238,7 +238,7 @@ def _odds(scene: _Scene, rgb: Rgb, places: Places, predict: Predict | None) -> F
 
 
 def _windows(places: Places, width: int, height: int) -> Iterator[tuple[slice, slice]]:
-    """Where to look again from nearer by: at the box with a margin, else around all points."""
+    """Return the windows for closer passes: the box with a margin, else one around all points."""
     if places.box is not None:
         left, top, right, bottom = places.box
         spans = [((left, right, MARGIN * (right - left)), (top, bottom, MARGIN * (bottom - top)))]
@@ -255,14 +255,14 @@ def _windows(places: Places, width: int, height: int) -> Iterator[tuple[slice, s
 
 
 def _cut(low: float, high: float, margin: float, length: int) -> slice:
-    """From low to high and the margin, moved and cut to lie within 0 … length, at least a pixel."""
+    """Return the range from low to high with the margin, cut to lie within 0 … length, at least one pixel."""
     wanted = min(high - low + 2 * margin, length)
     start = int(min(max(low - margin, 0.0), length - wanted))
     return slice(start, max(start + 1, min(length, int(np.ceil(start + wanted)))))
 
 
 def _prior(scene: _Scene, odds: Floats) -> Floats:
-    """The log odds of foreground after what points and box say, (h, w)."""
+    """Return the log odds of foreground after what points and box say, (h, w)."""
     if scene.points:
         odds = odds + PUSH * _near(scene, scene.points)
     if scene.not_points:
@@ -272,7 +272,7 @@ def _prior(scene: _Scene, odds: Floats) -> Floats:
 
 
 def _connected(scene: _Scene, settled: Floats) -> Shape:
-    """What is connected with a point through foreground of the map or of `settled`, and its soft edge, (h, w)."""
+    """Return the foreground, of the map or of `settled`, that is connected with a point, with its soft edge, (h, w)."""
     import cv2
 
     shown = np.maximum(settled, scene.values) >= 0.5
@@ -282,7 +282,7 @@ def _connected(scene: _Scene, settled: Floats) -> Shape:
 
 
 def _grown(shape: Shape) -> Shape:
-    """A shape with the soft edge around it, (h, w)."""
+    """Return a shape with the soft edge around it, (h, w)."""
     import cv2
 
     radius = max(1, round(AROUND * max(shape.shape)))
@@ -291,6 +291,6 @@ def _grown(shape: Shape) -> Shape:
 
 
 def _near(scene: _Scene, spots: Spots) -> Floats:
-    """How near each pixel is to the nearest spot, (h, w), 1 where it is."""
+    """Return how near each pixel is to the nearest spot, (h, w), 1 where it is."""
     near: Floats = np.exp(-geodesic_distance(scene.lab, scene.values, scene.pixels(spots)) / np.float32(REACH))
     return near

@@ -1,4 +1,4 @@
-"""How evidence spreads over a picture: along paths of like color, to pixels of like color, and by a random walker.
+"""Propagate evidence over a picture: along paths of similar color, by color, and by a random walker.
 
 The pieces of interactive.py, each a pure function over a small picture, (h, w, 3) uint8 Lab. To add a way: a function here.
 """
@@ -23,7 +23,7 @@ STEPS = 60  # of the conjugate gradients at most
 
 
 def geodesic_distance(lab: Lab, values: Floats, pixels: Indices) -> Floats:
-    """The geodesic distance of each pixel from the nearest of some, (h, w), over steps to the four neighbors.
+    """Return the geodesic distance of each pixel from the nearest of some, (h, w), over steps to the four neighbors.
 
     A step costs a little, and the more the more the color or the map `values`, (h, w), change. Sweeps along rows and
     columns, each as a running minimum, until nothing changes.
@@ -42,7 +42,7 @@ def geodesic_distance(lab: Lab, values: Floats, pixels: Indices) -> Floats:
 
 
 def color_odds(lab: Lab, weights: Floats) -> Floats:
-    """The log odds of foreground that each pixel's color gives, (h, w), where `weights`, (h, w), is foreground so far."""
+    """Return the log odds of foreground that each pixel's color gives, (h, w), with `weights`, (h, w), as foreground so far."""
     bins = lab.astype(np.intp) * BINS >> 8
     index = (bins[..., 0] * BINS + bins[..., 1]) * BINS + bins[..., 2]
     inside, outside = (_histogram(index, share) + 1 / BINS**3 for share in (weights, 1 - weights))
@@ -52,7 +52,7 @@ def color_odds(lab: Lab, weights: Floats) -> Floats:
 
 
 def random_walker(lab: Lab, prior: Floats, fixed: Shape) -> Floats:
-    """Where a random walker from each pixel ends, (h, w) in [0, 1]: at a fixed pixel, or in the prior on its way.
+    """Return where a random walker from each pixel ends, (h, w) in [0, 1]: at a fixed pixel, or in the prior on its way.
 
     It is the x that makes Σ w (x_i − x_j)² + Σ s (x_i − prior_i)² least, with w falling with the difference of colors of
     neighbors, found by conjugate gradients.
@@ -94,7 +94,7 @@ _LEFT, _RIGHT, _ABOVE, _BELOW = ((0, 0), (1, 0)), ((0, 0), (0, 1)), ((1, 0), (0,
 
 
 def _likeness(lab: Lab) -> tuple[Floats, Floats]:
-    """How alike neighbors are, above 0: to the right, (h, w − 1), and below, (h − 1, w)."""
+    """Return how alike neighbors are, above 0: to the right, (h, w − 1), and below, (h − 1, w)."""
     colors = lab.astype(np.float32)
     squares = [(np.diff(colors, axis=axis) ** 2).sum(2) for axis in (1, 0)]
     mean = float(sum(square.sum() for square in squares)) / max(sum(square.size for square in squares), 1) + 1e-6
@@ -103,7 +103,7 @@ def _likeness(lab: Lab) -> tuple[Floats, Floats]:
 
 
 def logit(probability: Floats, sure: float) -> Floats:
-    """Log odds, between −sure and sure."""
+    """Return log odds, between −sure and sure."""
     low = np.float32(1 / (1 + np.exp(sure)))
     within = np.clip(probability, low, 1 - low)
     odds: Floats = np.log(within / (1 - within))
@@ -111,13 +111,13 @@ def logit(probability: Floats, sure: float) -> Floats:
 
 
 def sigmoid(odds: Floats) -> Floats:
-    """Log odds as a probability."""
+    """Return log odds as a probability."""
     probability: Floats = np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))), np.float32)
     return probability
 
 
 def _positions(lab: Lab, values: Floats, axis: int) -> Floats:
-    """How far along an axis each pixel lies from the first one of its row or column, by the cost of the steps."""
+    """Return how far along an axis each pixel lies from the first one of its row or column, by the cost of the steps."""
     colors = np.abs(np.diff(lab.astype(np.float32), axis=axis)).sum(2)
     steps = STEP + colors + SLOPE * np.abs(np.diff(values, axis=axis))
     way = np.zeros(values.shape, np.float32)
@@ -126,7 +126,7 @@ def _positions(lab: Lab, values: Floats, axis: int) -> Floats:
 
 
 def _histogram(index: NDArray[np.intp], weights: Floats) -> NDArray[np.float64]:
-    """Shares of the colors, (bins, bins, bins), each spread a little over its neighbors."""
+    """Return shares of the colors, (bins, bins, bins), each spread a little over its neighbors."""
     counts = np.bincount(index.ravel(), weights.ravel(), BINS**3).reshape(BINS, BINS, BINS)
     for axis in range(3):
         line = np.moveaxis(np.pad(counts, [(int(axis == a),) * 2 for a in range(3)], mode="edge"), axis, 0)

@@ -1,4 +1,4 @@
-"""What finishes a mask: functions from a picture and a rough mask to a better mask of the same size.
+"""Refine a mask: functions from a picture and a rough mask to a better mask of the same size.
 
 A refiner's keyword-only parameters are its options and become the command's flags. An empty mask stays empty.
 To add a refiner: a function here and a row in `REFINERS`.
@@ -29,12 +29,12 @@ EdgeRadius = Annotated[float, "How far the guided filter looks, as a share of th
 
 
 def none(rgb: Rgb, mask: Mask) -> Mask:
-    """The mask as it came."""
+    """Return the mask unchanged."""
     return mask
 
 
 def clean(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False) -> Mask:
-    """The mask without islands and pinholes; all else stays as it is, soft edges and true holes included.
+    """Remove islands and fill pinholes; all else stays unchanged, soft edges and true holes included.
 
     Islands are the 8-connected parts of mask > 0.1 whose area (the sum of their mask) is less than `min_part` of the
     largest part's; they go to 0 with the fainter rim around them. Pinholes are the 4-connected parts of mask < 0.9 that do
@@ -42,13 +42,13 @@ def clean(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepL
     With `keep_largest` every part but the largest is an island. Raises UnknownOption where `min_part` is not from 0 to 1.
     """
     if not 0 <= min_part <= 1:
-        raise UnknownOption(f"min_part is a share from 0 to 1, not {min_part:g}")
+        raise UnknownOption(f"min_part must be from 0 to 1, but got {min_part:g}")
     result, pixels = _without_islands(mask, 1.0 if keep_largest else min_part)
     return _without_pinholes(result, PINHOLE * pixels, in_place=result is not mask)
 
 
 def guided(rgb: Rgb, mask: Mask, *, edge_radius: EdgeRadius = 0.0125) -> Mask:
-    """The mask's edge drawn to the picture's edges by the guided filter, at full resolution, clipped to [0, 1].
+    """Move the mask's edge to the picture's edges with the guided filter, at full resolution; values are clipped to [0, 1].
 
     He, Sun and Tang, "Guided Image Filtering" (TPAMI 2013), with the color picture as the guide: within each window the
     mask is the linear function of the color that fits it best. It is done tile by tile, with margins of two radii, so
@@ -56,7 +56,7 @@ def guided(rgb: Rgb, mask: Mask, *, edge_radius: EdgeRadius = 0.0125) -> Mask:
     from every edge, it stays untouched. Raises UnknownOption where `edge_radius` is not above 0 and up to 0.1.
     """
     if not 0 < edge_radius <= 0.1:
-        raise UnknownOption(f"edge_radius is a share above 0 and up to 0.1, not {edge_radius:g}")
+        raise UnknownOption(f"edge_radius must be above 0 and at most 0.1, but got {edge_radius:g}")
     radius = max(1, round(edge_radius * max(mask.shape)))
     result = mask.copy()
     for tile, window, inner in tiles(mask.shape, 2 * radius):
@@ -68,7 +68,7 @@ def guided(rgb: Rgb, mask: Mask, *, edge_radius: EdgeRadius = 0.0125) -> Mask:
 def clean_guided(
     rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False, edge_radius: EdgeRadius = 0.0125
 ) -> Mask:
-    """First `clean`, then `guided`."""
+    """Apply `clean`, then `guided`."""
     return guided(rgb, clean(rgb, mask, min_part=min_part, keep_largest=keep_largest), edge_radius=edge_radius)
 
 
@@ -81,7 +81,7 @@ REFINERS: Mapping[str, Callable[..., Mask]] = {
 
 
 def _without_islands(mask: Mask, min_part: float) -> tuple[Mask, int]:
-    """The mask without its islands and the rims around them, and how many pixels the other parts have."""
+    """Return the mask without its islands and the rims around them, and how many pixels the other parts have."""
     parts = ConnectedComponents(mask, 8, lambda values: values > FAINT)
     small = _islands(mask, parts, min_part)
     pixels = int(parts.areas[~small].sum())
@@ -96,7 +96,7 @@ def _without_islands(mask: Mask, min_part: float) -> tuple[Mask, int]:
 
 
 def _islands(mask: Mask, parts: ConnectedComponents, min_part: float) -> Flags:
-    """Which parts are islands, by the sum of their mask."""
+    """Return which parts are islands, by the sum of their mask."""
     most = parts.areas.max(initial=0)
     small: Flags = parts.areas < min_part * FAINT * most  # whatever their mask: that of the largest part is above FAINT
     if np.count_nonzero(~small) > 1:
@@ -106,7 +106,7 @@ def _islands(mask: Mask, parts: ConnectedComponents, min_part: float) -> Flags:
 
 
 def _without_pinholes(mask: Mask, limit: float, in_place: bool) -> Mask:
-    """The mask with every hole of at most `limit` pixels closed: in a copy of it, or in place."""
+    """Fill every hole of at most `limit` pixels, in a copy or in place."""
     parts = ConnectedComponents(mask, 4, lambda values: values < 1 - FAINT)
     left, top, right, bottom = parts.boxes.T
     small = (left > 0) & (top > 0) & (right < mask.shape[1]) & (bottom < mask.shape[0]) & (parts.areas <= limit)
@@ -119,7 +119,7 @@ def _without_pinholes(mask: Mask, limit: float, in_place: bool) -> Mask:
 
 
 def _grown(shape: Shape, radius: int) -> Shape:
-    """The shape and what is near it."""
+    """Grow the shape by `radius` pixels."""
     import cv2
 
     grown = cv2.dilate(shape.view(np.uint8), np.ones((2 * radius + 1, 2 * radius + 1), np.uint8))

@@ -1,4 +1,4 @@
-"""What of a map is foreground: pure functions from a map to a mask.
+"""Select the foreground: pure functions from a map to a mask.
 
 A rule's first argument says in its annotation which kind of map it reads; its keyword-only parameters are its options
 and become the command's flags. To add a rule: a function here and a row in `RULES`.
@@ -27,8 +27,8 @@ Flags = NDArray[np.bool_]
 
 Background = Annotated[tuple[str, ...], "Classes that are background, whatever the model's own list says."]
 Foreground = Annotated[tuple[str, ...], "Classes that are foreground, whatever the model's own list says."]
-LogitScale = Annotated[float, "How solid the mask is where the map is fairly sure; 1 gives the map's own probabilities."]
-CountStuff = Annotated[bool, "Count stuff (sky, wall, floor) too when the commonest class is looked for."]
+LogitScale = Annotated[float, "How solid the mask is where the map is fairly sure; 1 keeps the map's probabilities."]
+CountStuff = Annotated[bool, "Let stuff (sky, wall, floor) be the most common class too."]
 HullFill = Annotated[
     Literal["things", "everything"], "What the hull adds: things that lie mostly inside it, or everything inside it."
 ]
@@ -39,15 +39,15 @@ Contact = Annotated[
     float, "The share of a thing's outline that must touch the subject for it to belong to it, 0 to 1; above 1: none."
 ]
 Near = Annotated[
-    float | None, "Where to cut, from 0, the farthest of the picture, to 1, the nearest; found by itself if not set."
+    float | None, "Where to cut, from 0, the farthest of the picture, to 1, the nearest; found automatically if not set."
 ]
 
 ALIKE = 0.5  # the share of its outline by which one of the subject's own kind belongs to it: a child in the arms
-LARGE_PART = 10  # a part of the commonest class gets a hull if the largest one has at most this many times its area
+LARGE_PART = 10  # a part of the most common class gets a hull if the largest one has at most this many times its area
 
 
 def salient(map_given: SaliencyMap, *, logit_scale: LogitScale = 3.0) -> Mask:
-    """Foreground is what catches the eye: the map's log odds times `logit_scale`, so that a subject is solid within its edge.
+    """Take the salient pixels: multiply the log odds of the map by `logit_scale`, so that the inside of a subject is solid.
 
     A map says how likely a pixel is the subject's, a mask how much of it is: within a subject of which the network is fairly
     sure nothing should shine through. One half stays one half, and no two values change places. With 1 the mask is the
@@ -70,7 +70,7 @@ def salient(map_given: SaliencyMap, *, logit_scale: LogitScale = 3.0) -> Mask:
 
 
 def stuff(map_given: LabelMap, *, background_classes: Background = (), foreground_classes: Foreground = ()) -> Mask:
-    """Foreground is every pixel whose class is a thing; stuff is background."""
+    """Take every pixel whose class is a thing; stuff is background."""
     return _pick(map_given, _things(map_given, background_classes, foreground_classes))
 
 
@@ -81,13 +81,13 @@ def most_common(
     background_classes: Background = (),
     foreground_classes: Foreground = (),
 ) -> Mask:
-    """Foreground is the class with the most pixels; of equal ones, that of the lower index.
+    """Take the class with the most pixels; of equal ones, that of the lower index.
 
     Only things are counted; with `count_stuff` all classes but those of `background_classes`. Where none of the counted
     classes is present nothing is foreground.
     """
     things = _things(map_given, background_classes, foreground_classes)
-    return _pick(map_given, _commonest(map_given, things, count_stuff, background_classes))
+    return _pick(map_given, _most_common_class(map_given, things, count_stuff, background_classes))
 
 
 def most_common_hull(
@@ -98,7 +98,7 @@ def most_common_hull(
     background_classes: Background = (),
     foreground_classes: Foreground = (),
 ) -> Mask:
-    """Foreground is the commonest class, as in `most_common`, and what its parts embrace: the dog in the person's arms.
+    """Take the most common class, as `most_common`, and what its parts enclose: the dog in the person's arms.
 
     Each 8-connected part with at least a tenth of the largest part's area has a convex hull, of its pixels' centers.
     With `hull_fill` "things", every other thing-labeled region (8-connected pixels of one class) with more than half
@@ -106,7 +106,7 @@ def most_common_hull(
     With "everything", the hulls themselves are added: every pixel inside, stuff too, and nothing outside.
     """
     things = _things(map_given, background_classes, foreground_classes)
-    chosen = _commonest(map_given, things, count_stuff, background_classes)
+    chosen = _most_common_class(map_given, things, count_stuff, background_classes)
     mask = _pick(map_given, chosen) > 0
     hulls = _hulls(mask)
     if hull_fill == "everything":
@@ -118,7 +118,7 @@ def most_common_hull(
 
 
 def main_instance(map_given: InstanceMap, *, keep: Keep = "1", instance: Instance = None, contact: Contact = 0.2) -> Mask:
-    """Foreground is the object that looks most like the subject, and what belongs to it; nobody in the background is.
+    """Take the object that looks most like the subject, and what belongs to it, without people in the background.
 
     Objects are ranked by `prominence`: large, central, sharp, surely seen, near, alive; of equal ones the lower number goes
     first. Stuff is never the subject: where there is no thing, nothing is foreground. A thing that is not larger and shares
@@ -132,7 +132,7 @@ def main_instance(map_given: InstanceMap, *, keep: Keep = "1", instance: Instanc
     if instance is not None:
         if not 1 <= instance <= count:
             raise UnknownOption(
-                f"instance {instance} is not there: this picture has {count} objects; see `figureground labels`"
+                f"instance {instance} does not exist: this picture has {count} objects; see `figureground labels`"
             )
         chosen[instance] = True
         return chosen.astype(np.float32)[map_given.numbers]
@@ -150,14 +150,14 @@ def main_instance(map_given: InstanceMap, *, keep: Keep = "1", instance: Instanc
 
 
 def nearest(map_given: DepthMap, *, near: Near = None) -> Mask:
-    """Foreground is what stands out as near, without the floor it stands on; see ground_plane.py.
+    """Take what stands out as near, without the floor below it; see ground_plane.py.
 
     The cut lies in the middle of the widest stretch of depth that is all but empty; where there is none, as in a flat scene,
     nothing is foreground. `near` sets it by hand, from 0 to 1 between the 1st and the 99th percentile of the picture's
     nearness. The result does not change with scale and shift of nearness. Raises UnknownOption for a `near` outside 0 to 1.
     """
     if near is not None and not 0 <= near <= 1:
-        raise UnknownOption(f"near should be from 0, the farthest, to 1, the nearest, but is {near}")
+        raise UnknownOption(f"near must be from 0, the farthest, to 1, the nearest, but got {near}")
     return foreground_from_depth(map_given.nearness, near).astype(np.float32)
 
 
@@ -172,27 +172,27 @@ RULES: Mapping[str, Callable[..., Mask]] = {
 
 
 def _count(keep: str) -> int:
-    """How many objects to keep; −1 for all. Raises UnknownOption."""
+    """Return how many objects to keep; −1 for all. Raises UnknownOption."""
     if keep.strip().lower() == "all":
         return -1
     if not keep.strip().isdecimal() or int(keep) < 1:
-        raise UnknownOption(f"keep should be 1, 2 and so on, or all, but is '{keep}'")
+        raise UnknownOption(f"keep must be 1, 2 and so on, or all, but got '{keep}'")
     return int(keep)
 
 
 def _things(map_given: LabelMap, background: tuple[str, ...], foreground: tuple[str, ...]) -> Flags:
-    """Which classes are things, after what the user said; raises UnknownName, and UsageError for a class in both."""
+    """Return which classes are things, after what the user said; raises UnknownName, and UsageError for a class in both."""
     things = ~np.asarray(map_given.stuff, dtype=bool)
     behind, before = _named(map_given, background), _named(map_given, foreground)
     named_twice = np.flatnonzero(behind & before)
     if named_twice.size:
         name = map_given.names[named_twice[0]].strip()
-        raise UsageError(f"'{name}' stands among the background classes and the foreground classes; name it in one")
+        raise UsageError(f"'{name}' is both a background class and a foreground class; name it in one of them")
     return (things | before) & ~behind
 
 
 def _named(map_given: LabelMap, wanted: tuple[str, ...]) -> Flags:
-    """Which classes are called so: by the whole name, else by a synonym; raises UnknownName."""
+    """Return which classes are called so: by the whole name, else by a synonym; raises UnknownName."""
     whole: dict[str, list[int]] = {}
     synonyms: dict[str, list[int]] = {}
     for index, name in enumerate(map_given.names):
@@ -212,8 +212,8 @@ def _plain(name: str) -> str:
     return " ".join(name.casefold().split())
 
 
-def _commonest(map_given: LabelMap, things: Flags, count_stuff: bool, background: tuple[str, ...]) -> Flags:
-    """The one class that is commonest among those that count, as flags; none where none of them is present."""
+def _most_common_class(map_given: LabelMap, things: Flags, count_stuff: bool, background: tuple[str, ...]) -> Flags:
+    """Return the most common class among those that count, as flags; no class if none of them is present."""
     counted = ~_named(map_given, background) if count_stuff else things
     areas = np.bincount(map_given.labels.ravel(), minlength=len(map_given.names)) * counted
     chosen = np.zeros(len(map_given.names), dtype=bool)
@@ -222,13 +222,13 @@ def _commonest(map_given: LabelMap, things: Flags, count_stuff: bool, background
 
 
 def _pick(map_given: LabelMap, classes: Flags) -> Mask:
-    """1 where the pixel's class is one of these."""
+    """Return 1 where the pixel's class is one of these."""
     mask: Mask = classes.astype(np.float32)[map_given.labels]
     return mask
 
 
 def _hulls(mask: Shape) -> Shape:
-    """The convex hulls of the large parts."""
+    """Return the convex hulls of the large parts."""
     filled = np.zeros_like(mask)
     parts = ConnectedComponents(mask, 8)
     for part in np.flatnonzero(LARGE_PART * parts.areas >= parts.areas.max(initial=0)):
@@ -239,7 +239,7 @@ def _hulls(mask: Shape) -> Shape:
 
 
 def _hull(part: Shape) -> Shape:
-    """The pixels whose centers lie in the closed convex hull of the part's centers, in whole numbers and so exact.
+    """Return the pixels whose centers lie in the closed convex hull of the part's centers, in whole numbers and so exact.
 
     The part touches all four sides of its window: it has pixels in every row.
     """
@@ -264,7 +264,7 @@ def _hull(part: Shape) -> Shape:
 
 
 def _regions_inside(map_given: LabelMap, classes: Flags, hulls: Shape) -> Iterator[Shape]:
-    """For each of these classes, its regions with more than half of their area inside the hulls."""
+    """Return for each of these classes its regions with more than half of their area inside the hulls."""
     present = np.bincount(map_given.labels[hulls], minlength=len(map_given.names)) > 0
     for index in np.flatnonzero(present & classes):
         parts = ConnectedComponents(map_given.labels, 8, partial(np.equal, index))

@@ -1,4 +1,4 @@
-"""Tiles of a picture, so that the memory of what works on them does not grow with the picture."""
+"""Divide a picture into tiles, so that memory does not grow with the picture."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ TILE = 512  # pixels of a side that are worked on at once, without margins
 
 
 def tiles(shape: tuple[int, ...], margin: int, boxes: Numbers | None = None) -> Iterator[tuple[Slices, Slices, Slices]]:
-    """The tiles of a picture; each with its margin, cut at the picture's border; and its place in that window.
+    """Return the tiles of a picture; each with its margin, cut at the picture's border; and its place in that window.
 
     boxes : (N, 4) left, top, right, bottom; only the tiles that one of them touches, with the margin, are wanted.
     """

@@ -32,7 +32,7 @@ class Model(Protocol):
     """A loaded network: safe to call from several threads."""
 
     def __call__(self, rgb: Rgb, /) -> Map:
-        """What the network says of a picture, (H, W, 3) uint8 sRGB, as a map of the same H and W.
+        """Return the network's output for a picture, (H, W, 3) uint8 sRGB, as a map of the same H and W.
 
         A model whose card says that it takes prompts is called as `model(rgb, prompt)` where there is one.
         """
@@ -41,7 +41,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoadedCheckpoint:
-    """What each network that is loaded from a checkpoint knows of its weights."""
+    """What every network from a checkpoint knows: its weights and their license."""
 
     weights: str
     """Their hub id, folder or file."""
@@ -51,7 +51,7 @@ class LoadedCheckpoint:
 @old_names
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What stands on a model's label."""
+    """Facts about a model: its output, its weights and their license, and what it needs."""
 
     output_type: type[Map]
     about: str
@@ -77,12 +77,12 @@ class Card:
 
 @cache
 def names() -> tuple[str, ...]:
-    """The names of all models, sorted. The folder is read once."""
+    """Return the names of all models, sorted. The folder is read once."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
 
 
 def module(name: str) -> ModuleType:
-    """The file of a model; raises UnknownName."""
+    """Import the file of a model; raises UnknownName."""
     name = current("model", name)
     if name not in names():
         raise UnknownName("model", name, names())
@@ -90,13 +90,13 @@ def module(name: str) -> ModuleType:
 
 
 def card(name: str) -> Card:
-    """The label of a model, without loading it; raises UnknownName."""
+    """Return the card of a model, without loading it; raises UnknownName."""
     label: Card = module(name).CARD
     return label
 
 
 def load(name: str, settings: Settings, **options: Any) -> Model:
-    """A model made ready; raises UnknownName, MissingExtra, WeightsError.
+    """Load a model; raises UnknownName, MissingExtra, WeightsError.
 
     Weights named by the user have a license of their own, which the model file looks up and checks.
     """
@@ -111,13 +111,13 @@ def load(name: str, settings: Settings, **options: Any) -> Model:
 
 
 def has_weights(name: str) -> bool:
-    """Whether the weights that a model takes by itself are on this machine; the network is not asked. Raises UnknownName."""
+    """Return whether the default weights of a model are on this machine, without using the network. Raises UnknownName."""
     file = module(name)
     return not hasattr(file, "CHECKPOINTS") or all(is_kept(weights, form) for weights, form in file.CHECKPOINTS)
 
 
 def pull(name: str, settings: Settings, weights: str | None = None) -> Path | None:
-    """Fetch and convert weights beforehand: where they are kept, or None where there is nothing to fetch.
+    """Fetch and convert weights beforehand; return where they are kept, or None if there is nothing to fetch.
 
     name : a model, or one of the models' short names for weights. weights : others than the model's own.
     Raises UnknownName, WeightsError.

@@ -1,6 +1,6 @@
-"""A network that a user adapted with `figureground adapt`: one ONNX file, which says in itself what it was made from.
+"""A network made by `figureground adapt`: one ONNX file, with its origin in its metadata.
 
-Paper: none; a frozen encoder with a head trained on the user's own pictures, see docs/adapting.md. The license of the
+Paper: none; a frozen encoder with a head trained on the user's own pictures, see docs/guides/own-data.md. The license of the
 weights is that of the network it was made from, as the file's own notes say.
 """
 
@@ -34,7 +34,7 @@ CARD = Card(
     license="that of the network it was made from, kept in the file",
     data="your pictures, after what the network it was made from was trained on",
     permissive=True,  # each file's own license is looked at when it is loaded
-    source="docs/adapting.md",
+    source="docs/guides/own-data.md",
 )
 
 
@@ -48,12 +48,12 @@ class Adapted(LoadedCheckpoint):
     predict: Callable[[Session, tuple[int, ...], Rgb], Mask]
 
     def __call__(self, rgb: Rgb, /) -> SaliencyMap:
-        """How much each pixel of (H, W, 3) uint8 sRGB belongs to the subject."""
+        """Return how much each pixel of (H, W, 3) uint8 sRGB belongs to the subject."""
         return SaliencyMap(self.predict(self.session, self.sides, rgb))
 
 
 def load(settings: Settings, *, weights: Weights = "", quality: Quality = "balanced") -> Model:
-    """The file as a model; raises WeightsError where it is not there, not ours, or its license is not allowed, UnknownName."""
+    """Load the file; raises UnknownName, and WeightsError if it is missing, not of `figureground adapt`, or not allowed."""
     from figureground.inference.session import session
     from figureground.models.saliency.tta import sides, tta_for
 
@@ -79,7 +79,7 @@ def load(settings: Settings, *, weights: Weights = "", quality: Quality = "balan
 
 def _bytes(weights: str) -> bytes:
     if not weights:
-        raise WeightsError("model 'adapted' wants a file that `figureground adapt` wrote: --method my.onnx")
+        raise WeightsError("model 'adapted' needs a file that `figureground adapt` wrote: --method my.onnx")
     try:
         return Path(weights).read_bytes()
     except OSError as error:
@@ -87,7 +87,7 @@ def _bytes(weights: str) -> bytes:
 
 
 def notes(data: bytes, name: str) -> dict[str, Any]:
-    """What the bytes of an adapted network say of themselves; raises WeightsError, naming `name`, where it is none of ours."""
+    """Return the metadata of an adapted network's bytes; raises WeightsError, naming `name`, if it is not one of ours."""
     import onnx
 
     try:
@@ -95,7 +95,7 @@ def notes(data: bytes, name: str) -> dict[str, Any]:
         metadata = {each.key: each.value for each in graph.metadata_props}
         stated = json.loads(metadata[KEY]) if KEY in metadata else None
     except Exception as error:  # whatever a file that is none makes the reader stumble over
-        raise _refusal(name, f"it is no sound ONNX file ({error})", code="model_corrupt") from error
+        raise _refusal(name, f"it is not a valid ONNX file ({error})", code="model_corrupt") from error
     if (
         not isinstance(stated, dict)
         or not isinstance(stated.get("license", stated.get("licence")), str)
@@ -108,4 +108,4 @@ def notes(data: bytes, name: str) -> dict[str, Any]:
 
 
 def _refusal(name: str, why: str, code: str = "model_missing") -> WeightsError:
-    return WeightsError(f"wanted a network that `figureground adapt` wrote, but '{name}' is none: {why}", code=code)
+    return WeightsError(f"expected a network that `figureground adapt` wrote, but got '{name}': {why}", code=code)

@@ -1,4 +1,4 @@
-"""How near each pixel is, from one still picture: checkpoints for depth estimation, through torch.
+"""Estimate depth from one picture: checkpoints for depth estimation, through torch.
 
 Paper: Yang et al., "Depth Anything V2", NeurIPS 2024. Weights: the small network of its authors, Apache-2.0 (its larger
 ones are CC BY-NC 4.0), model.safetensors on main, or any others named with `weights`. To add a short name: a row in `SHORT`.
@@ -47,7 +47,7 @@ NEAREST = 0.01  # meters: what a metric network calls nearer is taken for this n
 
 @dataclass(frozen=True, slots=True)
 class InputSize:
-    """To which size a picture is brought: about height × width, in whole patches; or with neither, its own, rounded down."""
+    """The input size: about height × width, in whole patches; with neither, the picture's own, rounded down."""
 
     height: int
     width: int
@@ -56,18 +56,18 @@ class InputSize:
 
     @classmethod
     def of(cls, config: Json) -> "InputSize":
-        """What preprocessor_config.json says; raises WeightsError for what cannot be followed."""
+        """Read preprocessor_config.json; raises WeightsError for what is not supported."""
         if "size" not in config and (divisor := side(config, "size_divisor")) and config.get("do_resize", True) is not False:
             return cls(0, 0, keep_aspect=True, multiple=divisor)
         size = size_of(config, "height", "width")
         height, width = side(size, "height"), side(size, "width")
         multiple = side(config, "ensure_multiple_of") or 1
         if height is None or width is None or config.get("do_resize", True) is False or config.get("do_pad"):
-            raise unusable("wanted do_resize to a height and a width, and no do_pad")
+            raise unusable("expected do_resize to a height and a width, and no do_pad")
         return cls(height, width, bool(config.get("keep_aspect_ratio")), multiple)
 
     def fit(self, height: int, width: int) -> tuple[int, int]:
-        """The network's height and width for a picture: of the two scales the one nearer to 1, for both sides."""
+        """Return the network's height and width for a picture: of the two scales the one nearer to 1, for both sides."""
         if not self.height:
             scale = min(1.0, LARGEST / max(height, width))
             return self._floor(height * scale), self._floor(width * scale)
@@ -86,7 +86,7 @@ class InputSize:
 
 @dataclass(frozen=True, slots=True)
 class Depth(LoadedCheckpoint):
-    """A network for depth, loaded."""
+    """A loaded network for depth."""
 
     size: InputSize
     normalization: Normalization
@@ -95,7 +95,7 @@ class Depth(LoadedCheckpoint):
     network: Any
 
     def __call__(self, rgb: Rgb, /) -> DepthMap:
-        """The nearness of each pixel of (H, W, 3) uint8 sRGB; raises WeightsError where the network gives no numbers."""
+        """Return the nearness of each pixel of (H, W, 3) uint8 sRGB; raises WeightsError where the network gives no numbers."""
         import cv2
         import torch
 
@@ -112,12 +112,12 @@ class Depth(LoadedCheckpoint):
 
 
 def is_metric(config: Json) -> bool:
-    """Whether a checkpoint says meters, which grow with distance; all others here say what grows with nearness."""
+    """Return whether a checkpoint predicts meters, which grow with distance; all others here grow with nearness."""
     return config.get("depth_estimation_type") == "metric" or config.get("model_type") == "glpn"
 
 
 def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
-    """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
+    """Load the model; raises MissingExtra, WeightsError. `weights` may also be one of `SHORT`."""
     require(FAMILY)
     checkpoint = fetch(weights, settings, FAMILY)
     config = checkpoint.preprocessor
@@ -127,5 +127,5 @@ def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
 
 
 def pull(settings: Settings, weights: str = DEFAULT) -> Path:
-    """Fetch beforehand: the folder of the checkpoint, which `load` will find; raises WeightsError. Needs no torch."""
+    """Fetch beforehand; return the folder of the checkpoint, which `load` will find. Raises WeightsError. Needs no torch."""
     return fetch(weights, settings, FAMILY).folder

@@ -1,4 +1,4 @@
-"""What phrases name, as sharp as SAM 2.1 can cut it: Grounding DINO finds boxes, SAM 2.1 fills them, both through torch.
+"""Find what phrases name: Grounding DINO finds boxes, and SAM 2.1 cuts out their content, through torch.
 
 Papers: Liu et al., "Grounding DINO", ECCV 2024; Ravi et al., "SAM 2", 2024; joined as in Ren et al., "Grounded SAM", 2024.
 Weights: IDEA-Research's smallest detector and Meta's smallest SAM 2.1, both Apache-2.0 and model.safetensors on main, or
@@ -59,14 +59,14 @@ PART = 4096  # places of the detector's attention at once: all 22,000 of a pictu
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """To which size a picture is brought: its shorter side to `shortest`, but the longer one to `longest` at most."""
+    """The input size: the shorter side becomes `shortest`, and the longer one at most `longest`."""
 
     shortest: int
     longest: int
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> "Fit":
-        """What preprocessor_config.json says; raises WeightsError for what cannot be followed."""
+        """Read preprocessor_config.json; raises WeightsError for what is not supported."""
         size = checkpoint.preprocessor.get("size", {"shortest_edge": 800, "longest_edge": 1333})
         if not isinstance(size, dict):
             raise unusable(f"size should have shortest_edge and longest_edge, but is {size!r}")
@@ -76,7 +76,7 @@ class Fit:
         return cls(shortest, longest)
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """The network's height and width for a picture, as transformers rounds them, at least a pixel."""
+        """Return the network's height and width for a picture, as transformers rounds them, at least a pixel."""
         short, long = min(height, width), max(height, width)
         exact: float = self.shortest
         if long / short * exact > self.longest:
@@ -98,7 +98,7 @@ class Grounded(LoadedCheckpoint):
     box_threshold: float
 
     def __call__(self, rgb: Rgb, prompt: Prompt | None = None, /) -> SaliencyMap:
-        """How likely each pixel of (H, W, 3) uint8 sRGB belongs to something that the prompt's phrases name.
+        """Return how likely each pixel of (H, W, 3) uint8 sRGB belongs to something that the prompt's phrases name.
 
         The union of the masks of all boxes whose score exceeds the threshold; where there is none, 0 everywhere. What
         `without` names is found in the same way and taken away: min(p, 1 − q). Raises UsageError without a phrase, for an
@@ -106,7 +106,7 @@ class Grounded(LoadedCheckpoint):
         """
         wanted, unwanted = (tidy(phrases) for phrases in ((prompt.text, prompt.without) if prompt else ((), ())))
         if not wanted:
-            raise UsageError("model 'grounded' must be told the foreground: name it with --prompt, such as --prompt 'the dog'")
+            raise UsageError("model 'grounded' needs the foreground: name it with --prompt, such as --prompt 'the dog'")
         union = self._union(rgb, wanted)
         if unwanted:
             less = self._union(rgb, unwanted)
@@ -115,7 +115,7 @@ class Grounded(LoadedCheckpoint):
         return SaliencyMap(union)
 
     def _union(self, rgb: Rgb, phrases: tuple[str, ...]) -> Mask:
-        """The probability that a pixel is of anything that the phrases name, (H, W); joined at the network's size."""
+        """Return the probability that a pixel is of anything that the phrases name, (H, W); joined at the network's size."""
         height, width = rgb.shape[:2]
         boxes = self.boxes(rgb, phrases)
         if not len(boxes):
@@ -125,7 +125,7 @@ class Grounded(LoadedCheckpoint):
         return probability(self.sam.logits(rgb, prompts).max(0), height, width)
 
     def boxes(self, rgb: Rgb, phrases: tuple[str, ...]) -> Boxes:
-        """Where the detector sees what the phrases name, the surest first."""
+        """Return the boxes in which the detector sees what the phrases name, the surest first."""
         import torch
 
         height, width = rgb.shape[:2]
@@ -150,9 +150,9 @@ def load(
     mask_weights: Annotated[str, "Hub id or local folder of the SAM 2 checkpoint that fills the boxes."] = MASKS,
     box_threshold: Annotated[float, "How sure a box must be to count, above 0 and below 1."] = BOX_THRESHOLD,
 ) -> Model:
-    """The model made ready; raises MissingExtra, WeightsError, and UnknownOption for a threshold that is none."""
+    """Load the model; raises MissingExtra, WeightsError, and UnknownOption for an invalid threshold."""
     if not 0 < box_threshold < 1:
-        raise UnknownOption(f"box_threshold is a number above 0 and below 1, not {box_threshold:g}")
+        raise UnknownOption(f"box_threshold must be above 0 and below 1, but got {box_threshold:g}")
     require(FAMILY)
     checkpoint = fetch(weights, settings, FAMILY)
     sam = Sam.load(mask_weights, settings, "grounded")
@@ -163,7 +163,7 @@ def load(
 
 
 def _in_parts(network: Any) -> Any:
-    """The same network, whose deformable attention takes `PART` queries at a time: none of them knows of another."""
+    """Return the network with deformable attention that takes `PART` queries at a time; queries are independent."""
     for module in network.modules():
         if type(module).__name__ == "MultiScaleDeformableAttention":
             module.forward = partial(_attended, module.forward)
@@ -171,7 +171,7 @@ def _in_parts(network: Any) -> Any:
 
 
 def _attended(whole: Callable[..., Any], value: Any, *rest: Any) -> Any:
-    """What `whole` gives, (1, queries, channels), part by part; see transformers for its arguments."""
+    """Return the output of `whole`, (1, queries, channels), computed part by part; see transformers for its arguments."""
     import torch
 
     *sizes, places, weights, step = rest
@@ -180,7 +180,7 @@ def _attended(whole: Callable[..., Any], value: Any, *rest: Any) -> Any:
 
 
 def pull(settings: Settings, weights: str = DEFAULT) -> Path:
-    """Fetch the detector and the default SAM 2.1 beforehand: the detector's folder; raises WeightsError. Needs no torch."""
+    """Fetch the detector and the default SAM 2.1 beforehand; return the detector's folder. Raises WeightsError."""
     folder = fetch(weights, settings, FAMILY).folder
     fetch(MASKS, settings, family("grounded"))
     return folder

@@ -1,4 +1,4 @@
-"""What phrases name, "the person and the dog"; without any, the main subject against its background: CLIPSeg, through torch.
+"""Find what phrases name, or without any the main subject: CLIPSeg, through torch.
 
 Paper: Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts", CVPR 2022. Weights: the authors' refined ones,
 Apache-2.0, model.safetensors as the hub's bot converted it, or any others of the family named with `weights`.
@@ -59,8 +59,8 @@ class Opposed:
 OPPOSED = (
     Opposed("the main subject", True, "what the founding prompt asks for"),
     Opposed("the object in the foreground", True, "a subject that is a thing, and of which several may be there"),
-    Opposed("a person", True, "the commonest subject, and the surest word: people are found where 'subject' says too little"),
-    Opposed("an animal", True, "the second commonest; the networks know it better than by 'object'"),
+    Opposed("a person", True, "the most common subject, and the surest word: people are found where 'subject' says too little"),
+    Opposed("an animal", True, "the second most common; the networks know it better than by 'object'"),
     Opposed("the background", False, "the counterpart of the main subject"),
     Opposed("the sky", False, "stuff above, mostly bright and plain"),
     Opposed("a wall", False, "stuff behind, in rooms and streets"),
@@ -74,7 +74,7 @@ OPPOSED = (
 
 @dataclass(frozen=True, slots=True)
 class Text(LoadedCheckpoint):
-    """CLIPSeg, loaded."""
+    """The loaded CLIPSeg."""
 
     size: tuple[int, int]
     normalization: Normalization
@@ -86,7 +86,7 @@ class Text(LoadedCheckpoint):
     """The built-in phrases as the network has them, once they were needed."""
 
     def __call__(self, rgb: Rgb, prompt: Prompt | None = None, /) -> SaliencyMap:
-        """How likely each pixel of (H, W, 3) uint8 sRGB is what the prompt's phrases name.
+        """Return how likely each pixel of (H, W, 3) uint8 sRGB is what the prompt's phrases name.
 
         A phrase's probability is the sigmoid of its logit, as the network was trained: a dog that is not there is found
         nowhere, which a softmax against other phrases could not say. Phrases are joined by the largest probability p of
@@ -114,18 +114,18 @@ class Text(LoadedCheckpoint):
         return SaliencyMap(np.clip(full, 0, 1, out=full))
 
     def _read(self, phrase: str) -> Any:
-        """A phrase as the network has it, (1, projection)."""
+        """Return a phrase as the network has it, (1, projection)."""
         read = tokens(self.reader, phrase, self.longest)
         return self.network.get_conditional_embeddings(1, read["input_ids"], read["attention_mask"])
 
     def _built_in(self, foreground: bool) -> list[Any]:
-        """The phrases of one side of `OPPOSED`, read once for all pictures."""
+        """Return the phrases of one side of `OPPOSED`, read once for all pictures."""
         if foreground not in self.known:
             self.known[foreground] = [self._read(one.phrase) for one in OPPOSED if one.foreground is foreground]
         return self.known[foreground]
 
     def _features(self, rgb: Rgb) -> list[Any]:
-        """The picture as the network has it, whatever the phrases are: one encoding for all of them."""
+        """Return the picture as the network has it, whatever the phrases are: one encoding for all of them."""
         import torch
 
         x = torch.from_numpy(self.normalization.tensor(rgb, self.size))
@@ -133,7 +133,7 @@ class Text(LoadedCheckpoint):
         return [layers[index + 1] for index in self.network.extract_layers]
 
     def _best(self, features: list[Any], phrases: Iterable[Any]) -> Floats:
-        """The largest logit of any phrase, (h, w), phrase by phrase; raises WeightsError where the network gives no numbers."""
+        """Return the largest logit of any phrase, (h, w); raises WeightsError where the network gives no numbers."""
         logits = (self.network.decoder(features, phrase).logits.float().numpy().reshape(self.size) for phrase in phrases)
         best: Floats = reduce(np.maximum, logits)
         require_finite(self.weights, best)
@@ -141,7 +141,7 @@ class Text(LoadedCheckpoint):
 
 
 def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
-    """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
+    """Load the model; raises MissingExtra, WeightsError. `weights` may also be one of `SHORT`."""
     require(FAMILY)
     checkpoint = fetch(weights, settings, FAMILY)
     size, normalization = _size(checkpoint), Normalization.of(checkpoint.preprocessor)
@@ -151,16 +151,16 @@ def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
 
 
 def pull(settings: Settings, weights: str = DEFAULT) -> Path:
-    """Fetch beforehand: the folder of the checkpoint, which `load` will find; raises WeightsError. Needs no torch."""
+    """Fetch beforehand; return the folder of the checkpoint, which `load` will find. Raises WeightsError. Needs no torch."""
     return fetch(weights, settings, FAMILY).folder
 
 
 def _size(checkpoint: Checkpoint) -> tuple[int, int]:
-    """Height and width of what the network reads, in whole patches; raises WeightsError where that makes no sense."""
+    """Return height and width of the network's input, in whole patches; raises WeightsError if they make no sense."""
     size = size_of(checkpoint.preprocessor, "height", "width", default=352)
     height, width = side(size, "height"), side(size, "width")
     part = checkpoint.config.get("vision_config")
     patch = part.get("patch_size", 16) if isinstance(part, dict) else 16
     if not height or height != width or height % patch:
-        raise unusable(f"wanted a square size in whole patches of {patch} pixels, but it says {width} × {height}")
+        raise unusable(f"expected a square size in whole patches of {patch} pixels, but got {width} × {height}")
     return height, width

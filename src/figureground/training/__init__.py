@@ -1,1 +1,1 @@
-"""Training the embedded network: data and recipe in, weights and an ONNX file out."""
+"""Train the embedded network: data and recipe in, weights and an ONNX file out."""

@@ -1,4 +1,4 @@
-"""One labeled picture → one training sample. All randomness comes from the generator that is passed in.
+"""Turn one labeled picture into one training sample. All randomness is from the generator that is passed in.
 
 Everything works on uint8 pictures of the size that the network gets, so that a sample costs about two milliseconds: one
 warp, one color matrix, and now and then a table, a blur or a JPEG.
@@ -106,7 +106,7 @@ def _free_strip(rgb: Image8, mask: Image8) -> Image8 | None:
 
 
 def _backlight(rgb: Image8, mask: Image8, random: Generator) -> Image8:
-    """Darken the foreground to 0.25 – 0.6 and brighten what is behind it."""
+    """Darken the foreground to 0.25 – 0.6 and brighten the background."""
     soft = cv2.GaussianBlur(mask, (0, 0), float(random.uniform(1, 3)))
     front = cv2.convertScaleAbs(rgb, alpha=float(random.uniform(0.25, 0.6)))
     return _blend(front, cv2.convertScaleAbs(rgb, alpha=float(random.uniform(1.0, 1.4))), soft)
@@ -135,7 +135,7 @@ def _recolor(rgb: Image8, random: Generator) -> Image8:
 
 
 def _noise(rgb: Image8, strength: float, random: Generator) -> Image8:
-    """Add noise of triangular distribution, ± `strength` gray levels at most."""
+    """Add noise of triangular distribution, ± `strength` gray levels."""
     plus, minus = (random.integers(0, int(strength) + 1, rgb.shape, np.uint8) for _ in range(2))
     return np.asarray(cv2.subtract(cv2.add(rgb, plus), minus), np.uint8)
 

@@ -1,4 +1,4 @@
-"""Moves a trained network's answer so that 0.5 means 0.5: where it says one half, half of the held-back pixels are foreground.
+"""Shift a trained network's logits so that 0.5 means 0.5 on held-back pictures.
 
 The level is found by Platt's fit of a logistic curve to the network's logits ("Probabilistic outputs for support vector
 machines", 1999) on pictures that it was not trained on. Only the level is moved, into the bias of the last convolution;
@@ -25,7 +25,7 @@ EVERY = 4  # pixels: the fit needs no more than each fourth row and column
 
 
 def calibrate(weights: Path, model: nn.Module, held: Sequence[Sample], size: int) -> float:
-    """Move the level of `weights` (safetensors, in place) by what `held` shows; returns by how much, in logits.
+    """Move the level of `weights` (safetensors, in place) by what `held` shows; return by how much, in logits.
 
     model : the network that the weights belong to. Weights that were calibrated before stay as they are (0.0).
     """
@@ -45,7 +45,7 @@ def calibrate(weights: Path, model: nn.Module, held: Sequence[Sample], size: int
 
 
 def fit(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope a and offset b that make sigmoid(a · logit + b) most likely for a truth in [0, 1]; both (n,). By Newton's steps."""
+    """Return slope a and offset b that maximize the likelihood of sigmoid(a · logit + b) for a truth in [0, 1]; both (n,)."""
     a, b = 1.0, 0.0
     for _ in range(25):
         probability = 1 / (1 + np.exp(-np.clip(a * logits + b, -30, 30)))
@@ -60,7 +60,7 @@ def fit(logits: NDArray[np.float64], truth: NDArray[np.float64]) -> tuple[float,
 
 @torch.no_grad()
 def _answers(model: nn.Module, held: Sequence[Sample], size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Logits and truth of the held-back pictures at the network's own size, thinned out; each (n,)."""
+    """Return logits and truth of the held-back pictures at the network's own size, thinned out; each (n,)."""
     logits, truth = [], []
     for rgb, mask in held:
         resized = cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA)

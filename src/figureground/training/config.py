@@ -1,4 +1,4 @@
-"""Everything that decides a training run besides its data. A field here is an option of `figureground train`."""
+"""The options of a training run besides its data. Each field is an option of `figureground train`."""
 
 import math
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class Recipe:
     warmup: Annotated[float, "Share of the run in which the learning rate rises."] = 0.03
     boundary: Annotated[float, "Weight of the boundary term in the loss."] = 0.0
     ema_decay: Annotated[float, "How much of the averaged weights each step keeps."] = 0.999
-    seed: Annotated[int, "Of the first weights, the order and the augmentation."] = 0
+    seed: Annotated[int, "Seed of the first weights, the order and the augmentation."] = 0
     threads: Annotated[int | None, "Processor threads; as many as torch chooses without it."] = None
     device: Annotated[str, "Device: cpu, cuda, or auto for a GPU if there is one."] = "auto"
     precision: Annotated[Literal["auto", "fp32", "bf16"], "Precision; auto is bf16 where the hardware has it."] = "auto"

@@ -1,4 +1,4 @@
-"""Labeled pictures on their way to the network: decoded once into memory, then augmented into batches by threads."""
+"""Load labeled pictures for training: decode them once into memory, then augment batches in threads."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ AHEAD = 4  # batches that are prepared before they are needed
 
 
 def decode(data: Sequence[LabeledImage], quiet: bool) -> list[Sample]:
-    """Every picture, decoded once into memory."""
+    """Return every picture, decoded once into memory."""
     with ThreadPoolExecutor(2) as pool:
         return list(tqdm(pool.map(LabeledImage.read, data), "read", len(data), disable=quiet or None, unit="picture"))
 
@@ -99,7 +99,7 @@ def batches(
 
 
 def _with_weight(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(S, S) uint8 → (2, S, S): truth in [0, 1], and the edge weight of `total_loss`, its field an eighth of the side."""
+    """Return of a mask (S, S) uint8 its truth in [0, 1] and the edge weights of `total_loss`, (2, S, S)."""
     truth = mask.astype(np.float32) / 255
     field = mask.shape[0] // 8 | 1
     return np.stack([truth, 1 + 2 * np.abs(cv2.blur(truth, (field, field)) - truth)])

@@ -1,4 +1,4 @@
-"""Trained weights to one ONNX file: normalization and sigmoid inside, weights stored as float16, checked against torch."""
+"""Export trained weights as one ONNX file: normalization and sigmoid inside, weights as float16, checked against torch."""
 
 import logging
 import tempfile
@@ -43,7 +43,7 @@ class Probability(nn.Module):
 
 
 def export(weights: Path, target: Path, size: int | None = None) -> dict[str, float]:
-    """Write `target`: (1, 3, H, W) float32 in [0, 1] → (1, 1, H, W) float32 in [0, 1].
+    """Write `target`, a graph (1, 3, H, W) float32 in [0, 1] → (1, 1, H, W) float32 in [0, 1].
 
     size : H and W, a multiple of 32; None: the graph takes every such size, from 64 to 1024.
 
@@ -70,7 +70,7 @@ def export(weights: Path, target: Path, size: int | None = None) -> dict[str, fl
 
 
 def to_onnx(model: nn.Module, size: int, free: bool = False) -> onnx.ModelProto:
-    """The graph for pictures of that size; free: for all whose sides are multiples of 32."""
+    """Return the graph for pictures of that size; free: for all whose sides are multiples of 32."""
     example = torch.rand(1, 3, size, size)
     height, width = (32 * torch.export.Dim(name, min=2, max=32) for name in ("rows", "columns"))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of torchvision's absence, which we do not need
@@ -134,7 +134,7 @@ def _apart(
 
 
 def drawn_picture(generator: np.random.Generator, size: int) -> NDArray[np.float32]:
-    """A drawn picture with a blob in it: plain noise would leave most of the network's answers at one value."""
+    """Return a drawn picture with a blob in it: plain noise would leave most of the network's outputs at one value."""
     y, x = np.mgrid[:size, :size] / size
     center, radius = generator.uniform(0.3, 0.7, 2), generator.uniform(0.1, 0.3)
     inside = ((x - center[0]) ** 2 + (y - center[1]) ** 2 < radius**2)[..., None]

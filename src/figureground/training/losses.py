@@ -1,4 +1,4 @@
-"""The loss: BCE and soft IoU on every output of the network, edges weighted, and a boundary term on the finest output."""
+"""The loss: BCE and soft IoU on every output, with weighted edges, and a boundary term on the finest output."""
 
 import torch
 import torch.nn.functional as F

@@ -25,7 +25,7 @@ STD = (0.229, 0.224, 0.225)
 
 
 def conv(inside: int, outside: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution, batch norm, ReLU: (N, inside, h, w) → (N, outside, h / stride, w / stride)."""
+    """Return convolution, batch norm and ReLU: (N, inside, h, w) → (N, outside, h / stride, w / stride)."""
     return nn.Sequential(
         nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outside),
@@ -52,13 +52,13 @@ class Residual(nn.Module):
 
 
 def means(x: Tensor, cells: int) -> Tensor:
-    """Means over cells × cells fields: (N, c, h, w) → (N, c, cells, cells).
+    """Return means over cells × cells fields: (N, c, h, w) → (N, c, cells, cells).
 
     As `F.adaptive_avg_pool2d`, but as two products, which a graph for any size can hold.
     """
 
     def share(length: int) -> Tensor:
-        """How much each of `length` places has of each field, (cells, length)."""
+        """Return how much each of `length` places has of each field, (cells, length)."""
         places, field = torch.arange(length, device=x.device), torch.arange(cells, device=x.device)[:, None]
         inside = (places >= field * length // cells) & (places < ((field + 1) * length + cells - 1) // cells)
         return inside.to(x.dtype) / inside.sum(1, keepdim=True)
@@ -87,7 +87,7 @@ class PyramidPooling(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every place of the coarse map looks at every other: (N, c, h, w) → (N, c, h, w).
+    """Self-attention over the coarse map: (N, c, h, w) → (N, c, h, w).
 
     Position enters through a depthwise 3 × 3 convolution, so that the block runs at any size.
     """

@@ -1,4 +1,4 @@
-"""Updates the weights: AdamW, and Muon for the inner kernels and matrices that start from random weights.
+"""Update the weights: AdamW, and Muon for the inner kernels and matrices that start from random weights.
 
 Muon: Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024). Its step is the momentum made
 orthogonal by the iteration of Newton and Schulz, so that every direction of a layer learns; scaled as in Liu et al., "Muon is

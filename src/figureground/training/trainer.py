@@ -1,4 +1,4 @@
-"""The training loop, read top to bottom: data, network, schedule, steps, validation, checkpoint.
+"""Run the training loop: data, network, schedule, steps, validation, checkpoint.
 
 The schedule runs over `progress`, from 0 to 1: the share of the epochs done, or with `minutes` of the time used. With
 epochs and a seed a run can be repeated to the bit on one machine; with minutes it fits the time given instead.
@@ -42,7 +42,7 @@ PAUSE = 5.0  # seconds: a step that took longer stood still (a stopped process, 
 
 @dataclass(slots=True)
 class State:
-    """What a checkpoint holds besides tensors; a resumed run goes on at exactly this place."""
+    """The progress in a checkpoint, besides tensors; a resumed run continues exactly there."""
 
     epoch: int = 0
     step: int = 0  # within the epoch
@@ -90,7 +90,7 @@ def train(
         Weights that do not fit or are not installed, an unknown network or device.
     """
     if not data or not val:
-        raise BadData("training wants at least one picture to learn from and one to validate on")
+        raise BadData("training needs at least one picture to train on and one to validate on")
     run = TrainingRun(recipe, out, _network(recipe, start, encoder_weights))
     pictures, held = decode(data, quiet), decode(val, quiet)
     for part, samples in ((data, pictures), (val, held)):
@@ -113,7 +113,7 @@ _BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
 
 
 def bf16_is_quick(device: torch.device) -> bool:
-    """Whether bfloat16 is done in hardware here."""
+    """Return whether bfloat16 is done in hardware here."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return bool(torch.backends.cpu.get_cpu_capability().startswith("AVX512") and torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -158,7 +158,7 @@ class TrainingRun:
             torch.save({**tensors, "optimizer": self.optimizer.state_dict(), "state": asdict(self.state)}, part)
 
     def progress(self, pictures: int) -> float:
-        """The share of the run that is done, from 0 to 1."""
+        """Return the share of the run that is done, from 0 to 1."""
         if self.recipe.minutes is not None:
             return min(1.0, self.state.used / (60 * self.recipe.minutes))
         steps = max(1, pictures // self.recipe.batch)
@@ -202,7 +202,7 @@ class TrainingRun:
         return float(np.mean(losses)) if losses else float("nan")
 
     def step(self, images: Tensor, masks: Tensor, lr: float) -> float:
-        """Forward, backward, update, average; return the loss."""
+        """Run forward, backward, update and averaging; return the loss."""
         with self.cast:
             logits = self.model(images.to(self.device, memory_format=torch.channels_last))
         loss = total_loss([part.float() for part in logits], masks.to(self.device), self.recipe.boundary)
@@ -222,7 +222,7 @@ class TrainingRun:
         return float(loss.item())
 
     def validate(self, held: list[Sample], loss: float, bar: "tqdm[None]") -> None:
-        """Figures of the averaged weights; the best so far are kept."""
+        """Validate the averaged weights, and keep the best so far."""
         size = self.recipe.last_size or self.recipe.size
         figures = validation(self.average, held, size, self.device, self.cast)
         score = figures["max_f"] - figures["mae"]
@@ -243,7 +243,7 @@ class TrainingRun:
 
 
 def _device(name: str) -> torch.device:
-    """The device of that name; one that is not here is an error, never another in its place."""
+    """Return the device of that name; a missing one is an error and is never replaced."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -270,7 +270,7 @@ def _network(recipe: Recipe, start: Path | None, encoder_weights: Path | Literal
 
 @torch.no_grad()
 def validation(model: nn.Module, held: list[Sample], size: int, device: torch.device, cast: torch.autocast) -> dict[str, float]:
-    """max F, MAE and mean IoU of the pictures, each judged at its own size."""
+    """Return max F, MAE and mean IoU of the pictures, each at its own size."""
     model.eval()
     curves: list[tuple[Floats, Floats]] = []
     errors, ious = [], []
@@ -289,6 +289,6 @@ def validation(model: nn.Module, held: list[Sample], size: int, device: torch.de
 
 
 def _preprocess(rgb: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
-    """A picture as the network wants it, (size, size, 3) float32 in [0, 1]."""
+    """Return the network's input for a picture, (size, size, 3) float32 in [0, 1]."""
     small = cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA if rgb.shape[0] > size else cv2.INTER_LINEAR)
     return np.asarray(small, np.float32) / np.float32(255)

@@ -1,4 +1,4 @@
-"""Reads and writes weights files: safetensors with the recipe in the metadata. Reads files of version 0.2.0 too."""
+"""Read and write weights files: safetensors with the recipe in the metadata. Files of version 0.2.0 can be read too."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Which person is which: each object of a picture with its name, by any checkpoint for panoptic segmentation, through torch.
+"""Find each object of a picture and its class: checkpoints for panoptic segmentation, through torch.
 
 Papers: Kerssies et al., "Your ViT is Secretly an Image Segmentation Model" (EoMT), CVPR 2025; Cheng et al., "Masked-attention
 Mask Transformer" (Mask2Former), CVPR 2022; Jain et al., "OneFormer", CVPR 2023. Weights: EoMT's, MIT, from the hub, or any
@@ -57,7 +57,7 @@ CARD = Card(
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """To which size a picture is brought: an exact one, or by its edges; then padded with black."""
+    """The input size: an exact one, or one by the edges; the rest is padded with black."""
 
     height: int | None
     width: int | None
@@ -68,19 +68,19 @@ class Frame:
 
     @classmethod
     def of(cls, config: Json, kind: str) -> "Frame":
-        """What preprocessor_config.json says; raises WeightsError for what cannot be followed."""
+        """Read preprocessor_config.json; raises WeightsError for what is not supported."""
         if config.get("do_split_image"):
             raise unusable("it splits pictures, as networks do that name pixels and not objects (do_split_image)")
         size = size_of(config, "shortest_edge")
         height, width = side(size, "height"), side(size, "width")
         shortest, longest = side(size, "shortest_edge"), side(size, "longest_edge") or side(config, "max_size")
         if config.get("do_resize", True) is False or (shortest is None and (height is None or width is None)):
-            raise unusable("wanted do_resize to a height and a width, or a shortest_edge")
+            raise unusable("expected do_resize to a height and a width, or a shortest_edge")
         divisor = (side(config, "size_divisor") or 32) if kind in ("mask2former", "maskformer") else 1
         return cls(height, width, shortest, longest, divisor, bool(config.get("do_pad")) and kind.startswith("eomt"))
 
     def fit(self, height: int, width: int) -> tuple[int, int]:
-        """The size of a picture for the network, before padding."""
+        """Return the size of a picture for the network, before padding."""
         if self.shortest is None or (self.height and self.width):
             tall, wide = self.height or height, self.width or width
         else:
@@ -88,14 +88,14 @@ class Frame:
         return _up(tall, self.divisor), _up(wide, self.divisor)
 
     def padded(self, size: tuple[int, int]) -> tuple[int, int]:
-        """The network's own size for a picture of that size."""
+        """Return the network's own size for a picture of that size."""
         if not self.pad or self.shortest is None:
             return size
         return max(size[0], self.shortest), max(size[1], self.longest or self.shortest)
 
 
 def _by_edges(height: int, width: int, shortest: int, longest: int) -> tuple[int, int]:
-    """The shorter side becomes `shortest`, unless the longer one would then be longer than `longest`."""
+    """Scale the shorter side to `shortest`, or the longer one to `longest` if it would be longer."""
     low, high = min(height, width), max(height, width)
     exact = longest * low / high if high / low * shortest > longest else float(shortest)
     short = max(1, round(exact))
@@ -109,7 +109,7 @@ def _up(length: int, divisor: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Panoptic(LoadedCheckpoint):
-    """A network for panoptic segmentation, loaded."""
+    """A loaded network for panoptic segmentation."""
 
     names: tuple[str, ...]
     stuff: tuple[bool, ...]
@@ -121,7 +121,7 @@ class Panoptic(LoadedCheckpoint):
     """What the network wants to be told besides the picture: OneFormer its task."""
 
     def __call__(self, rgb: Rgb, /) -> InstanceMap:
-        """The objects of (H, W, 3) uint8 sRGB: things before stuff, each by area, the largest first.
+        """Return the objects of (H, W, 3) uint8 sRGB: things before stuff, each by area, the largest first.
 
         Raises WeightsError where the network gives no numbers.
         """
@@ -137,7 +137,7 @@ class Panoptic(LoadedCheckpoint):
 
 
 def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
-    """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
+    """Load the model; raises MissingExtra, WeightsError. `weights` may also be one of `SHORT`."""
     require(FAMILY)
     checkpoint = _fetch(weights, settings)
     kind = str(checkpoint.config["model_type"])
@@ -151,7 +151,7 @@ def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
 
 
 def pull(settings: Settings, weights: str = DEFAULT) -> Path:
-    """Fetch beforehand: the folder of the checkpoint, which `load` will find; raises WeightsError. Needs no torch."""
+    """Fetch beforehand; return the folder of the checkpoint, which `load` will find. Raises WeightsError. Needs no torch."""
     return _fetch(weights, settings).folder
 
 
@@ -163,7 +163,7 @@ def _fetch(weights: str, settings: Settings) -> Checkpoint:
 
 
 def _task(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What OneFormer is to do, as its tokens."""
+    """Return the tokens of OneFormer's task."""
     import torch
     from transformers import AutoTokenizer
 

@@ -1,4 +1,4 @@
-"""From the masks and class scores of a mask-classifying network to an `InstanceMap`, without full-size stacks of masks.
+"""Turn the masks and class scores of a network into an `InstanceMap`, without full-size stacks of masks.
 
 What decides happens at the network's own size; only the number of the winning mask is enlarged, by resize.py. The steps
 and thresholds are those of transformers' `post_process_panoptic_segmentation`, and tests/models/test_panoptic.py compares the
@@ -27,7 +27,7 @@ MAX_SIDE = 1024  # pixels: sharpness is measured in a copy whose longer side is 
 
 @dataclass(frozen=True, slots=True)
 class PanopticConfig:
-    """How an architecture's answers are read."""
+    """How the output of an architecture is read."""
 
     threshold: float
     """The least class score of a mask that counts."""
@@ -41,14 +41,14 @@ class PanopticConfig:
     """The part of the grid that shows the picture: the rest is padding."""
 
     def on(self, size: tuple[int, int], padded: tuple[int, int]) -> "PanopticConfig":
-        """The same for a picture that reaches the network with `size`, and padding up to `padded`."""
+        """Return the same for a picture that reaches the network with `size`, and padding up to `padded`."""
         return replace(self, grid=padded, inside=size) if self.padded else self
 
 
 def instances(
     rgb: Rgb, masks: Floats, classes: Floats, config: PanopticConfig, names: Sequence[str], stuff: Sequence[bool], weights: str
 ) -> InstanceMap:
-    """The objects that a network saw in a picture (H, W, 3).
+    """Return the objects that a network saw in a picture (H, W, 3).
 
     masks : (Q, h, w) logits. classes : (Q, C + 1) logits, the last for no object. names, stuff : of the C classes.
     Objects stand in this order: things before stuff, each by area, the largest first. All stuff of a class is one object.
@@ -74,13 +74,13 @@ def instances(
 
 
 def _best(classes: Floats) -> tuple[Floats, NDArray[np.intp]]:
-    """The highest probability of each mask's classes, (Q,), and which one it is."""
+    """Return the highest probability of each mask's classes, (Q,), and which one it is."""
     powers = np.exp(classes - classes.max(1, keepdims=True))
     return powers.max(1) / powers.sum(1), classes.argmax(1)
 
 
 def _shapes(masks: Floats, config: PanopticConfig) -> Floats:
-    """The masks as probabilities, on the grid and without padding; mask by mask, since hundreds may count."""
+    """Return the masks as probabilities, on the grid and without padding; mask by mask, since hundreds may count."""
     import cv2
 
     height, width = config.inside or config.grid or masks.shape[1:]
@@ -95,7 +95,7 @@ def _shapes(masks: Floats, config: PanopticConfig) -> Floats:
 
 
 def _valid(shapes: Floats, winners: NDArray[np.unsignedinteger]) -> NDArray[np.bool_]:
-    """Which masks are more than `OVERLAP` of what they claim, where the others have won their part."""
+    """Return which masks keep more than `OVERLAP` of their area after the others have taken theirs."""
     valid = np.zeros(len(shapes), bool)
     for index, shape in enumerate(shapes):
         won, claimed = winners == index, shape >= MASK
@@ -104,7 +104,7 @@ def _valid(shapes: Floats, winners: NDArray[np.unsignedinteger]) -> NDArray[np.b
 
 
 def _owners(labels: NDArray[np.intp], valid: NDArray[np.bool_], stuff: Sequence[bool]) -> NDArray[np.intp]:
-    """The number of the object that each mask belongs to; 0 for masks that are none, one number for all stuff of a class."""
+    """Return the number of each mask's object; 0 for masks of no object, one number for all stuff of a class."""
     owner = np.zeros(len(labels), np.intp)
     merged: dict[int, int] = {}
     for index in np.flatnonzero(valid):
@@ -116,7 +116,7 @@ def _owners(labels: NDArray[np.intp], valid: NDArray[np.bool_], stuff: Sequence[
 
 
 def _cut(numbers: Numbers, queries: NDArray[np.unsignedinteger], shapes: Floats, owner: NDArray[np.intp]) -> None:
-    """Take away, in place, the pixels where the winning mask is below `MASK`: each mask enlarged only where it has won."""
+    """Remove, in place, the pixels where the winning mask is below `MASK`; each mask is enlarged only where it wins."""
     import cv2
 
     scale_y, scale_x = shapes.shape[1] / numbers.shape[0], shapes.shape[2] / numbers.shape[1]
@@ -135,7 +135,7 @@ def _cut(numbers: Numbers, queries: NDArray[np.unsignedinteger], shapes: Floats,
 def _listed(
     rgb: Rgb, numbers: Numbers, scores_by_number: dict[int, tuple[int, float]], names: Sequence[str], stuff: Sequence[bool]
 ) -> InstanceMap:
-    """The objects that have a pixel, in their order, numbered anew."""
+    """Return the objects that have a pixel, in their order, renumbered."""
     areas = np.bincount(numbers.ravel(), minlength=max(scores_by_number, default=0) + 1)
     order = sorted((n for n in scores_by_number if areas[n]), key=lambda n: (stuff[scores_by_number[n][0]], -areas[n], n))
     anew = np.zeros(len(areas), np.uint16)
@@ -150,7 +150,7 @@ def _listed(
 
 
 def sharpness(rgb: Rgb, numbers: Numbers, count: int) -> NDArray[np.float64]:
-    """How sharp each object is, (count,) float64 ≥ 0: the mean squared gradient of luma inside it, (gray levels / pixel)².
+    """Return how sharp each object is, (count,) float64 ≥ 0: the mean squared gradient of its luma, (gray levels / pixel)².
 
     rgb : (H, W, 3) uint8. numbers : (H, W), 0 for none. Measured in a copy of the picture whose longer side is at most
     `LOOK` pixels, so that the grain of large pictures does not count, and only between neighboring pixels of one object:

@@ -1,4 +1,4 @@
-"""What lies under points or in a box, cut out as one object, whatever it is: SAM 2.1, through torch.
+"""Cut out the object under points or in a box: SAM 2.1, through torch.
 
 Paper: Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024. Weights: Meta's smallest ones, Apache-2.0,
 model.safetensors on main, or any others of the family named with `weights`. To add a short name: a row in `SHORT` of sam.py.
@@ -37,31 +37,31 @@ CARD = Card(
 
 @dataclass(frozen=True, slots=True)
 class Points(LoadedCheckpoint):
-    """SAM 2.1 as a model of its own."""
+    """SAM 2.1 as a model."""
 
     sam: Sam
 
     def __call__(self, rgb: Rgb, prompt: Prompt | None = None, /) -> SaliencyMap:
-        """How likely each pixel of (H, W, 3) uint8 sRGB belongs to the object that the prompt's points and box mean.
+        """Return how likely each pixel of (H, W, 3) uint8 sRGB belongs to the object that the prompt's points and box mean.
 
         Raises UsageError where nothing says what is foreground, or the prompt contradicts itself or leaves the picture;
         WeightsError where the network gives no numbers.
         """
         height, width = rgb.shape[:2]
         if prompt is None or not (prompt.points or prompt.box):
-            raise UsageError("model 'points' must be shown the foreground: name a --point X,Y or a --box LEFT,TOP,RIGHT,BOTTOM")
+            raise UsageError("model 'points' needs the foreground: give a --point X,Y or a --box LEFT,TOP,RIGHT,BOTTOM")
         places = prompt.places(width, height)
         refuse_contradictions(places)
         return SaliencyMap(probability(self.sam.logits(rgb, [places])[0], height, width))
 
 
 def load(settings: Settings, *, weights: Weights = WEIGHTS) -> Model:
-    """The model made ready; raises MissingExtra, WeightsError. `weights` may be one of `SHORT` too."""
+    """Load the model; raises MissingExtra, WeightsError. `weights` may also be one of `SHORT`."""
     require(FAMILY)
     sam = Sam.load(weights, settings, "points")
     return Points(sam.weights, sam.license, sam)
 
 
 def pull(settings: Settings, weights: str = WEIGHTS) -> Path:
-    """Fetch beforehand: the folder of the checkpoint, which `load` will find; raises WeightsError. Needs no torch."""
+    """Fetch beforehand; return the folder of the checkpoint, which `load` will find. Raises WeightsError. Needs no torch."""
     return fetch(weights, settings, FAMILY).folder

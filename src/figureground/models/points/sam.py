@@ -1,4 +1,4 @@
-"""SAM 2.1 as a part of models: the picture is read once, then each prompt gives a mask, through torch.
+"""SAM 2.1 for other models: the picture is encoded once, then each prompt gives a mask.
 
 Paper: Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024, https://arxiv.org/abs/2408.00714.
 Its processor in transformers wants torchvision; what it does to pictures and places is done here instead. To take another
@@ -37,13 +37,13 @@ LARGEST = 30.0  # a logit beyond this is certain, and exp of it still a number
 
 
 def family(model: str) -> Family:
-    """What the model file of that name reads; the published checkpoints are those for video, which hold all of it."""
+    """Return the family for the model file of that name; the published checkpoints are those for video."""
     return Family(model, "Sam2Model", ("sam2", "sam2_video"), short=SHORT)
 
 
 @dataclass(frozen=True, slots=True)
 class Sam(LoadedCheckpoint):
-    """SAM 2.1, loaded."""
+    """The loaded SAM 2.1."""
 
     side: int
     normalization: Normalization
@@ -51,7 +51,7 @@ class Sam(LoadedCheckpoint):
 
     @classmethod
     def load(cls, weights: str, settings: Settings, model: str) -> "Sam":
-        """Fetched and made ready for a model file; raises MissingExtra, WeightsError."""
+        """Fetch and load the network for a model file; raises MissingExtra, WeightsError."""
         checkpoint = fetch(weights, settings, family(model))
         length, normalization = _side(checkpoint), Normalization.of(checkpoint.preprocessor)
         return cls(
@@ -59,7 +59,7 @@ class Sam(LoadedCheckpoint):
         )
 
     def logits(self, rgb: Rgb, prompts: Sequence[Places]) -> Floats:
-        """For each prompt, of at least one point or a box, the mask that the network gives it, (prompts, h, w) float32.
+        """Return for each prompt, of at least one point or a box, the mask that the network gives it, (prompts, h, w) float32.
 
         Above 0 is the object; h and w are the network's own. A single click may mean the shirt or the person: of the
         network's three answers to it the one that it thinks the best is taken; to all else there is one answer.
@@ -93,7 +93,7 @@ class Sam(LoadedCheckpoint):
 
 
 def _side(checkpoint: Checkpoint) -> int:
-    """The side of the network's square input; raises WeightsError where the files do not agree on one."""
+    """Return the side of the network's square input; raises WeightsError where the files do not agree on one."""
     size = size_of(checkpoint.preprocessor, "height", "width", default={})
     height, width = side(size, "height") or SIDE, side(size, "width") or SIDE
     part = checkpoint.config.get("prompt_encoder_config")
@@ -104,7 +104,7 @@ def _side(checkpoint: Checkpoint) -> int:
 
 
 def probability(logits: Floats, height: int, width: int) -> Mask:
-    """Logits, (h, w) float32, enlarged bilinearly to (height, width), then as probabilities in [0, 1]."""
+    """Return logits, (h, w) float32, enlarged bilinearly to (height, width), then as probabilities in [0, 1]."""
     import cv2
 
     full = np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -1,4 +1,4 @@
-"""Our own network, inside the package: how much each pixel belongs to the subject. Works offline and at once.
+"""Estimate how much each pixel belongs to the subject: the network in the package, which works offline.
 
 Paper: none; built and trained here, see docs/training.md and assets/saliency.md. Weights: in the package, Apache-2.0.
 Trained on DUTS-TR, animals and persons of PASCAL VOC and Clothing Co-Parsing, over an encoder with ImageNet weights; the terms
@@ -16,7 +16,7 @@ from figureground.types import Rgb, SaliencyMap
 
 CARD = Card(
     output_type=SaliencyMap,
-    about="our own network, 5.6 M parameters, in the package: the subject that catches the eye",
+    about="the main subject; our own network with 5.6 M parameters, in the package",
     weights="in the package",
     license="Apache-2.0",
     data="DUTS-TR (no license stated), ImageNet (the encoder) and PASCAL VOC (Flickr's terms): research material;"
@@ -34,7 +34,7 @@ Quality = Annotated[
 
 
 def load(settings: Settings, *, quality: Quality = "balanced") -> Model:
-    """The network of the package as a model; raises WeightsError where the package is damaged, UnknownName."""
+    """Load the network of the package; raises UnknownName, and WeightsError if the package is damaged."""
     from figureground.inference.session import session
     from figureground.models.saliency.tta import sides, tta_for
 

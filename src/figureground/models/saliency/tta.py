@@ -1,4 +1,4 @@
-"""How often, where and how large a network looks at a picture. To add a way of looking: a row in `TTA`.
+"""Test-time augmentation: how often and at which sizes the network runs. To add a way, add a row to `TTA`.
 
 S is the side of what the network is given, in pixels. Several answers are joined by fixed weights and never stretched by
 their own least and greatest value: nothing stays nothing.
@@ -33,17 +33,17 @@ SURE = 13.8  # the log odds that an answer is believed at most: one in a million
 
 
 def sides(shape: tuple[int, ...]) -> Sides:
-    """The sizes for a graph whose input has this shape, (1, 3, S, S), −1 where it takes any."""
+    """Return the sizes for a graph whose input has this shape, (1, 3, S, S), −1 where it takes any."""
     return SIDES if shape[-1] < 0 else (shape[-1],)
 
 
 def single(run: Run, sides: Sides, rgb: Rgb) -> Mask:
-    """One look at the whole picture."""
+    """Run the network once on the whole picture."""
     return upsample(whole(run, sides[0], rgb), rgb.shape)
 
 
 def two_scale_tta(run: Run, sides: Sides, rgb: Rgb) -> Mask:
-    """The picture in the smaller size and its mirror image in the larger, joined by the mean of their logits.
+    """Run the network on the picture in the smaller size and its mirror image in the larger; average the logits.
 
     Two different views for the time of two passes: seen small a large subject is whole, seen large a thin part is there.
     """
@@ -54,7 +54,7 @@ def two_scale_tta(run: Run, sides: Sides, rgb: Rgb) -> Mask:
 
 
 def multiscale_zoom_tta(run: Run, sides: Sides, rgb: Rgb) -> Mask:
-    """Both in every size; then what was found, larger, where it is clearly smaller than the picture."""
+    """Run both in every size, then on a window around the subject if it is clearly smaller than the picture."""
     first = flip_tta(run, sides[0], rgb)
     window, joined = subject(first, rgb.shape), multiscale_tta(run, sides[1:], rgb, first)
     return upsample(joined, rgb.shape) if window is None else zoom_tta(run, sides[-1], rgb, joined, window)
@@ -65,25 +65,25 @@ TTA: Mapping[str, Callable[[Run, Sides, Rgb], Mask]] = {"fast": single, "balance
 
 
 def tta_for(quality: str) -> Callable[[Run, Sides, Rgb], Mask]:
-    """The row of `TTA`; raises UnknownName."""
+    """Return the row of `TTA`; raises UnknownName."""
     if quality not in TTA:
         raise UnknownName("quality", quality, TTA)
     return TTA[quality]
 
 
 def whole(run: Run, side: int, rgb: Rgb) -> Mask:
-    """The whole picture as it is; (S, S)."""
+    """Run the network on the whole picture; (S, S)."""
     return _plain(run, preprocess(rgb, side))
 
 
 def flip_tta(run: Run, side: int, rgb: Rgb) -> Mask:
-    """The whole picture and its mirror image, joined by the mean of their logits; (S, S)."""
+    """Run the network on the whole picture and its mirror image, and average the logits; (S, S)."""
     x = preprocess(rgb, side)
     return sigmoid((logit(_plain(run, x), SURE) + logit(_mirror(run, x), SURE)) * np.float32(0.5))
 
 
 def multiscale_tta(run: Run, sides: Sides, rgb: Rgb, first: Mask) -> Mask:
-    """`first`, (S, S), and what the network says of the picture in other sizes, joined by the mean of their logits; (S, S)."""
+    """Return `first`, (S, S), averaged in logits with the network's outputs to the picture in other sizes; (S, S)."""
     total = logit(first, SURE)
     for side in sides:
         how = cv2.INTER_AREA if side > len(first) else cv2.INTER_LINEAR
@@ -92,7 +92,7 @@ def multiscale_tta(run: Run, sides: Sides, rgb: Rgb, first: Mask) -> Mask:
 
 
 def subject(answer: Mask, shape: tuple[int, ...]) -> Window | None:
-    """A window of the picture, `shape` (H, W, …), around what `seen`, (S, S), shows; as square as the picture allows.
+    """Return a window of the picture, `shape` (H, W, …), around what `seen`, (S, S), shows; as square as the picture allows.
 
     None where too little was found, or where the window would be nearly the whole picture.
     """
@@ -107,7 +107,7 @@ def subject(answer: Mask, shape: tuple[int, ...]) -> Window | None:
 
 
 def zoom_tta(run: Run, side: int, rgb: Rgb, first: Mask, window: Window) -> Mask:
-    """`first`, (S, S), enlarged, and drawn towards what the network says of `window` alone; (H, W)."""
+    """Return `first`, (S, S), averaged in logits with the network's outputs to the picture in other sizes; (S, S)."""
     part = rgb[window]
     full, second = upsample(first, rgb.shape), upsample(flip_tta(run, side, part), part.shape)
     place = full[window]
@@ -120,7 +120,7 @@ def zoom_tta(run: Run, side: int, rgb: Rgb, first: Mask, window: Window) -> Mask
 
 
 def preprocess(rgb: Rgb, side: int) -> NDArray[np.float32]:
-    """A picture, (H, W, 3) uint8, as the network wants it: (1, 3, S, S) float32 in [0, 1]."""
+    """Return the network's input for a picture, (H, W, 3) uint8: (1, 3, S, S) float32 in [0, 1]."""
     height, width = rgb.shape[:2]
     # in two steps: OpenCV's area mode must not enlarge, as it would one side of a thin picture, lopsidedly
     shrunk = cv2.resize(rgb, (min(width, side), min(height, side)), interpolation=cv2.INTER_AREA)
@@ -139,27 +139,27 @@ def _mirror(run: Run, x: NDArray[np.float32]) -> Mask:
 
 
 def upsample(answer: Mask, shape: tuple[int, ...]) -> Mask:
-    """(S, S) → (H, W), `shape` being (H, W, …)."""
+    """Enlarge (S, S) to (H, W), `shape` being (H, W, …)."""
     full: Mask = np.asarray(cv2.resize(answer, shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
     return np.clip(full, 0, 1, out=full)
 
 
 def _extent(mass: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From where to where, (2,) as shares of the side, the mass lies, but for `TAIL` of it at each end."""
+    """Return from where to where the mass lies, (2,) as shares of the side, except for `TAIL` of it at each end."""
     skip = TAIL * mass.sum()
     low, high = (int(np.searchsorted(np.cumsum(way), skip)) for way in (mass, mass[::-1]))
     return np.array([low, len(mass) - high]) / len(mass)
 
 
 def _stretched(span: NDArray[np.float64], wanted: float, length: int) -> slice:
-    """`wanted` pixels around the middle of `span`, moved and cut to lie within 0 … length."""
+    """Return `wanted` pixels around the middle of `span`, moved and cut to lie within 0 … length."""
     wanted = min(wanted, length)
     start = min(max(span.mean() - wanted / 2, 0.0), length - wanted)
     return slice(int(start), min(length, int(np.ceil(start + wanted))))
 
 
 def _weight(places: NDArray[np.float32], window: slice, length: int) -> NDArray[np.float32]:
-    """Weights at `places`, in pixels along a side: 1 within the window, falling smoothly to 0 at its ends, 0 outside.
+    """Return weights at `places`, in pixels along a side: 1 within the window, falling smoothly to 0 at its ends, 0 outside.
 
     An end of the window that is the picture's own, at 0 or `length`, does not fade.
     """

@@ -1,4 +1,4 @@
-"""SegFormer, which names every pixel: any checkpoint of its family by hub id or folder, without torch.
+"""Find the class of each pixel: any SegFormer checkpoint, by hub id or folder, without torch.
 
 Paper: Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers", NeurIPS 2021.
 Weights: NVIDIA's, fine-tuned on ADE20K, from the hub (research and evaluation only), or any others named with `weights`.
@@ -69,7 +69,7 @@ class SegFormer(LoadedCheckpoint):
     session: Session
 
     def __call__(self, rgb: Rgb, /) -> LabelMap:
-        """The class of each pixel of (H, W, 3) uint8 sRGB; raises WeightsError where the network gives no numbers."""
+        """Return the class of each pixel of (H, W, 3) uint8 sRGB; raises WeightsError where the network gives no numbers."""
         p = self.processor
         logits = self.session(to_size(rgb, p.height, p.width, p.normalization.resample).astype(np.float32)[None])[0]
         require_finite(self.weights, logits)
@@ -77,7 +77,7 @@ class SegFormer(LoadedCheckpoint):
 
 
 def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
-    """The model made ready: fetched and converted unless that is kept; raises WeightsError.
+    """Load the model, fetched and converted unless it is kept; raises WeightsError.
 
     `weights` may be one of `SHORT` too. On the first fetch the logger `figureground` says under which license they stand.
     """
@@ -88,7 +88,7 @@ def load(settings: Settings, *, weights: Weights = DEFAULT) -> Model:
 
 
 def pull(settings: Settings, weights: str = DEFAULT) -> Path:
-    """Fetch and convert beforehand: the path of the converted network, which `load` will find.
+    """Fetch and convert beforehand; return the path of the converted network, which `load` will find.
 
     Raises WeightsError as `load` does, and where the cache folder cannot be written.
     """
@@ -107,7 +107,7 @@ def fetch_checkpoint(weights: str, settings: Settings) -> Checkpoint:
 
 
 def _graph(checkpoint: Checkpoint, shape: Architecture, processor: Processor, settings: Settings) -> Path | bytes:
-    """Where the converted network is kept, or the network itself where it could not be kept."""
+    """Return the path of the converted network, or the network itself if it cannot be kept."""
     whole = choose(settings, RUNTIMES).runtime == "onnxruntime"
     (weights,), digest = checkpoint.weights, checkpoint.sha256
     size = {"height": processor.height, "width": processor.width}

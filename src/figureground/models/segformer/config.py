@@ -1,4 +1,4 @@
-"""What a SegFormer checkpoint's two JSON files say, checked: the network's shape and names, and how pictures reach it.
+"""Read and check the two JSON files of a SegFormer checkpoint: shape, class names and preprocessing.
 
 To admit another variant: a field here with its check, what it changes in onnx_writer.py, and a row in
 tests/models/test_segformer_onnx_writer.py that holds it against transformers.
@@ -40,7 +40,7 @@ class Architecture:
 
     @classmethod
     def of(cls, config: Json) -> "Architecture":
-        """The shape that config.json gives; raises WeightsError where it is no SegFormer, or none that can be written."""
+        """Return the shape in config.json; raises WeightsError if it is no SegFormer, or none that can be written."""
         require_segformer(config)
         channels = _sizes(config, "hidden_sizes", (32, 64, 160, 256))
         ratios = numbers(config.get("mlp_ratios", 4), "mlp_ratios", len(channels), _refusal)
@@ -79,7 +79,7 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """How a picture reaches the network: resized to height × width, then normalized."""
+    """The preprocessing: resized to height × width, then normalized."""
 
     height: int
     width: int
@@ -87,25 +87,25 @@ class Processor:
 
     @classmethod
     def of(cls, processor: Json) -> "Processor":
-        """What preprocessor_config.json says; raises WeightsError where it asks for something else than one fixed size."""
+        """Read preprocessor_config.json; raises WeightsError if it asks for something else than one fixed size."""
         if not processor.get("do_resize", True) or processor.get("do_center_crop"):
             raise _processor_refusal("pictures of any size, or cropped ones, are not supported (do_resize, do_center_crop)")
         return cls(*_size(processor), Normalization.of({**_IMAGENET, **processor}, _processor_refusal))
 
 
 def require_segformer(config: Json) -> None:
-    """Raises WeightsError unless config.json is that of a SegFormer for segmentation."""
+    """Raise WeightsError unless config.json is that of a SegFormer for segmentation."""
     kind, classes = config.get("model_type"), config.get("architectures") or ["SegformerForSemanticSegmentation"]
     if kind != "segformer" or "SegformerForSemanticSegmentation" not in classes:
         raise WeightsError(
-            f"wanted a SegFormer for segmentation, but the checkpoint's config.json says model_type {kind!r} and"
+            f"expected a SegFormer for segmentation, but the checkpoint's config.json says model_type {kind!r} and"
             f" architectures {classes}; name another one, e.g. nvidia/segformer-b0-finetuned-ade-512-512",
             code="model_missing",
         )
 
 
 def _sizes(config: Json, key: str, default: Sizes) -> Sizes:
-    """A list of whole numbers above 0, or one such number as a list."""
+    """Return a list of whole numbers above 0, or one such number as a list."""
     value = config.get(key, default)
     values = tuple(value) if isinstance(value, list | tuple) else (value,)
     if not values or not all(type(v) is int and 0 < v <= 1 << 16 for v in values):
@@ -114,7 +114,7 @@ def _sizes(config: Json, key: str, default: Sizes) -> Sizes:
 
 
 def _size(processor: Json) -> tuple[int, int]:
-    """Height and width, of {"height": …, "width": …} or of one number for both."""
+    """Return height and width, of {"height": …, "width": …} or of one number for both."""
     size = size_of(processor, "height", "width", default=512)
     height, width = size.get("height"), size.get("width")
     if not (type(height) is int and type(width) is int and 32 <= min(height, width) and max(height, width) <= 4096):
@@ -123,7 +123,7 @@ def _size(processor: Json) -> tuple[int, int]:
 
 
 def _names(config: Json) -> tuple[str, ...]:
-    """The class names by index; as transformers does, LABEL_0 and so on where config.json names none."""
+    """Return the class names by index; as transformers does, LABEL_0 and so on where config.json names none."""
     names = config.get("id2label")
     if names is None:
         return tuple(f"LABEL_{index}" for index in range(_sizes(config, "num_labels", (2,))[0]))

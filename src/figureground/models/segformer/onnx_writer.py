@@ -1,4 +1,4 @@
-"""A SegFormer checkpoint, its config and tensors, as an ONNX graph written by hand: no torch, no tracing.
+"""Write a SegFormer checkpoint as an ONNX graph, without torch and without tracing.
 
 SegFormer: Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers", NeurIPS 2021.
 Three parts are rewritten, with the same result: a convolution whose kernel is its stride is a product over blocks, the
@@ -56,7 +56,7 @@ def write(
     threads: int = 0,
     read: Callable[[], object] = lambda: None,
 ) -> bytes:
-    """The graph: (1, height, width, 3) float32, a resized picture's 0 … 255 → logits (1, C, h, w) float32.
+    """Return the graph: (1, height, width, 3) float32 pixels in 0 … 255 → logits (1, C, h, w) float32.
 
     h and w are a quarter of the processor's height and width in the usual checkpoints. whole : attention as
     onnxruntime's own operator, quicker there; else of plain ones, which openvino fuses better. threads : with which the
@@ -94,7 +94,7 @@ class _Writer:
         self.graph.name = "segformer"
 
     def tensor(self, name: str, *shape: int) -> NDArray[np.float32]:
-        """A tensor of the checkpoint; raises WeightsError unless it is there, of this shape, and of finite numbers."""
+        """Return a tensor of the checkpoint; raises WeightsError if it is missing, or of another shape, or not finite."""
         if name not in self.stored:
             raise _unsound(name, "is missing")
         tensor = self.tensors[self.stored[name]]
@@ -120,7 +120,7 @@ class _Writer:
         return self.node("Reshape", x, self.constant(shape, np.int64), output=output)
 
     def prepared(self, x: str, normalization: Normalization) -> str:
-        """The picture as the checkpoint's image processor gives it, rounded as it rounds: (1, 3, height, width)."""
+        """Return the picture as the checkpoint's image processor gives it, rounded as it rounds: (1, 3, height, width)."""
         exact = self.node("Cast", x, to=onnx.TensorProto.DOUBLE)
         x = self.node("Mul", exact, self.constant(normalization.scale, np.float64))
         x = self.node("Cast", x, to=onnx.TensorProto.FLOAT)
@@ -129,7 +129,7 @@ class _Writer:
         return self.node("Transpose", x, perm=[0, 3, 1, 2])
 
     def linear(self, x: str, name: str, outputs: int, inputs: int, factor: float = 1.0) -> str:
-        """(N, inputs) → (N, outputs), times `factor`."""
+        """Add a linear map (N, inputs) → (N, outputs), times `factor`."""
         weight = self.tensor(f"{name}.weight", outputs, inputs) * np.float32(factor)
         bias = self.tensor(f"{name}.bias", outputs) * np.float32(factor)
         return self.node("Gemm", x, self.constant(weight.T), self.constant(bias))
@@ -180,7 +180,7 @@ class _Stage:
         return self.writer.node("Transpose", rows, perm=[0, 3, 1, 2])
 
     def attention(self, x: str, name: str) -> str:
-        """Each head's queries of all tokens meet the keys of fewer: (N, C) → (N, C)."""
+        """Add attention: the queries of all tokens and the keys of fewer, (N, C) → (N, C)."""
         w, c, each = self.writer, self.channels, self.channels // self.heads
         few = self.reduced(x, f"{name}.self") if self.reduction > 1 else x
         query = w.linear(x, f"{name}.self.query", c, c, each**-0.5)
@@ -197,7 +197,7 @@ class _Stage:
         return w.linear(w.reshape(mixed, -1, c), f"{name}.output.dense", c, c)
 
     def reduced(self, x: str, name: str) -> str:
-        """One token for each block of reduction × reduction: its tokens side by side, times one matrix."""
+        """Add one token for each block of reduction × reduction: its tokens side by side, times one matrix."""
         w, c, r = self.writer, self.channels, self.reduction
         height, width = self.height // r, self.width // r
         if (height * r, width * r) != (self.height, self.width):  # the convolution leaves out what fills no block
@@ -222,7 +222,7 @@ class _Stage:
 
 
 def _head(w: _Writer, shape: Architecture, stages: list[tuple[str, int, int]]) -> None:
-    """The decode head: each stage's tokens times one matrix, enlarged to the first stage's size, summed, classified.
+    """Add the decode head: each stage's tokens times one matrix, enlarged to the first stage's size, summed, classified.
 
     Enlarging is two products with sparse matrices, first down the columns, then along the rows, where one product over all
     stages side by side sums them as well.
@@ -248,7 +248,7 @@ def _head(w: _Writer, shape: Architecture, stages: list[tuple[str, int, int]]) -
 
 
 def _fused(w: _Writer, shape: Architecture) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
-    """Projection, fuse layer and batch norm as one (decoder, channels) matrix for each stage, and one bias for all."""
+    """Return projection, fuse layer and batch norm as one (decoder, channels) matrix for each stage, and one bias for all."""
     d, count = shape.decoder, len(shape.channels)
     norm = {
         part: w.tensor(f"decode_head.batch_norm.{part}", d).astype(np.float64)
@@ -266,7 +266,7 @@ def _fused(w: _Writer, shape: Architecture) -> tuple[list[NDArray[np.float64]], 
 
 
 def _enlarging(source: int, target: int) -> NDArray[np.float64]:
-    """Bilinear enlargement of an axis as a matrix, (target, source)."""
+    """Return bilinear enlargement of an axis as a matrix, (target, source)."""
     at = positions(source, target)
     matrix = np.zeros((target, source))
     np.add.at(matrix, (np.arange(target), at.low), 1 - at.fraction)

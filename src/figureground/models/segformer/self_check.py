@@ -1,4 +1,4 @@
-"""A written SegFormer tries itself out: its fused decode head against the plain one in numpy, on a picture drawn here.
+"""Check a written SegFormer: compare its fused decode head with the plain one in numpy, on a drawn picture.
 
 The encoder's outputs are taken from the graph itself; from there the plain head goes the paper's way: each stage projected,
 enlarged, all side by side, fused, normalized, classified. To check another rewrite: its plain form here.
@@ -30,7 +30,7 @@ _POINTS = 24  # the plain head costs more than the network: along each axis it i
 def compare_with_plain_head(
     model: onnx.ModelProto, shape: Architecture, sizes: Sequence[tuple[int, int]], tensor: Tensor, threads: int
 ) -> None:
-    """Raises WeightsError unless the graph's logits are those of the plain decode head, on a drawn picture.
+    """Raise WeightsError unless the graph's logits are those of the plain decode head, on a drawn picture.
 
     sizes : height and width of each stage; the graph names the stages' tokens, (height · width, channels), `stage0` and so on.
     """
@@ -55,7 +55,7 @@ def compare_with_plain_head(
 
 
 def drawn_picture(height: int, width: int) -> NDArray[np.float32]:
-    """A picture of waves, another one in each color: (height, width, 3) float32, whole numbers from 0 to 255."""
+    """Return a picture of waves, another one in each color: (height, width, 3) float32, whole numbers from 0 to 255."""
     y, x = np.mgrid[:height, :width]
     waves = np.sin(np.stack([x / 9 + y / 31, x / 23 - y / 7, x * y / 900], axis=-1).astype(np.float32))
     picture: NDArray[np.float32] = np.round(np.float32(127.5) * (1 + waves))
@@ -63,7 +63,7 @@ def drawn_picture(height: int, width: int) -> NDArray[np.float32]:
 
 
 def _head(shape: Architecture, stages: Sequence[Array], tensor: Tensor, rows: Array, columns: Array) -> Array:
-    """The plain decode head at some rows and columns of the first stage: (rows, columns, classes)."""
+    """Return the plain decode head at some rows and columns of the first stage: (rows, columns, classes)."""
     d, (height, width) = shape.decoder, stages[0].shape[:2]
     parts = []
     for index, tokens in enumerate(stages):
@@ -85,7 +85,7 @@ def _at(axis: Positions, places: Array) -> Positions:
 
 
 def _enlarged(x: Array, ys: Positions, xs: Positions) -> Array:
-    """(h, w, d) interpolated bilinearly at those positions: (rows, columns, d)."""
+    """Return (h, w, d) interpolated bilinearly at those positions: (rows, columns, d)."""
     tall = x[ys.low] + (x[ys.high] - x[ys.low]) * ys.fraction[:, None, None]
     wide: Array = tall[:, xs.low] + (tall[:, xs.high] - tall[:, xs.low]) * xs.fraction[:, None]
     return wide

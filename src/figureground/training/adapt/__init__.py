@@ -1,1 +1,1 @@
-"""Adapts a frozen network to a few labeled pictures: a head or the decoder is trained, and one ONNX file written."""
+"""Adapt a frozen network to a few labeled pictures: train a head or the decoder, and write one ONNX file."""

@@ -1,4 +1,4 @@
-"""`figureground adapt`: a frozen network, a head trained on the user's own pictures, one ONNX file, if it is any better.
+"""Train a head over a frozen network on the user's pictures, and write one ONNX file: `figureground adapt`.
 
 How far the training may go from what the network says already is decided by pictures that were held back: the gain in IoU
 less its standard error, which few pictures make larger, must be above nothing, else the network stays as it was. To add
@@ -47,20 +47,20 @@ SPREAD = 0.1  # standard deviation of the gains, at least: a few pictures may ag
 
 
 class Learner(Protocol):
-    """Something to train: a path of states, each further from the start than the one before it."""
+    """A trainer: a path of states, each further from the start than the one before."""
 
     def regularization_path(self, rows: Tensor) -> Iterator[Any]:
-        """What these rows of the views teach."""
+        """Train on these rows of the views."""
         ...
 
     def logits(self, state: Any, rows: Tensor) -> Tensor:
-        """What a state says of rows of the views, (n, 1, H, W)."""
+        """Return the logits of a state for rows of the views, (n, 1, H, W)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptResult:
-    """What became of it. IoU: mean over the held-back pictures, at the size of the network's logits."""
+    """The result of `adapt`. IoU is the mean over the held-back pictures, at the size of the network's logits."""
 
     pictures: int
     held_back: int
@@ -76,11 +76,11 @@ class AdaptResult:
     """The file takes the whole picture for foreground: nothing was adopted, and the network has no answer of its own."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as plain data."""
+        """Return everything as plain data."""
         return with_old_keys(asdict(self))
 
     def text(self) -> str:
-        """What became of it, to be read by people."""
+        """Return the result as text."""
         head = f"{self.out}: from {self.made_from} (license: {self.license}) and {self.pictures} pictures, {self.seconds:.0f} s"
         before = f"IoU on {self.held_back} held-back pictures {self.iou_before:.3f}"
         if self.whole_picture:
@@ -131,7 +131,7 @@ def adapt(
 def _learnt(
     base: FrozenNetwork, samples: list[Sample], deep: bool, seed: int, until: float, quiet: bool
 ) -> tuple[onnx.ModelProto, Floats, float | None]:
-    """The graph to write, the IoU of each held-back picture before (else NaN), and their mean after, None if not adopted."""
+    """Return the graph to write, each held-back picture's IoU before (else NaN), and the mean after, None if not adopted."""
     network = base.network if deep and isinstance(base, Own) else None
     views = collect_views(
         samples, base.features if network is None else partial(_maps, network), seed, until - time.monotonic(), quiet
@@ -146,7 +146,7 @@ def _learnt(
 
 
 def _refuse(pictures: int, out: Path, deep: bool, start: str | None, minutes: float, overwrite: bool) -> None:
-    """Raises what can be told before any work."""
+    """Check the arguments before any work; raises UsageError and its kin."""
     if out.suffix.lower() != ".onnx":
         raise UsageError(f"--out names an ONNX file, such as my.onnx, but got '{out}'")
     if deep and start is not None:
@@ -172,14 +172,14 @@ def _base(start: str | None, settings: Settings) -> FrozenNetwork:
 
 
 def _maps(network: Any, x: Tensor) -> tuple[list[Tensor], Tensor]:
-    """What the decoder's training reads: the encoder's maps, and the network's logits at S / 2."""
+    """Return the input of the decoder's training: the encoder's maps, and the network's logits at S / 2."""
     with torch.no_grad():
         maps = network.encode(x)
         return maps, decoded(network, maps)[1]
 
 
 def held_back(learner: Learner, views: Views, seed: int, single_fold: bool, until: float, quiet: bool) -> tuple[Floats, Floats]:
-    """IoU of pictures that each path did not learn from: (steps, n) along the paths, and (n,) of the network itself.
+    """Return IoU of pictures that each path did not learn from: (steps, n) along the paths, and (n,) of the network itself.
 
     NaN where a picture was never held back. once : hold back a fifth, not each picture by turns. until : by when, on
     time.monotonic's clock, all paths and a last one with all pictures should have ended.
@@ -205,7 +205,7 @@ def held_back(learner: Learner, views: Views, seed: int, single_fold: bool, unti
 
 
 def _path(learner: Learner, views: Views, rows: Tensor, asked: Tensor, until: float) -> list[Floats]:
-    """IoU of each asked picture at each step of one path."""
+    """Return IoU of each asked picture at each step of one path."""
     steps: list[Floats] = []
     for state in learner.regularization_path(rows):
         steps.append(ious(learner.logits(state, asked), views.truth[asked]))
@@ -216,13 +216,13 @@ def _path(learner: Learner, views: Views, rows: Tensor, asked: Tensor, until: fl
 
 
 def ious(logits: Tensor, truth: Tensor) -> Floats:
-    """IoU of each picture where a logit ≥ 0 says foreground; (n, 1, H, W) each, truth in [0, 1]."""
+    """Return the IoU of each picture, with foreground where logit ≥ 0; (n, 1, H, W) each, truth in [0, 1]."""
     predicted, true = (logits >= 0).numpy(), (truth >= 0.5).numpy()
     return np.array([Counts.of(s, t).iou for s, t in zip(predicted, true, strict=True)])
 
 
 def chosen(table: Floats, before: Floats) -> tuple[int | None, float]:
-    """The step with the largest gain less its standard error, and its mean IoU; None where that is not above nothing.
+    """Return the step with the largest gain less its standard error, and its mean IoU; None if that is not above 0.
 
     A standard error that is itself estimated from n gains is too small by chance at times: so it is made larger by the
     spread of Student's t, √((n − 1) / (n − 3)), which is 1.41 for 5 pictures and 1.03 for 40; fewer than 4 say nothing.
@@ -240,7 +240,7 @@ def chosen(table: Floats, before: Floats) -> tuple[int | None, float]:
 
 
 def refit(learner: Learner, views: Views, step: int, until: float) -> Any:
-    """The state at that step of the path that all pictures teach, or the last one for which there is time."""
+    """Return the state at that step of a path on all pictures, or the last one that time allows."""
     state = None
     for number, state in enumerate(learner.regularization_path(torch.arange(len(views.picture)))):  # noqa: B007
         if number == step or time.monotonic() > until:

@@ -1,4 +1,4 @@
-"""A SegFormer checkpoint as what `adapt --from` builds on: its four stages are features, a linear head is all that is trained.
+"""A SegFormer checkpoint as the base of `adapt --from`: its four stages are features for a linear head.
 
 Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers", NeurIPS 2021. The stages
 run through the graph that models/segformer/onnx_writer.py writes, without its decode head. To admit another backbone: a class
@@ -28,7 +28,7 @@ from figureground.training.export import HALVED
 
 
 class Backbone:
-    """The four stages of a SegFormer checkpoint, run through our own graph; it has no answer of its own to start from."""
+    """The four stages of a SegFormer checkpoint in an ONNX graph; there is no foreground output to start from."""
 
     has_answer = False
 
@@ -47,7 +47,7 @@ class Backbone:
             self.sides.append((before + kernel // 2 * 2 - kernel) // stride + 1)
 
     def features(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """As `Base.seen`."""
+        """Return the features, as `Base.seen`."""
         levels: list[list[Tensor]] = [[] for _ in self.widths]
         for picture in x:
             numbers = self.run(picture[None].numpy()).ravel()
@@ -59,7 +59,7 @@ class Backbone:
         return [torch.stack(level_maps) for level_maps in levels], torch.zeros(len(x), 1, self.sides[0], self.sides[0])
 
     def graph(self, head: Head | None) -> onnx.ModelProto:
-        """As `Base.graph`; None: a head that knows nothing."""
+        """Return the graph, as `Base.graph`; with None, the head knows nothing."""
         head = head or Head(self.widths)
 
         def answer(x: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class Backbone:
 
 
 def _stages(checkpoint: Checkpoint, shape: Architecture, processor: Processor, settings: Settings) -> onnx.ModelProto:
-    """The encoder alone: (1, 3, S, S) in [0, 1] → `stage0` and so on, (h · w, channels) each."""
+    """Return the encoder alone: (1, 3, S, S) in [0, 1] → `stage0` and so on, (h · w, channels) each."""
     from figureground.inference.tensors import read
     from figureground.models.segformer.onnx_writer import write
 
@@ -97,7 +97,7 @@ def _stages(checkpoint: Checkpoint, shape: Architecture, processor: Processor, s
 
 
 def _rounded(tensor: onnx.TensorProto) -> onnx.TensorProto:
-    """Weights as the file will hold them, as `bases.rounded`."""
+    """Return the weights rounded as the file stores them, as `bases.rounded`."""
     values = numpy_helper.to_array(tensor)
     if values.dtype != np.float32 or values.ndim < 2 or values.size < HALVED:
         return tensor
@@ -105,13 +105,13 @@ def _rounded(tensor: onnx.TensorProto) -> onnx.TensorProto:
 
 
 def _fed(node: onnx.NodeProto) -> onnx.NodeProto:
-    """The node, reading `bytes` where it read the picture of the whole graph."""
+    """Return the node, reading `bytes` where it read the picture of the whole graph."""
     node.input[:] = ["bytes" if name == "picture" else name for name in node.input]
     return node
 
 
 def _joined(stages: onnx.ModelProto, count: int) -> onnx.ModelProto:
-    """The same graph with all numbers in one output, for runtimes are asked for one: (1, numbers)."""
+    """Return the same graph with all numbers in one output, (1, numbers), because runtimes return one."""
     flat = numpy_helper.from_array(np.array([1, -1], np.int64), "flat")
     nodes = [helper.make_node("Reshape", [f"stage{i}", "flat"], [f"flat{i}"]) for i in range(count)]
     nodes.append(helper.make_node("Concat", [f"flat{i}" for i in range(count)], ["seen"], axis=1))
@@ -119,7 +119,7 @@ def _joined(stages: onnx.ModelProto, count: int) -> onnx.ModelProto:
 
 
 def _with_head(stages: onnx.ModelProto, head: Head, sides: list[int], size: int) -> onnx.ModelProto:
-    """The same graph with a head: → `foreground`, (1, 1, S, S)."""
+    """Return the same graph with a head: → `foreground`, (1, 1, S, S)."""
     constants = [_constant("bias", head.bias.detach().numpy()), _sizes("full", size)]
     nodes, parts = [], []
     for i, (weight, side) in enumerate(zip(head.weights, sides, strict=True)):
@@ -147,7 +147,7 @@ def _sizes(name: str, side: int) -> onnx.TensorProto:
 
 
 def _resize(x: str, sizes: str, output: str) -> onnx.NodeProto:
-    """As torch's bilinear interpolation with align_corners=False."""
+    """Resize as torch's bilinear interpolation with align_corners=False."""
     how = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     return helper.make_node("Resize", [x, "", "", sizes], [output], **how)
 

@@ -1,4 +1,4 @@
-"""The frozen networks that `adapt` builds on: what they see in a picture, and one ONNX graph with a head of the user's.
+"""The frozen networks that `adapt` builds on: their features of a picture, and one ONNX graph with a head.
 
 Here the embedded one, in backbone.py SegFormer. To add one: a class with the attributes and methods of `Base`, and its
 choice in adapt.py.
@@ -35,11 +35,11 @@ class FrozenNetwork(Protocol):
     """Whether it finds a foreground by itself; one that does not takes the whole picture for it."""
 
     def features(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Of pictures (N, 3, S, S) in [0, 1]: feature maps (N, c, h, w), and own logits (N, 1, H, W) or zeros."""
+        """Return of pictures (N, 3, S, S) in [0, 1] feature maps (N, c, h, w), and own logits (N, 1, H, W) or zeros."""
         ...
 
     def graph(self, head: Head | None) -> onnx.ModelProto:
-        """(1, 3, S, S) in [0, 1] → (1, 1, S, S) in [0, 1], weights as float16; None: the network as it was.
+        """Return (1, 3, S, S) in [0, 1] → (1, 1, S, S) in [0, 1], weights as float16; None: the network as it was.
 
         Raises WeightsError where the graph is further from torch than export.BEFORE and export.AFTER allow.
         """
@@ -49,7 +49,7 @@ class FrozenNetwork(Protocol):
 def checked(
     graph: onnx.ModelProto, answer: Any, size: int, kernels: Mapping[str, NDArray[np.float32]] = MappingProxyType({})
 ) -> onnx.ModelProto:
-    """The graph with its weights rounded to float16, once it is near `said`, a function of a tensor, before and after.
+    """Return the graph with its weights rounded to float16, checked against the function `said` before and after.
 
     kernels : as for `export._halve`. Raises WeightsError.
     """
@@ -64,7 +64,7 @@ def checked(
 
 
 class Own:
-    """The embedded network; its encoder's maps and its decoder's are features, its answer is where a head starts."""
+    """The embedded network; the maps of encoder and decoder are features, and a head starts from its output."""
 
     name, license, permissive, has_answer = "saliency", CARD.license, CARD.permissive, True
 
@@ -75,25 +75,25 @@ class Own:
         self.size = recipe.last_size or recipe.size
 
     def features(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
-        """As `Base.seen`; own logits at S / 2."""
+        """Return the features, as `Base.seen`, and the network's logits at S / 2."""
         with torch.no_grad():
             return read_out(self.network, x)
 
     def graph(self, head: Head | None) -> onnx.ModelProto:
-        """As `Base.graph`; None: the package's own graph, which gives the masks of `subject` to the bit."""
+        """Return the graph, as `Base.graph`; with None, the package's own, which gives exactly the masks of `subject`."""
         if head is None:
             return onnx.load_model_from_string(files("figureground").joinpath("assets/saliency.onnx").read_bytes())
         return exported(WithHead(self.network, head), self.size)
 
 
 def exported(network: nn.Module, size: int) -> onnx.ModelProto:
-    """The checked graph of a network that gives a list of logits, finest first."""
+    """Return the checked graph of a network that gives a list of logits, finest first."""
     model = export.Probability(network).eval()
     return checked(export.to_onnx(model, size), model, size, model.kernels())
 
 
 def rounded(network: nn.Module) -> nn.Module:
-    """The network with the weights that its file will hold: what is trained over it is not surprised by their rounding."""
+    """Return the network with its weights rounded as its file stores them, so that training sees the rounding."""
     with torch.no_grad():
         for weight in network.parameters():
             if weight.ndim > 1 and weight.numel() >= export.HALVED:
@@ -102,13 +102,13 @@ def rounded(network: nn.Module) -> nn.Module:
 
 
 def decoded(network: Any, maps: list[Tensor]) -> tuple[list[Tensor], Tensor]:
-    """The decoder's maps at 1/16, 1/8, 1/4 and 1/2, and the logits, (N, 1, S/2, S/2)."""
+    """Return the decoder's maps at 1/16, 1/8, 1/4 and 1/2, and the logits, (N, 1, S/2, S/2)."""
     maps_decoded = network.decode(maps)
     return maps_decoded[::-1], network.heads[0](maps_decoded[0])
 
 
 def read_out(network: Any, x: Tensor) -> tuple[list[Tensor], Tensor]:
-    """All maps of the embedded network, those at 1/2 averaged down to 1/4, and its logits at 1/2."""
+    """Return all maps of the embedded network, those at 1/2 averaged down to 1/4, and its logits at 1/2."""
     maps = network.encode(x)
     above, own = decoded(network, maps)
     return [F.avg_pool2d(m, 2) if m.shape[-1] == own.shape[-1] else m for m in [*maps, *above]], own
@@ -122,6 +122,6 @@ class WithHead(nn.Module):
         self.network, self.head = network, head
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, 3, S, S) in [0, 1] → logits [(N, 1, S, S)]."""
+        """Return (N, 3, S, S) in [0, 1] → logits [(N, 1, S, S)]."""
         logits = self.head(*read_out(self.network, x))
         return [F.interpolate(logits, size=x.shape[-2:], mode="bilinear", align_corners=False)]

@@ -1,4 +1,4 @@
-"""What `adapt --deep` trains: the embedded network's decoder, at a low rate, from the frozen encoder's maps.
+"""Train the decoder of the embedded network from the frozen encoder's maps, at a low rate: `adapt --deep`.
 
 A path as of a head: each pass over the views may go further from the start, and held-back pictures say where to stop.
 """
@@ -20,13 +20,13 @@ PARTS = ("lateral", "upsample", "fuse", "heads")  # of the network: its decoder
 
 
 class DeepLearner:
-    """Trains the decoder on views whose levels are the encoder's five maps: a path of networks."""
+    """A trainer of the decoder on views whose levels are the encoder's five maps: a path of networks."""
 
     def __init__(self, views: Views, network: Any, seed: int) -> None:
         self.views, self.network, self.seed = views, network, seed
 
     def regularization_path(self, rows: Tensor) -> Iterator[Any]:
-        """The networks that these rows of the views teach, one for each pass over them."""
+        """Return the networks that these rows of the views teach, one for each pass over them."""
         network = copy.deepcopy(self.network)
         trained = [p for part in PARTS for p in getattr(network, part).parameters()]
         for parameter in trained:
@@ -45,6 +45,6 @@ class DeepLearner:
             yield rounded(copy.deepcopy(network).requires_grad_(False))
 
     def logits(self, network: Any, rows: Tensor) -> Tensor:
-        """What a network of the path says, (n, 1, S/2, S/2) float32."""
+        """Return the logits of a network of the path, (n, 1, S/2, S/2) float32."""
         with torch.no_grad():
             return torch.cat([decoded(network, self.views.batch(some)[0])[1] for some in torch.split(rows, BATCH)])

@@ -1,4 +1,4 @@
-"""A linear head over the feature maps of a frozen network, trained so that it starts from what the network says already.
+"""Train a linear head over the feature maps of a frozen network, starting from the network's output.
 
 For each pixel: logit = gain · the network's own logit + Σ weight · feature + bias; gain 1 and all else 0 is the network
 itself. Logistic regression with an L2 penalty on the distance from that start, by L-BFGS, from a strong penalty to weaker
@@ -22,7 +22,7 @@ MEMORY = 1 << 29  # bytes of their features
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What a frozen network sees in pictures, their mirror images and altered forms; n of them.
+    """The features of pictures, their mirror images and altered versions; n of them.
 
     levels : feature maps, (n, channels, h, w) float16 each, of several sizes.
     own : the network's own logits, (n, 1, H, W) float16; zeros where it has none.
@@ -37,7 +37,7 @@ class Views:
     plain: Tensor
 
     def batch(self, rows: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
-        """Levels, own logits and truth of some rows, float32."""
+        """Return levels, own logits and truth of some rows, float32."""
         return [level[rows].float() for level in self.levels], self.own[rows].float(), self.truth[rows].float()
 
 
@@ -51,12 +51,12 @@ class Head(nn.Module):
         self.weights = nn.ParameterList(torch.zeros(1, width, 1, 1) for width in widths)
 
     def forward(self, levels: list[Tensor], own: Tensor) -> Tensor:
-        """Logits of the maps as they come, (N, 1, H, W)."""
+        """Return the logits of unscaled maps, (N, 1, H, W)."""
         return self.gain * own + weighed(levels, list(self.weights), own) + self.bias
 
 
 def weighed(levels: list[Tensor], weights: list[Tensor], own: Tensor) -> Tensor:
-    """The sum of all maps (N, c, h, w) times their weights (1, c, 1, 1), at the size of `own`: (N, 1, H, W)."""
+    """Return the sum of all maps (N, c, h, w) times their weights (1, c, 1, 1), at the size of `own`: (N, 1, H, W)."""
     parts = [F.conv2d(level, weight) for level, weight in zip(levels, weights, strict=True)]  # (N, 1, h, w)
     grid = max(tuple(part.shape[-2:]) for part in parts)
     total = torch.stack([_enlarged(part, grid) for part in parts]).sum(0)
@@ -70,7 +70,7 @@ def _enlarged(x: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 class LinearLearner:
-    """Trains a `Head` on some views: a path of heads, each allowed further from the start than the one before it.
+    """A trainer of a `Head` on some views: a path of heads, each allowed further from the start than the one before.
 
     Of each view a few hundred pixels are learnt from, drawn by `seed`; features are brought to mean 0 and variance 1.
     """
@@ -84,7 +84,7 @@ class LinearLearner:
         flat.sub_(self.mean).div_(self.scale)
 
     def regularization_path(self, rows: Tensor) -> Iterator[Head]:
-        """The heads that these rows of the views teach, one for each of `STRENGTHS`."""
+        """Return the heads that these rows of the views teach, one for each of `STRENGTHS`."""
         used = torch.zeros(len(self.x)).index_fill_(0, rows, 1 / len(rows))  # (n,)
         gain, bias, weight = torch.ones(()), torch.zeros(()), torch.zeros(self.x.shape[2])
         numbers = [number.requires_grad_(True) for number in (gain, bias, weight)]
@@ -103,7 +103,7 @@ class LinearLearner:
 
     @torch.no_grad()
     def _head(self, gain: Tensor, bias: Tensor, weight: Tensor) -> Head:
-        """The head for features as they come; its weights rounded to float16, so that storing them so changes nothing."""
+        """Return the head for unscaled features, its weights rounded to float16 as they are stored."""
         plain = (weight / self.scale).half().float()
         head = Head(self.widths)
         head.gain.copy_(gain)
@@ -114,13 +114,13 @@ class LinearLearner:
 
     @torch.no_grad()
     def logits(self, head: Head, rows: Tensor) -> Tensor:
-        """What a head of the path says, (n, 1, H, W) float32."""
+        """Return the logits of a head of the path, (n, 1, H, W) float32."""
         batches = (self.views.batch(some) for some in torch.split(rows, BATCH))
         return torch.cat([head(levels, own) for levels, own, _ in batches])
 
 
 def _sample_pixels(views: Views, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """P pixels of each view, others in each: features (n, P, all channels), own logits (n, P), truth (n, P)."""
+    """Sample P pixels of each view: features (n, P, all channels), own logits (n, P), truth (n, P)."""
     grid = max((level.shape[-2], level.shape[-1]) for level in views.levels)
     count, channels = len(views.own), sum(level.shape[1] for level in views.levels)
     pixels = min(PIXELS, grid[0] * grid[1], max(64, MEMORY // (4 * count * channels)))
@@ -140,7 +140,7 @@ def _sample_pixels(views: Views, seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def at(level: Tensor, grid: tuple[int, ...], place: Tensor) -> Tensor:
-    """A map (1, c, h, w) as if enlarged to `grid`, at some of its pixels (P,) alone, which is far quicker: (P, c)."""
+    """Return some pixels (P,) of a map (1, c, h, w) enlarged to `grid`, without enlarging the others: (P, c)."""
     size = torch.tensor([grid[1], grid[0]])
     centers = (torch.stack([place % grid[1], place // grid[1]], -1) + 0.5) / size  # (P, 2)
     where = (2 * centers - 1)[None, None]
@@ -148,7 +148,7 @@ def at(level: Tensor, grid: tuple[int, ...], place: Tensor) -> Tensor:
 
 
 def logits_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """BCE + soft IoU of each view, (N,), over the pixels of (N, …) each."""
+    """Return BCE + soft IoU of each view, (N,), over the pixels of (N, …) each."""
     bce = F.binary_cross_entropy_with_logits(logits, truth, reduction="none").flatten(1).mean(1)
     probability = torch.sigmoid(logits)
     intersection = (probability * truth).flatten(1).sum(1)

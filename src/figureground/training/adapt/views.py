@@ -1,4 +1,4 @@
-"""The user's labeled pictures on their way to a frozen network: read, judged, altered, looked at once and kept.
+"""Prepare the user's pictures for a frozen network: read, check, augment, and keep the features.
 
 To alter them in another way: `_altered`.
 """
@@ -31,7 +31,7 @@ SHARE = 0.35  # of the time given, for looking
 
 
 def read(data: Sequence[LabeledImage], size: int, quiet: bool) -> list[Sample]:
-    """Every picture, (size, size, 3) uint8, and its mask, (size, size) uint8.
+    """Return every picture, (size, size, 3) uint8, and its mask, (size, size) uint8.
 
     Raises UsageError for fewer than `LEAST`, BadData for what cannot be read and where no mask shows both classes; masks
     that are empty or full are told of, counted.
@@ -51,7 +51,7 @@ def read(data: Sequence[LabeledImage], size: int, quiet: bool) -> list[Sample]:
 
 
 def shrunk(mask: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """A mask (H, W) uint8 → (size, size) uint8, averaged over what falls together."""
+    """Return a mask (H, W) uint8 → (size, size) uint8, averaged over what falls together."""
     height, width = mask.shape
     smaller = cv2.resize(mask, (min(width, size), min(height, size)), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(smaller, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
@@ -60,7 +60,7 @@ def shrunk(mask: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], size: int) -> 
 def collect_views(
     samples: list[Sample], features: "Callable[[Tensor], tuple[list[Tensor], Tensor]]", seed: int, seconds: float, quiet: bool
 ) -> Views:
-    """Each picture, its mirror image, and altered forms of it while time and memory allow, as the frozen network sees them.
+    """Return each picture, its mirror image and altered versions, as time and memory allow, as the frozen network sees them.
 
     seen : of pictures (1, 3, S, S) in [0, 1]: levels and own logits, as `bases.Base.seen`. seconds : for all of adapting.
     """
@@ -90,7 +90,7 @@ def collect_views(
 
 
 def _altered(samples: list[Sample], index: int, view: int, seed: int) -> Sample:
-    """View 0 of a picture is itself, 1 its mirror image, each further one another crop, turn and coloring of it."""
+    """Return a view of a picture: 0 is the picture, 1 its mirror image, and more are other crops, turns and colors."""
     rgb, mask = samples[index]
     if view == 0:
         return rgb, mask
