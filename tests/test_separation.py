@@ -365,7 +365,7 @@ def test_options_of_the_encoder_are_honoured(square):
         (("txt",), {}, "no output format is called '.txt'"),
         (("",), {}, "no output format"),
         (("png", "maks"), {}, "did you mean 'mask'"),
-        (("png", "labels"), {}, "shows a LabelMap or InstanceMap"),
+        (("png", "labels"), {}, "shows classes or single objects"),
         (("npy",), {}, "goes with the view 'mask', but got the view 'cutout'"),
         (("png", "foreground"), {"background": "white"}, "the view cutout, but got the view 'foreground'"),
         (("jpg",), {"background": "nocolor"}, "expected a color .* but got 'nocolor'"),

@@ -22,8 +22,8 @@ from figureground.io.metadata import without_gps
 from figureground.io.picture import Picture
 from figureground.io.png import Effort, png
 from figureground.masks.components import ConnectedComponents, Shape
-from figureground.methods import Method
-from figureground.types import THRESHOLD, DepthMap, Image8, InstanceMap, LabelMap, Map, Mask, SaliencyMap
+from figureground.methods import METHODS, Method
+from figureground.types import MAP_WORDS, THRESHOLD, DepthMap, Image8, InstanceMap, LabelMap, Map, Mask, SaliencyMap
 
 N = TypeVar("N", np.uint8, np.float32)
 P = ParamSpec("P")
@@ -464,5 +464,9 @@ def _no_pixels(what: str) -> UsageError:
 
 
 def _mismatch(view: str, output_type: type[Map], method: Method) -> IncompatibleParts:
-    needs = " or ".join(kind.__name__ for kind in VIEWS[view].needs)
-    return IncompatibleParts(f"the view '{view}' shows a {needs}, but model '{method.model}' gives a {output_type.__name__}")
+    needs = " or ".join(MAP_WORDS[kind] for kind in VIEWS[view].needs)
+    able = ", ".join(name for name, row in METHODS.items() if models.card(row.model).output_type in VIEWS[view].needs)
+    given = MAP_WORDS[output_type]
+    return IncompatibleParts(
+        f"the view '{view}' shows {needs}, but model '{method.model}' gives {given}; methods for it: {able}"
+    )

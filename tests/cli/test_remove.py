@@ -294,7 +294,11 @@ MISTAKES = [
     (["remove", "photo.jpg", "--encoder-quality", "0"], 2, ["quality"]),
     (["remove", "photo.jpg", "--png-effort", "tiny"], 2, ["tiny", "fast", "best"]),
     (["remove", "photo.jpg", "--sharper"], 2, ["--sharper"]),
-    (["remove", "photo.jpg", "--view", "labels"], 2, ["LabelMap", "SaliencyMap"]),
+    (
+        ["remove", "photo.jpg", "--view", "labels"],
+        2,
+        ["shows classes or single objects", "how much each pixel stands out", "methods for it: stuff"],
+    ),
     (["remove", "photo.jpg", "--rule", "nearest-ish"], 2, ["nearest-ish", "salient"]),
     (["remove", "photo.jpg", "--refiner", "sharp"], 2, ["sharp", "guided"]),
     (["remove", "photo.jpg", "--model", "b5"], 2, ["b5", "saliency"]),

@@ -66,12 +66,15 @@ def test_a_flat_scene_has_one_color(value):
 
 
 def test_views_that_other_maps_cannot_give(people):
-    with pytest.raises(IncompatibleParts, match="'depth' shows a DepthMap, but model 'panoptic' gives a InstanceMap"):
+    with pytest.raises(
+        IncompatibleParts, match="'depth' shows distances, but model 'panoptic' gives single objects; methods for it: depth"
+    ):
         separation(*people).view("depth")
     with pytest.raises(
-        IncompatibleParts, match="'labels' shows a LabelMap or InstanceMap, but model 'saliency' gives a SaliencyMap"
+        IncompatibleParts,
+        match="'labels' shows classes or single objects, but model 'saliency' gives how much each pixel stands out",
     ):
         separation(SaliencyMap(people[1]), people[1], "saliency", "salient").view("labels")
-    with pytest.raises(IncompatibleParts, match="'depth' shows a DepthMap"):
+    with pytest.raises(IncompatibleParts, match="'depth' shows distances"):
         check_views(("mask", "depth"), Method("saliency", "salient"))
     check_views(("mask", "depth"), Method("depth", "nearest"))
