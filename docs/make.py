@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import make_editing  # beside this file
 import numpy as np
+import screenshots
 from diagrams import DIAGRAMS
 from PIL import Image
 
@@ -192,7 +193,7 @@ TABLE
   `subject` keeps suit and helmet, and a corner of the flag.
 * **coffee** (hard): the most common thing is the table. With `--background-classes table`, `stuff` is right, and `most-common` keeps the cup
   without its saucer. `subject` keeps both.
-* **rocket** (hard): a slim subject. The class list happens to make the towers stuff. `subject` also keeps two lamps and part of a tower; its certainty is .39.
+* **rocket** (hard): a slim subject. The class list happens to make the towers stuff. `subject` also keeps two lamps and part of a tower; its certainty is .45.
 
 ![chelsea](pictures/rules-chelsea.jpg)
 ![astronaut](pictures/rules-astronaut.jpg)
@@ -204,6 +205,7 @@ Each row: the photograph, its label map, and the rules `stuff`, `most-common`, `
 
 PICTURES = (
     make_editing.PICTURES
+    | screenshots.PICTURES
     | {f"rules-{name}.jpg": partial(rules, name) for name in NAMES}
     | {
         "before-after.jpg": before_after,
@@ -234,7 +236,7 @@ def main() -> None:
             (HERE / name).write_text(PAGES[name](), "utf-8")
         else:
             (HERE / "pictures").mkdir(exist_ok=True)
-            PICTURES[name]().save(HERE / "pictures" / name, quality=88)
+            PICTURES[name]().save(HERE / "pictures" / name, quality=88, optimize=True)
 
 
 if __name__ == "__main__":
