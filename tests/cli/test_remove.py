@@ -297,7 +297,7 @@ MISTAKES = [
     (
         ["remove", "photo.jpg", "--view", "labels"],
         2,
-        ["shows classes or single objects", "how much each pixel stands out", "methods for it: stuff"],
+        ["shows classes or single objects", "methods for it: stuff"],
     ),
     (["remove", "photo.jpg", "--rule", "nearest-ish"], 2, ["nearest-ish", "salient"]),
     (["remove", "photo.jpg", "--refiner", "sharp"], 2, ["sharp", "guided"]),
