@@ -143,7 +143,7 @@ def _packed(mask: Mask) -> bytes:
 
 
 def _timed(clock: Clock, stage: str, items: Iterator[T]) -> Iterator[T]:
-    """The items, with the seconds that each took to come."""
+    """Yield the items, and note the seconds that each took."""
     end: Any = object()
     while (item := clock(stage, next, items, end)) is not end:
         yield item
@@ -277,7 +277,7 @@ def _each(
 
 
 def _output(found: Extent, shape: tuple[int, ...], box: Box | None) -> dict[str, Any]:
-    """What the output shows, as `editing.Edited.info`; the box is that of all frames."""
+    """Return what the output shows, as `editing.Edited.info`; the box is that of all frames."""
     whole = (0, 0, shape[1], shape[0])
     width, height = found.layout.size if found.layout else (shape[1], shape[0])
     return {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from figureground.errors import PictureTooLarge
@@ -64,16 +65,16 @@ class Animation:
         frame = image.copy()
         frame.info = dict(image.info)  # the copy's own would hold one more
         picture = Picture.loaded_by(lambda _: upright(Loaded(frame, rawmode=packed)), self.name, self.source)
-        pixels = np.asarray(to_8_bits(picture.original), np.uint8)
+        pixels: NDArray[np.uint8] = np.asarray(to_8_bits(picture.original), np.uint8)
         if pixels.shape[2] == 3:
-            pixels = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+            pixels = np.concatenate([pixels, np.full((*pixels.shape[:2], 1), 255, np.uint8)], 2)
         pixels.flags.writeable = False
         return replace(picture, original=pixels), float(image.info.get("duration") or 0)
 
 
 def opaque(picture: Picture) -> Picture:
     """Return a frame without its alpha, where all of it is opaque."""
-    colors = np.ascontiguousarray(picture.original[..., :3])
+    colors: NDArray[np.uint8] = np.ascontiguousarray(picture.original[..., :3], np.uint8)
     colors.flags.writeable = False
     return replace(picture, original=picture.rgb if picture.icc is None else colors)
 
@@ -157,7 +158,7 @@ def _table(flags: int) -> int:
 
 
 def _after_blocks(data: bytes, at: int) -> int:
-    """The place behind the sub-blocks that begin here."""
+    """Return the place behind the sub-blocks that begin here."""
     while at < len(data) and data[at]:
         at += 1 + data[at]
     return at + 1

@@ -68,7 +68,7 @@ class AnimationWriter(ABC):
         """Look at a frame before any is written."""
 
     def prepared(self, image: Pixels | Mask) -> Image8:
-        """The frame as it is written: 8 bits, over the background color where there is one."""
+        """Return the frame as it is written: 8 bits, over the background color where there is one."""
         pixels = to_8_bits(image)
         if self.options.background and pixels.shape[2:] == (4,):
             pixels = over(pixels, parse_color(self.options.background))
@@ -76,20 +76,20 @@ class AnimationWriter(ABC):
 
     @abstractmethod
     def encode_frame(self, pixels: Image8, duration: Fraction) -> bytes:
-        """A frame in the container, shown for so many milliseconds."""
+        """Return a frame in the container, shown for so many milliseconds."""
 
     @abstractmethod
     def finish(self) -> bytes:
-        """The file, of at least one frame."""
+        """Return the file, of at least one frame."""
 
     def changed(self, pixels: Image8) -> Box:
-        """The smallest part that differs from the frame before: left, top, right, bottom; one pixel where nothing does."""
+        """Return the smallest part that differs from the frame before: left, top, right, bottom; one pixel where nothing does."""
         if self.before is None:
             return 0, 0, *self.size
         return box_of((pixels != self.before).reshape(*pixels.shape[:2], -1).any(2), self.even)
 
     def _whole(self, duration: float) -> Fraction:
-        """The duration as the format can hold it, such that no error sums up."""
+        """Return the duration as the format can hold it, such that errors do not sum up."""
         exact = Fraction(max(0.0, duration)).limit_denominator(1000)
         if not self.step:
             return exact
@@ -104,7 +104,7 @@ class AnimationWriter(ABC):
 
 
 def box_of(inside: NDArray[np.bool_], even: bool = False) -> Box:
-    """The smallest box that holds all that is True, at even places if asked for; one pixel where nothing is."""
+    """Return the smallest box that holds all that is True, at even places if asked for; one pixel where nothing is."""
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     if not rows.size:
         return 0, 0, 1, 1
@@ -121,7 +121,7 @@ class WebpWriter(AnimationWriter):
     ICC, ALPHA, EXIF, XMP, ANIMATION = 0x20, 0x10, 0x08, 0x04, 0x02
 
     def encode_frame(self, pixels: Image8, duration: Fraction) -> bytes:
-        """An ANMF chunk that replaces its part of the canvas."""
+        """Return an ANMF chunk that replaces its part of the canvas."""
         left, top, right, bottom = self.changed(pixels)
         still = encode(
             np.ascontiguousarray(pixels[top:bottom, left:right]), ".webp", EncodeOptions(quality=self.options.quality)
@@ -132,7 +132,7 @@ class WebpWriter(AnimationWriter):
         return _riff_chunk(b"ANMF", header + _image_chunks(still))
 
     def finish(self) -> bytes:
-        """The file."""
+        """Return the file."""
         metadata = self._chunk_metadata().with_resolution(self.options.dpi)
         extra = [(self.ICC, b"ICCP", self.options.icc), (self.EXIF, b"EXIF", metadata.exif), (self.XMP, b"XMP ", metadata.xmp)]
         flags = (
@@ -155,7 +155,7 @@ def _riff_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _image_chunks(still: bytes) -> bytes:
-    """The chunks of a WebP file that are its pixels."""
+    """Return the chunks of a WebP file that are its pixels."""
     chunks, at = [], 12
     while at + 8 <= len(still):
         size = int.from_bytes(still[at + 4 : at + 8], "little")
@@ -177,7 +177,7 @@ class PngWriter(AnimationWriter):
         self.count = 0  # numbers of the chunks that make the animation
 
     def encode_frame(self, pixels: Image8, duration: Fraction) -> bytes:
-        """The chunks of a frame; of the first, what comes before them is kept for `finish`."""
+        """Return the chunks of a frame; of the first, what comes before them is kept for `finish`."""
         left, top, right, bottom = self.changed(pixels)
         first = self.before is None
         options = self.options if first else EncodeOptions(png_effort=self.options.png_effort)
@@ -198,7 +198,7 @@ class PngWriter(AnimationWriter):
         return self.count - 1
 
     def finish(self) -> bytes:
-        """The file."""
+        """Return the file."""
         control = _png_chunk(b"acTL", struct.pack(">II", len(self.parts), self.plays))
         first, *others = [_png_chunk(*each) for each in self.head]
         return b"".join([b"\x89PNG\r\n\x1a\n", first, control, *others, *self.parts, _png_chunk(b"IEND", b"")])
@@ -250,7 +250,7 @@ class GifWriter(AnimationWriter):
         self.samples.append(colors[:: max(1, len(colors) // SAMPLES)])
 
     def prepared(self, image: Pixels | Mask) -> Image8:
-        """The frame in sRGB, (H, W, 3) or (H, W, 4): the format has no profiles."""
+        """Return the frame in sRGB, (H, W, 3) or (H, W, 4): the format has no profiles."""
         pixels = super().prepared(image)
         if pixels.ndim == 2:
             return np.repeat(pixels[..., None], 3, 2)
@@ -260,7 +260,7 @@ class GifWriter(AnimationWriter):
         return colors if pixels.shape[2] == 3 else np.dstack([colors, pixels[..., 3]])
 
     def encode_frame(self, pixels: Image8, duration: Fraction) -> bytes:
-        """A graphic control extension and an image."""
+        """Return a graphic control extension and an image."""
         if self.palette is None:
             if not self.samples:
                 self.learn(pixels)
@@ -283,7 +283,7 @@ class GifWriter(AnimationWriter):
         return control + place + _lzw(indices)
 
     def finish(self) -> bytes:
-        """The file."""
+        """Return the file."""
         table = self.palette.getpalette()[: 3 * COLORS]
         screen = struct.pack("<HHBBB", *self.size, 0xF7, 0, 0)
         # the format counts repetitions; one that is played once says nothing
@@ -296,7 +296,7 @@ class GifWriter(AnimationWriter):
 
 
 def _palette(colors: Image8) -> Image.Image:
-    """An image with a palette of at most 255 of these colors: all of them where they are no more, else a median cut."""
+    """Return an image with a palette of these colors: all of them up to 255, else a median cut."""
     distinct = np.unique(colors, axis=0)
     if len(distinct) <= COLORS:
         result = Image.new("P", (1, 1))
@@ -308,7 +308,7 @@ def _palette(colors: Image8) -> Image.Image:
 
 
 def _indices(pixels: Image8, palette: Image.Image, box: Box) -> Image8:
-    """The palette's numbers of a part of an image, dithered where the palette misses its colors, by as much."""
+    """Return the palette's numbers of a part of an image, dithered by as much as the palette misses its colors."""
     left, top, right, bottom = box
     part = np.ascontiguousarray(pixels[top:bottom, left:right])
     table = np.asarray((palette.getpalette() or [])[: 3 * COLORS], np.float32).reshape(-1, 3)
@@ -321,7 +321,7 @@ def _indices(pixels: Image8, palette: Image.Image, box: Box) -> Image8:
 
 
 def _lzw(indices: Image8) -> bytes:
-    """The compressed data of an image: the size of its codes, its blocks, and their end."""
+    """Return the compressed data of an image: the size of its codes, its blocks, and their end."""
     image = Image.fromarray(indices)
     image = image.convert("L")
     image.putpalette(bytes(range(256)) * 3)

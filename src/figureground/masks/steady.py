@@ -17,6 +17,8 @@ REACH = 3
 """Frames before and after each that its mask is steadied with."""
 STILL, MOVING = 3.0, 9.0
 """Levels, of 255, by which a neighborhood's mean changes: up to the first it stands still, from the second on it moves."""
+WEIGHTS: NDArray[np.float32] = np.clip((MOVING - np.arange(256, dtype=np.float32)) / (MOVING - STILL), 0, 1)
+"""How far a pixel stands still, by the level of its change."""
 CUT = 0.5
 """Share of moving pixels from which on a frame shows another scene: nothing is taken across."""
 SURE = 0.002
@@ -30,7 +32,7 @@ class _Frame:
     """A frame in the window. cut : whether it shows another scene than the frame before."""
 
     mask: Mask
-    smooth: NDArray[np.float32]
+    smooth: Rgb
     cut: bool
 
 
@@ -82,38 +84,41 @@ def _advance(window: "deque[_Frame]", at: int, reach: int) -> int:
     return at
 
 
-def _smooth(rgb: Rgb) -> NDArray[np.float32]:
-    """The mean color around each pixel, so that noise and dithering do not count as motion."""
+def _smooth(rgb: Rgb) -> Rgb:
+    """Return the mean color around each pixel, so that noise and dithering do not count as motion."""
     import cv2
 
     side = 2 * max(2, round(max(rgb.shape[:2]) / 256)) + 1
-    return np.asarray(cv2.blur(rgb.astype(np.float32), (side, side), borderType=cv2.BORDER_REPLICATE), np.float32)
+    return np.asarray(cv2.blur(rgb, (side, side), borderType=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _change(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
-    """By how many levels each pixel differs, (H, W), in the channel that differs most."""
-    return np.asarray(np.abs(one - other).max(2), np.float32)
+def _change(one: Rgb, other: Rgb) -> NDArray[np.uint8]:
+    """Return by how many levels each pixel differs, (H, W), in the channel that differs most."""
+    import cv2
+
+    red, green, blue = cv2.split(cv2.absdiff(one, other))
+    return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
 
 
-def _is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
-    """Whether most of the picture is another."""
+def _is_cut(before: Rgb, after: Rgb) -> bool:
+    """Return whether most of the picture is another."""
     change = _change(before, after)
     return bool(np.count_nonzero(change >= MOVING) > CUT * change.size)
 
 
-def _stillness(one: NDArray[np.float32], other: NDArray[np.float32]) -> Mask:
-    """How far each pixel's neighborhood is the same, (H, W) in [0, 1]."""
+def _stillness(one: Rgb, other: Rgb) -> Mask:
+    """Return how far each pixel's neighborhood is the same, (H, W) in [0, 1]."""
     import cv2
 
     change = _change(one, other)
     # a mask's soft edge reaches beyond what moves
     side = 2 * max(3, round(max(change.shape) / 128)) + 1
-    change = np.asarray(cv2.dilate(change, np.ones((side, side), np.uint8)), np.float32)
-    return np.asarray(np.clip((MOVING - change) / (MOVING - STILL), 0, 1), np.float32)
+    change = np.asarray(cv2.dilate(change, np.ones((side, side), np.uint8)), np.uint8)
+    return WEIGHTS[change]
 
 
 def _median(window: "deque[_Frame]", at: int, reach: int) -> Mask:
-    """The mask of one frame of the window, steadied."""
+    """Return the mask of one frame of the window, steadied."""
     masks, weights = [window[at].mask], [np.ones_like(window[at].mask)]
     after = min(reach, len(window) - 1 - at)
     # at either end of the animation, little more on one side than on the other, so that a change keeps its time
@@ -129,15 +134,18 @@ def _median(window: "deque[_Frame]", at: int, reach: int) -> Mask:
             weights.append(weight)
     if len(masks) == 1:
         return masks[0]
-    stack = np.stack(masks)
-    chosen = np.ptp(stack, axis=0) > SAME
+    low, high = masks[0], masks[0]
+    for mask in masks[1:]:
+        low, high = np.minimum(low, mask), np.maximum(high, mask)
+    chosen = high - low > SAME
     result = masks[0].copy()
-    result[chosen] = _weighted_median(stack[:, chosen], np.stack(weights)[:, chosen])
+    values, shares = (np.stack([each[chosen] for each in arrays]) for arrays in (masks, weights))
+    result[chosen] = _weighted_median(values, shares)
     return result
 
 
 def _weighted_median(values: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The median of each column, (N, K) → (K,), between the two middle values of the log-odds as the weights say."""
+    """Return the median of each column, (N, K) → (K,), between the two middle values of the log-odds."""
     order = np.argsort(values, axis=0)
     values, weights = np.take_along_axis(values, order, 0), np.take_along_axis(weights, order, 0)
     odds = np.log(np.clip(values, SURE, 1 - SURE) / (1 - np.clip(values, SURE, 1 - SURE)))
