@@ -176,17 +176,17 @@ def _union(one: Box | None, other: Box | None) -> Box | None:
     return min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3])
 
 
-def facts_of(done: SeparatedAnimation, found: Extent) -> dict[str, Any]:
+def facts_of(done: SeparatedAnimation, measured: Extent) -> dict[str, Any]:
     """Return what was found, as `Separation.info`: box of all frames, mean area and coverage, lowest certainty, `frames`."""
     mask = done.mask(0)
     facts = replace(done.first, mask=mask, map=SaliencyMap(mask)).info()
-    has_foreground = found.box is not None
+    has_foreground = measured.box is not None
     return {
         **facts,
         "found": has_foreground,
-        "box": None if found.box is None else list(found.box),
-        "area": round(found.area),
-        "coverage": round(found.area / mask.size, 6),
+        "box": None if measured.box is None else list(measured.box),
+        "area": round(measured.area),
+        "coverage": round(measured.area / mask.size, 6),
         "certainty": None if done.certainty is None or not has_foreground else round(done.certainty, 4),
         "warnings": [*done.first.picture.warnings, *([] if has_foreground else [NO_FOREGROUND])],
         "frames": {
@@ -204,7 +204,7 @@ def render_animation(
     encode_options: EncodeOptions | None = None,
     settings: Settings | None = None,
     clock: Clock | None = None,
-    found: Extent | None = None,
+    measured: Extent | None = None,
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return what was found, and the file of each view with all frames, their durations, and how often it plays.
 
@@ -220,7 +220,7 @@ def render_animation(
         Limits for a background that is a picture.
     clock : Clock, optional
         Gets the seconds of every stage.
-    found : Extent, optional
+    measured : Extent, optional
         As `extent` gives it for these options.
 
     Raises
@@ -230,7 +230,7 @@ def render_animation(
     """
     options, encode_options, clock = options or EditOptions(), encode_options or EncodeOptions(), clock or Clock()
     check_frames(tuple(suffixes), *suffixes.values())
-    found = found or clock("edit", extent, done, options)
+    measured = measured or clock("edit", extent, done, options)
     writers = {
         view: animation_writer(suffix, done.animation.plays, done.first.encode_options(view, encode_options))
         for view, suffix in suffixes.items()
@@ -241,16 +241,16 @@ def render_animation(
         chosen = {round(number) for number in np.linspace(0, count - 1, min(SAMPLED, count))}
         for number, (frame, _) in enumerate(_timed(clock, "decode", done.frames())):
             if number in chosen:
-                _each(frame, sampled, options, settings, clock, found, None)
+                _each(frame, sampled, options, settings, clock, measured, None)
     output_box: Box | None = None
     for frame, duration in _timed(clock, "decode", done.frames()):
-        output_box = _union(output_box, _each(frame, writers, options, settings, clock, found, duration))
+        output_box = _union(output_box, _each(frame, writers, options, settings, clock, measured, duration))
     files = {view: clock("encode", writer.finish) for view, writer in writers.items()}
-    facts = facts_of(done, found)
+    facts = facts_of(done, measured)
     for suffix in dict.fromkeys(suffixes[view] for view, writer in writers.items() if writer.rounded):
         facts["warnings"].append(f"durations are rounded to {WRITERS[suffix].step} ms in {suffix} files; their sum is kept")
     if options != EditOptions():
-        facts["output"] = _output(found, done.first.mask.shape, output_box)
+        facts["output"] = _output(measured, done.first.mask.shape, output_box)
     return facts, files
 
 
@@ -260,13 +260,13 @@ def _each(
     options: EditOptions,
     settings: Settings | None,
     clock: Clock,
-    found: Extent,
+    measured: Extent,
     duration: float | None,
 ) -> Box | None:
     """Edit a frame and give every view to its writer, only to look at without a duration; returns the subject's box on it."""
-    mask = adjust_mask(frame.mask, options, found.side) if options.adjusts_mask else frame.mask
-    edited = clock("edit", lay_out, frame, mask, found.layout).separation
-    side = found.edited_side * (found.layout.zoom if found.layout else 1.0)
+    mask = adjust_mask(frame.mask, options, measured.side) if options.adjusts_mask else frame.mask
+    edited = clock("edit", lay_out, frame, mask, measured.layout).separation
+    side = measured.edited_side * (measured.layout.zoom if measured.layout else 1.0)
     for view, writer in writers.items():
         image = clock("view", render, edited, view, options, settings, side)
         if duration is None:
@@ -276,16 +276,16 @@ def _each(
     return edited.box()
 
 
-def _output(found: Extent, shape: tuple[int, ...], box: Box | None) -> dict[str, Any]:
+def _output(measured: Extent, shape: tuple[int, ...], box: Box | None) -> dict[str, Any]:
     """Return what the output shows, as `editing.Edited.info`; the box is that of all frames."""
     whole = (0, 0, shape[1], shape[0])
-    width, height = found.layout.size if found.layout else (shape[1], shape[0])
+    width, height = measured.layout.size if measured.layout else (shape[1], shape[0])
     return {
         "width": width,
         "height": height,
         "box": list(box) if box else None,
-        "source": list(found.layout.source if found.layout else whole),
-        "target": list(found.layout.target if found.layout else whole),
+        "source": list(measured.layout.source if measured.layout else whole),
+        "target": list(measured.layout.target if measured.layout else whole),
     }
 
 

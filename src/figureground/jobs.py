@@ -112,10 +112,10 @@ def run_job(
     """
     with memory_errors(label), limit_threads(spec.settings.threads):
         if spec.frames == "all":
-            found = clock("decode", read_animation, source, spec.settings)
-            if isinstance(found, Animation):
-                return _animated(spec, separate, found, suffixes, label, clock)
-            source = found
+            opened = clock("decode", read_animation, source, spec.settings)
+            if isinstance(opened, Animation):
+                return _animated(spec, separate, opened, suffixes, label, clock)
+            source = opened
         separation = separate(source, spec.prompt)
         options = spec.edit_options
         held = [Edited(separation, None) if options == EditOptions() else clock("edit", edit, separation, options)]
@@ -133,9 +133,9 @@ def _animated(
 ) -> JobResult:
     """Separate every frame and encode the animations."""
     done = separate_animation(animation, separate, spec.prompt, clock)
-    found = clock("edit", extent, done, spec.edit_options)
-    _check_subject(spec, {"found": found.box is not None}, label)
-    facts, files = render_animation(done, suffixes, spec.edit_options, spec.encode_options, spec.settings, clock, found)
+    measured = clock("edit", extent, done, spec.edit_options)
+    _check_subject(spec, {"found": measured.box is not None}, label)
+    facts, files = render_animation(done, suffixes, spec.edit_options, spec.encode_options, spec.settings, clock, measured)
     return JobResult(facts, files)
 
 

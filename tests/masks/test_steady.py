@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from animations import drawn, square
-from figureground.masks.steady import REACH, steady
+from figureground.masks.steady import RADIUS, steady
 
 Y, X = np.mgrid[:72, :96].astype(np.float32)
 
@@ -83,7 +83,7 @@ def test_masks_stay_between_those_around_them(count, seed):
     result = steadied(frames, masks)
     assert len(result) == count
     for number, mask in enumerate(result):
-        around = np.stack(masks[max(0, number - REACH) : number + REACH + 1])
+        around = np.stack(masks[max(0, number - RADIUS) : number + RADIUS + 1])
         # a mask of less than 0.002 counts as 0.002
         assert (mask >= around.min(0) - 0.0021).all() and (mask <= around.max(0) + 0.0021).all()
     assert all(np.array_equal(one, other) for one, other in zip(steady(zip(frames, masks, strict=True), 0), masks, strict=True))
@@ -98,4 +98,4 @@ def test_no_more_frames_are_read_ahead_than_count():
             yield np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.float32)
 
     for number, _ in enumerate(steady(frames())):
-        assert len(read) <= number + 1 + REACH
+        assert len(read) <= number + 1 + RADIUS

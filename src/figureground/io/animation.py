@@ -48,14 +48,14 @@ class Animation:
         for number in range(self.count):
             try:
                 with decode_errors(self.source), quiet():
-                    found = self._frame(image, number)
+                    frame = self._frame(image, number)
             except PictureTooLarge:
                 raise
             except Exception:
                 if self.settings.lenient and number:
                     return
                 raise
-            yield found
+            yield frame
 
     def _frame(self, image: Any, number: int) -> tuple[Picture, float]:
         """One frame, which must be the next."""

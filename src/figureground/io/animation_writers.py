@@ -83,7 +83,7 @@ class AnimationWriter(ABC):
         """Return the file, of at least one frame."""
 
     def changed(self, pixels: Image8) -> Box:
-        """Return the smallest part that differs from the frame before: left, top, right, bottom; one pixel where nothing does."""
+        """Return the smallest part that differs from the frame before: left, top, right, bottom; else one pixel."""
         if self.before is None:
             return 0, 0, *self.size
         return box_of((pixels != self.before).reshape(*pixels.shape[:2], -1).any(2), self.even)

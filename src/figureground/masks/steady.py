@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from figureground.types import Mask, Rgb
 
-REACH = 3
+RADIUS = 3
 """Frames before and after each that its mask is steadied with."""
 STILL, MOVING = 3.0, 9.0
 """Levels, of 255, by which a neighborhood's mean changes: up to the first it stands still, from the second on it moves."""
@@ -36,14 +36,14 @@ class _Frame:
     cut: bool
 
 
-def steady(frames: Iterable[tuple[Rgb, Mask]], reach: int = REACH) -> Iterator[Mask]:
+def steady(frames: Iterable[tuple[Rgb, Mask]], radius: int = RADIUS) -> Iterator[Mask]:
     """Yield the mask of each frame, steadied with those of the frames around it.
 
     Parameters
     ----------
     frames : iterable of (H, W, 3) uint8 and (H, W) float32 in [0, 1]
-        Each frame's colors and mask, all of one size. Read no further than `reach` ahead, so that memory stays flat.
-    reach : int
+        Each frame's colors and mask, all of one size. Read no further than `radius` ahead, so that memory stays flat.
+    radius : int
         Frames before and after each that count; 0 changes nothing.
 
     Yields
@@ -67,18 +67,18 @@ def steady(frames: Iterable[tuple[Rgb, Mask]], reach: int = REACH) -> Iterator[M
     for rgb, mask in frames:
         smooth = _smooth(rgb)
         window.append(_Frame(mask, smooth, bool(window) and _is_cut(window[-1].smooth, smooth)))
-        if len(window) - at > reach:
-            yield _median(window, at, reach)
-            at = _advance(window, at, reach)
+        if len(window) - at > radius:
+            yield _median(window, at, radius)
+            at = _advance(window, at, radius)
     while at < len(window):
-        yield _median(window, at, reach)
-        at = _advance(window, at, reach)
+        yield _median(window, at, radius)
+        at = _advance(window, at, radius)
 
 
-def _advance(window: "deque[_Frame]", at: int, reach: int) -> int:
-    """Go on to the next frame, and let go of one that is out of its reach."""
+def _advance(window: "deque[_Frame]", at: int, radius: int) -> int:
+    """Go on to the next frame, and let go of one that is out of the window."""
     at += 1
-    if at > reach:
+    if at > radius:
         window.popleft()
         at -= 1
     return at
@@ -117,15 +117,15 @@ def _stillness(one: Rgb, other: Rgb) -> Mask:
     return WEIGHTS[change]
 
 
-def _median(window: "deque[_Frame]", at: int, reach: int) -> Mask:
+def _median(window: "deque[_Frame]", at: int, radius: int) -> Mask:
     """Return the mask of one frame of the window, steadied."""
     masks, weights = [window[at].mask], [np.ones_like(window[at].mask)]
-    after = min(reach, len(window) - 1 - at)
+    after = min(radius, len(window) - 1 - at)
     # at either end of the animation, little more on one side than on the other, so that a change keeps its time
     shorter = min(at, after)
     for step, most in ((-1, at), (1, after)):
         weight = weights[0]
-        for number in range(1, min(reach, shorter + 2, most) + 1):
+        for number in range(1, min(radius, shorter + 2, most) + 1):
             other = window[at + step * number]
             if (other if step > 0 else window[at - number + 1]).cut:
                 break
