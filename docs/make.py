@@ -236,7 +236,11 @@ def main() -> None:
             (HERE / name).write_text(PAGES[name](), "utf-8")
         else:
             (HERE / "pictures").mkdir(exist_ok=True)
-            PICTURES[name]().save(HERE / "pictures" / name, quality=88, optimize=True)
+            picture = PICTURES[name]()
+            if isinstance(picture, bytes):
+                (HERE / "pictures" / name).write_bytes(picture)
+            else:
+                picture.save(HERE / "pictures" / name, quality=88, optimize=True)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,17 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from figureground import Separation, Separator
+from figureground.animation import remove_animation
 from figureground.compositing.backgrounds import checker
 from figureground.compositing.blend import composite
+from figureground.compositing.fill import fill
 from figureground.compositing.options import EditOptions, with_preset
 from figureground.editing import compose, edit, filled_background
+from figureground.io.animation import read_animation
+from figureground.io.animation_writers import animation_writer
+from figureground.io.encode import EncodeOptions
 from figureground.io.outlines import contours, fit_beziers
+from figureground.masks.adjust import grow
 
 PHOTOGRAPHS = Path(__file__).parent.parent / "tests" / "pictures"
 WIDTH = 1500  # pixels of a sheet, about
@@ -91,9 +97,15 @@ def parse(words: str) -> tuple[str, dict[str, Any]]:
 
 
 @cache
+def separator() -> Separator:
+    """Return the default method, loaded once."""
+    return Separator()
+
+
+@cache
 def separated(name: str) -> Separation:
     """Return a photograph, separated."""
-    return Separator()(PHOTOGRAPHS / f"{name}.jpg")
+    return separator()(PHOTOGRAPHS / f"{name}.jpg")
 
 
 def outline_drawn(done: Separation) -> Image.Image:
@@ -177,4 +189,39 @@ SHEETS: dict[str, tuple[str, ...]] = {
 }
 """Each sheet's panels."""
 
-PICTURES: dict[str, Callable[[], Image.Image]] = {f"editing-{name}.webp": partial(sheet, rows) for name, rows in SHEETS.items()}
+
+def frames() -> bytes:
+    """Return an animation of a cup that is pushed over its table, beside what is made of it."""
+    done = separated("coffee")
+    size = (240, 160)
+    empty = fill(done.picture.original[..., :3], grow(done.mask, 24))
+    table = Image.fromarray(empty).resize(size, Image.Resampling.LANCZOS)
+    cup = Image.fromarray(done.cutout()).resize(size, Image.Resampling.LANCZOS)
+    scene = animation_writer(".png")
+    for step in range(FRAMES):
+        image = table.copy()
+        image.paste(cup, (round(14 * np.sin(2 * np.pi * step / FRAMES)), 0), cup)
+        scene.add(np.asarray(image), 90)
+    made = [
+        remove_animation(scene.finish(), ".png", separator(), options=EditOptions(**options))
+        for options in ({"background": "checker"}, {"crop": True, "margin": "5%", "background": "#bfe3d0", "shadow": "drop"})
+    ]
+    result = animation_writer(".webp", options=EncodeOptions(quality=60))
+    panels = [read_animation(data).frames() for data in (scene.finish(), *made)]  # type: ignore[union-attr]
+    for three in zip(*panels, strict=True):
+        result.add(np.hstack([resized(picture.rgb, size[1]) for picture, _ in three]), three[0][1])
+    return result.finish()
+
+
+def resized(image: np.ndarray, height: int) -> np.ndarray:
+    """Return an image at another height, with white on its right."""
+    small = Image.fromarray(image).resize((round(image.shape[1] * height / image.shape[0]), height), Image.Resampling.LANCZOS)
+    return np.pad(np.asarray(small), ((0, 0), (0, 6), (0, 0)), constant_values=255)
+
+
+FRAMES = 10
+"""Of the animation."""
+PICTURES: dict[str, Callable[[], Image.Image | bytes]] = {
+    **{f"editing-{name}.webp": partial(sheet, rows) for name, rows in SHEETS.items()},
+    "editing-frames.webp": frames,
+}

@@ -43,7 +43,7 @@ OLD_MODULES = {
 BRITISH = ("colour", "licence", "grey", "centre", "neighbour", "labelled", "normalis", "optimis", "quantis")
 TOP_LEVEL = {
     *("__init__", "__main__", "pipeline", "methods", "separation", "types", "prompts", "settings", "errors"),
-    *("jobs", "editing", "diagnostics"),
+    *("jobs", "animation", "editing", "diagnostics"),
     *("_deprecated", "_files", "_html", "_machine", "_words"),  # private helpers
 }
 PACKAGES = {"assets", "batch", "cli", "compositing", "evaluation", "executor", "inference", "io", "masks", "models", "training"}

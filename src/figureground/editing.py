@@ -61,15 +61,22 @@ class Edited:
         }
 
 
-def adjust_mask(mask: Mask, options: EditOptions) -> Mask:
+def adjust_mask(mask: Mask, options: EditOptions, side: float | None = None) -> Mask:
     """Return the mask as `threshold`, `invert`, `grow`, `shrink` and `feather` change it, in this order.
+
+    Parameters
+    ----------
+    mask : (H, W) float32 in [0, 1]
+    options : EditOptions
+    side : float, optional
+        What per cent are of, in pixels; None: the longer side of the subject's box.
 
     Examples
     --------
     >>> adjust_mask(np.array([[0.2, 0.9]], np.float32), EditOptions(threshold=0.5, invert=True)).tolist()
     [[1.0, 0.0]]
     """
-    side = subject_side(mask)
+    side = subject_side(mask) if side is None else side
     if options.threshold is not None:
         mask = threshold(mask, options.threshold)
     if options.invert:
@@ -86,12 +93,18 @@ def _shrunk(mask: Mask, pixels: float) -> Mask:
 
 def layout_for(mask: Mask, options: EditOptions) -> Layout | None:
     """Return where the picture of this mask lies on the output; None: as it is."""
+    return layout_around(mask.shape, box_to_show(mask, options), options) if options.has_layout else None
+
+
+def layout_around(shape: tuple[int, ...], box: Box | None, options: EditOptions) -> Layout | None:
+    """Return where a picture of that height and width lies on the output, by the box that is shown; None: as it is."""
     if not options.has_layout:
         return None
+    height, width = shape
     background = options.parsed_background()
     layout = plan_layout(
-        mask.shape,
-        _box_for(mask, options),
+        (height, width),
+        box,
         crop=options.crop,
         margin=Length.parse(options.margin, "--margin") if options.margin is not None else None,
         square=options.square,
@@ -100,13 +113,12 @@ def layout_for(mask: Mask, options: EditOptions) -> Layout | None:
         align=parse_align(options.align) if options.align is not None else None,
         inside=background is not None and background.kind in backgrounds.SCENE,
     )
-    height, width = mask.shape
     unchanged = layout.size == (width, height) and layout.source == layout.target == (0, 0, width, height)
     return None if unchanged else layout
 
 
-def _box_for(mask: Mask, options: EditOptions) -> Box | None:
-    """What is cropped to: the head where that is asked for and there is one, else the subject."""
+def box_to_show(mask: Mask, options: EditOptions) -> Box | None:
+    """Return what is cropped to: the head where that is asked for and there is one, else the subject."""
     head = head_box(mask, options.crop_threshold) if options.crop_to == "head" else None
     return head or subject_box(mask, options.crop_threshold)
 
@@ -136,7 +148,11 @@ def edit(separation: Separation, options: EditOptions) -> Edited:
     [3, 2, 5, 6]
     """
     mask = adjust_mask(separation.mask, options) if options.adjusts_mask else separation.mask
-    layout = layout_for(mask, options)
+    return lay_out(separation, mask, layout_for(mask, options))
+
+
+def lay_out(separation: Separation, mask: Mask, layout: Layout | None) -> Edited:
+    """Return the separation with another mask, laid out."""
     if layout is not None:
         mask = apply_layout(mask, layout)
         # a saliency map is looked at no more: the mask stands for it
@@ -172,7 +188,24 @@ def _map_laid_out(map_found: Map, layout: Layout) -> Map:
     return result
 
 
-def compose(separation: Separation, options: EditOptions, settings: Settings | None = None) -> Pixels:
+def render(
+    separation: Separation,
+    view: str,
+    options: EditOptions,
+    settings: Settings | None = None,
+    side: float | None = None,
+) -> Pixels:
+    """Return a view of what `edit` gave, with what `compose` and `filled_background` do; for the rest see `compose`."""
+    if view == "cutout" and options.composes:
+        return compose(separation, options, settings, side)
+    if view == "background" and options.fill:
+        return filled_background(separation)
+    return separation.view(view)
+
+
+def compose(
+    separation: Separation, options: EditOptions, settings: Settings | None = None, side: float | None = None
+) -> Pixels:
     """Return the cut-out with its background, shadow and outline.
 
     Parameters
@@ -182,6 +215,8 @@ def compose(separation: Separation, options: EditOptions, settings: Settings | N
     options : EditOptions
     settings : Settings, optional
         Limits for a background that is a picture.
+    side : float, optional
+        What per cent are of, in pixels of the output; None: the longer side of the subject's box.
 
     Returns
     -------
@@ -205,7 +240,7 @@ def compose(separation: Separation, options: EditOptions, settings: Settings | N
     if background is not None and is_opaque and options.shadow is None and options.outline is None:
         return over(cutout, _in_space(background.color[:3], separation.picture.icc))
     back = background_of(separation, cutout, options, settings)
-    side = subject_side(separation.mask)
+    side = subject_side(separation.mask) if side is None else side
     if options.shadow is not None:
         back = paint(_shadow(separation, cutout, options, side), (0, 0, 0), back)
     line = options.parsed_outline()

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 from figureground._deprecated import module_attribute, old_names
+from figureground.animation import check_frames, extent, render_animation, separate_animation
 from figureground.compositing.options import EditOptions
-from figureground.editing import Edited, adjust_mask, check_background, compose, edit, filled_background
+from figureground.editing import Edited, adjust_mask, check_background, edit, render
 from figureground.errors import NoForeground, UsageError
 from figureground.executor import limit_threads
+from figureground.io.animation import Animation, read_animation
 from figureground.io.color_modes import Pixels
-from figureground.io.encode import EncodeOptions, check_options, encode, encode_pages, parse_color
+from figureground.io.encode import ARRAYS, EncodeOptions, check_options, encode, encode_pages, parse_color
 from figureground.io.picture import Source
 from figureground.methods import Method, check_prompt, split_options
 from figureground.pipeline import Clock, Separator, memory_errors
@@ -21,6 +23,8 @@ from figureground.types import Mask
 
 PAGES = "pages"
 """Stands for all views, where they are pages of one file."""
+Frames = Literal["first", "all"]
+"""Which frames of an animated picture are separated."""
 
 
 @old_names
@@ -38,6 +42,8 @@ class JobSpec:
     """Whether a picture without foreground is an error."""
     edit_options: EditOptions = field(default_factory=EditOptions)
     """What is done with mask, cut-out and canvas."""
+    frames: Frames = "first"
+    """`all` separates every frame of animated GIF, WebP and PNG pictures, and writes animations of them."""
 
     def validate(self) -> None:
         """Refuse what cannot be made, before anything is read: UsageError and its kin."""
@@ -55,6 +61,10 @@ class JobSpec:
             raise UsageError("--keep-gps keeps the position among the metadata; give --keep-metadata too")
         self.edit_options.validate()
         self._check_edits()
+        if self.frames not in get_args(Frames):
+            raise UsageError(f"--frames is one of {', '.join(get_args(Frames))}, but got '{str(self.frames)[:40]}'")
+        if self.frames == "all":
+            check_frames(self.views)
         check_background(self.edit_options, self.settings)
 
     def _check_edits(self) -> None:
@@ -73,6 +83,8 @@ class JobSpec:
     def check_format(self, suffix: str) -> None:
         """Raise UsageError where files of this suffix cannot hold the views, or an option has no effect on them."""
         check_options(suffix, self.encode_options)
+        if self.frames == "all":
+            check_frames(self.views, suffix)
         if suffix.lower() == ".npy" and self.views != ("mask",):
             raise UsageError(
                 f"{suffix} holds a mask's floats, so it goes with --view mask, but got --view {','.join(self.views)}"
@@ -99,18 +111,39 @@ def run_job(
     label : what messages call the picture. clock : gets the seconds of every stage. Raises InputError and NoForeground.
     """
     with memory_errors(label), limit_threads(spec.settings.threads):
+        if spec.frames == "all":
+            opened = clock("decode", read_animation, source, spec.settings)
+            if isinstance(opened, Animation):
+                return _animated(spec, separate, opened, suffixes, label, clock)
+            source = opened
         separation = separate(source, spec.prompt)
         options = spec.edit_options
         held = [Edited(separation, None) if options == EditOptions() else clock("edit", edit, separation, options)]
         facts = _facts(separation, held[0], options)
-        if spec.require_subject and not facts["found"]:
-            wanted = "try another --method, or leave out --require-subject"
-            raise NoForeground(f"'{label}': no foreground was found; {wanted}", picture=label)
+        _check_subject(spec, facts, label)
         clock.seconds.update(separation.seconds)
         del separation
         if list(suffixes) == [PAGES]:
             return JobResult(facts, {PAGES: _encoded_pages(spec, held[0].separation, clock)})
         return JobResult(facts, _encoded(spec, held, suffixes, clock))
+
+
+def _animated(
+    spec: JobSpec, separate: Separator, animation: Animation, suffixes: Mapping[str, str], label: str, clock: Clock
+) -> JobResult:
+    """Separate every frame and encode the animations."""
+    done = separate_animation(animation, separate, spec.prompt, clock)
+    measured = clock("edit", extent, done, spec.edit_options)
+    _check_subject(spec, {"found": measured.box is not None}, label)
+    facts, files = render_animation(done, suffixes, spec.edit_options, spec.encode_options, spec.settings, clock, measured)
+    return JobResult(facts, files)
+
+
+def _check_subject(spec: JobSpec, facts: Mapping[str, Any], label: str) -> None:
+    """Raise NoForeground where there is none and there must be."""
+    if spec.require_subject and not facts["found"]:
+        wanted = "try another --method, or leave out --require-subject"
+        raise NoForeground(f"'{label}': no foreground was found; {wanted}", picture=label)
 
 
 def _facts(separation: Separation, edited: Edited, options: EditOptions) -> dict[str, Any]:
@@ -142,11 +175,9 @@ def _encoded_pages(spec: JobSpec, done: Separation, clock: Clock) -> bytes:
 
 
 def _image(spec: JobSpec, done: Separation, view: str, suffix: str) -> Pixels | Mask:
-    if view == "cutout" and spec.edit_options.composes:
-        return compose(done, spec.edit_options, spec.settings)
-    if view == "background" and spec.edit_options.fill:
-        return filled_background(done)
-    return done.pixels_for(view, suffix)
+    if suffix in ARRAYS:
+        return done.mask
+    return render(done, view, spec.edit_options, spec.settings)
 
 
 def __getattr__(name: str) -> Any:

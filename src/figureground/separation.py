@@ -410,6 +410,8 @@ class View:
     """Whether it has an alpha channel, behind which a background color can be put."""
     suffix: str | None = None
     """The one format of its files, where there is only one."""
+    animated: bool = True
+    """Whether there is sense in it as an animation: it has the mask, which is steadied, and keeps its size."""
 
 
 VIEWS: dict[str, View] = {
@@ -419,9 +421,9 @@ VIEWS: dict[str, View] = {
     "mask": View(Separation.mask8),
     "overlay": View(Separation.overlay, pixels=True),
     "trimap": View(Separation.trimap),
-    "svg": View(Separation.mask8, suffix=".svg"),
-    "labels": View(Separation.labels, needs=(LabelMap, InstanceMap)),
-    "depth": View(Separation.depth, needs=(DepthMap,)),
+    "svg": View(Separation.mask8, suffix=".svg", animated=False),
+    "labels": View(Separation.labels, needs=(LabelMap, InstanceMap), animated=False),
+    "depth": View(Separation.depth, needs=(DepthMap,), animated=False),
 }
 
 

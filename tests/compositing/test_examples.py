@@ -8,7 +8,7 @@ import pytest
 MODULES = (
     *("compositing.backgrounds", "compositing.blend", "compositing.canvas", "compositing.effects", "compositing.fill"),
     *("compositing.lengths", "compositing.options", "compositing.patch_match"),
-    *("masks.adjust", "masks.head", "io.outlines", "editing"),
+    *("masks.adjust", "masks.head", "masks.steady", "io.outlines", "io.animation_writers", "editing", "animation"),
 )
 
 

@@ -156,6 +156,7 @@ def _plain(batch: Batch) -> dict[str, Any]:
         "require_subject": spec.require_subject,
         "views": spec.views,
         "suffix": batch.suffix,
+        **({"frames": spec.frames} if spec.frames != "first" else {}),
         "look": asdict(spec.encode_options),
         "edits": {**asdict(spec.edit_options), "background_file": _background_file(spec)},
         "settings": {name: getattr(spec.settings, name) for name in deciding},

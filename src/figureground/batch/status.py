@@ -73,13 +73,14 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def edits(folder: Path) -> dict[str, Any]:
-    """What the last run does with cut-outs: the fields of `EditOptions` that are set, by name."""
+    """What the last run does with cut-outs: the fields of `EditOptions` that are set, by name, and `frames`."""
     chosen: dict[str, Any] = {}
     for path in ledgers(folder):
         with _opened(path) as (base, run):
             for (settings,) in base.execute("SELECT settings FROM runs WHERE run = ?", (run,)):
-                chosen |= json.loads(settings or "{}").get("edits") or {}
-    defaults = asdict(EditOptions())
+                plain = json.loads(settings or "{}")
+                chosen |= {"frames": plain.get("frames", "first"), **(plain.get("edits") or {})}
+    defaults = {"frames": "first", **asdict(EditOptions())}
     return {name: value for name, value in chosen.items() if name in defaults and value != defaults[name]}
 
 

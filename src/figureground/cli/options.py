@@ -22,7 +22,7 @@ from figureground.separation import VIEWS
 from figureground.settings import Precision, Runtime, Settings
 
 if TYPE_CHECKING:
-    from figureground.jobs import JobSpec
+    from figureground.jobs import Frames, JobSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -258,6 +258,7 @@ def _spec(
     require_subject: bool,
     keep_metadata: bool,
     keep_gps: bool,
+    frames: "Frames",
     **edits: Any,
 ) -> "JobSpec":
     from figureground.io.encode import EncodeOptions
@@ -266,7 +267,7 @@ def _spec(
     encode_options = EncodeOptions(
         quality=encoder_quality, png_effort=png_effort, keep_metadata=keep_metadata, keep_gps=keep_gps
     )
-    return JobSpec(method, settings, views, encode_options, prompt, require_subject, with_preset(None, edits))
+    return JobSpec(method, settings, views, encode_options, prompt, require_subject, with_preset(None, edits), frames)
 
 
 COMMON_EDITS = frozenset({"crop", "margin", "background", "shadow", "outline"})
@@ -294,6 +295,14 @@ _APPEARANCE = (
         type=click.IntRange(1, 100),
         group="Output",
         help="Quality of JPEG, WebP and AVIF files; without it WebP is lossless.",
+    ),
+    option(
+        "--frames",
+        type=click.Choice(["first", "all"]),
+        default="first",
+        show_default=True,
+        group="Output",
+        help="Frames of an animated GIF, WebP or PNG; all writes an animation: .webp, .png, .apng or .gif.",
     ),
     option("--keep-gps", is_flag=True, group="Output", help="Keep the position among the metadata."),
     option("--keep-metadata", is_flag=True, group="Output", help="Keep each picture's EXIF and XMP, all but its position."),

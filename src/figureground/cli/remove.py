@@ -172,6 +172,8 @@ def _check_formats(job: Job, plans: Sequence[Plan]) -> None:
     """Raise UsageError where a file cannot hold its view."""
     pairs = {(view, job.output.file_suffix(path, view)) for each in plans for view, path in each.targets.items()}
     for view, suffix in sorted(pairs):
+        if view == PAGES and job.spec.frames == "all":
+            job.spec.check_format(suffix)
         if view != PAGES and suffix != VIEWS[view].suffix:
             job.spec.check_format(suffix)
             check_output(view, suffix, EncodeOptions())

@@ -39,6 +39,8 @@ FORMATS = {
     "HEIF": "pillow_heif",
 }
 """Pillow's name of each format that is read, and the module that reads it; HEIF only where pillow-heif is installed."""
+ANIMATED = ("GIF", "WEBP", "PNG")
+"""Those of which all frames can be read (`io/animation.py`); others give their first picture."""
 MAX_SCANS = 100
 """A JPEG of more scans is refused: each costs a pass over all pixels. Encoders write 1 to 20."""
 DRAFT = 640
@@ -100,21 +102,21 @@ def decode(data: bytes, settings: Settings, source: str = "the picture") -> Load
 
 
 def _decoded(data: bytes, settings: Settings, source: str, lenient: bool = False) -> Loaded:
-    image = _open(data, source)
+    image = open_header(data, source)
     tags = getattr(image, "tag_v2", {})
     check_size(*image.size, settings, source)
     if isinstance(tags.get(322), int) and isinstance(tags.get(323), int):  # a TIFF's tiles are decoded whole
         check_size(tags[322], tags[323], settings, f"a tile of {source}")
-    rawmode, turned, notes = _rawmode(image), tags.get(274) in (5, 6, 7, 8), _several(image)
+    packed, turned, notes = rawmode(image), tags.get(274) in (5, 6, 7, 8), _several(image)
     size = _drafted(image) if settings.draft else None
     metadata = read_metadata(image) if image.format == "TIFF" else None  # Pillow closes the file of a TIFF after its pixels
     _load(image, lenient)
     if lenient:
         notes.append("cut short or damaged: what could be read is used")
     deep = None
-    if re.match(r"(RGB|LA).*;16", rawmode) and (deep := None if lenient else _sixteen_bits(data, image)) is None:
+    if re.match(r"(RGB|LA).*;16", packed) and (deep := None if lenient else _sixteen_bits(data, image)) is None:
         notes.append("its 16 bits a channel are read as 8")
-    return Loaded(image, deep, rawmode, turned, notes, size, metadata)
+    return Loaded(image, deep, packed, turned, notes, size, metadata)
 
 
 def _drafted(image: ImageFile.ImageFile) -> tuple[int, int] | None:
@@ -195,7 +197,7 @@ def _opener(name: str) -> Opener | None:
     return Image.OPEN[name]  # type: ignore[return-value]  # every listed plugin recognizes its format
 
 
-def _open(data: bytes, source: str) -> ImageFile.ImageFile:
+def open_header(data: bytes, source: str) -> ImageFile.ImageFile:
     """Return the picture with its header read. Not Image.open, which warns or raises by Pillow's process-wide pixel limit."""
     known, fault = "", Exception()
     for name in FORMATS:
@@ -228,7 +230,8 @@ def _picture_chunks(data: bytes, but: bytes = b"") -> bytes:
     return b"".join(chunks)
 
 
-def _rawmode(image: ImageFile.ImageFile) -> str:
+def rawmode(image: ImageFile.ImageFile) -> str:
+    """Return how a picture whose header was read packs its pixels, in Pillow's words; empty where that is not known."""
     args = image.tile[0].args if image.tile else ""
     return str(args[0] if isinstance(args, tuple) else args)
 
@@ -238,7 +241,10 @@ def _several(image: ImageFile.ImageFile) -> list[str]:
     with suppress(Exception):  # a broken second frame is no fault of the first
         if not getattr(image, "is_animated", False) or image.format in ("MPO", "HEIF"):
             return []  # a phone's JPEG and HEIC carry previews and depth beside the picture
-        return ["of several pages, the first is used" if image.format == "TIFF" else "animated: the first frame is used"]
+        if image.format == "TIFF":
+            return ["of several pages, the first is used"]
+        hint = " (--frames all takes every one)" if image.format in ANIMATED else ""
+        return [f"animated: the first frame is used{hint}"]
     return []
 
 

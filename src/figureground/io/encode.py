@@ -127,12 +127,13 @@ def _npy(image: Pixels | Mask, options: EncodeOptions) -> bytes:
 
 ENCODERS: Mapping[str, Encoder] = {
     ".png": _png, ".webp": _webp, ".jpg": _jpeg, ".jpeg": _jpeg, ".avif": _avif, ".npy": _npy,
-    ".tif": _tiff, ".tiff": _tiff, ".gif": _gif, ".svg": _svg,
+    ".tif": _tiff, ".tiff": _tiff, ".gif": _gif, ".svg": _svg, ".apng": _png,
 }  # fmt: skip
 OPAQUE = frozenset({".jpg", ".jpeg"})  # formats without alpha
 ARRAYS = frozenset({".npy", ".svg"})  # formats that are made of the mask's own floats
 PAGED = frozenset({".tif", ".tiff"})  # formats that hold several images
-DEEP = ARRAYS | PAGED | {".png"}  # formats that hold 16 bits
+DEEP = ARRAYS | PAGED | {".png", ".apng"}  # formats that hold 16 bits
+FRAMED = (".webp", ".png", ".apng", ".gif")  # formats that hold the frames of an animation
 LOSSY = OPAQUE | {".webp", ".avif"}  # formats that have a quality
 
 
@@ -176,7 +177,7 @@ def check_options(suffix: str, options: EncodeOptions) -> None:
         parse_color(options.background)
     if options.png_effort not in EFFORTS:
         raise UsageError(f"png_effort is one of {', '.join(EFFORTS)}, but got '{str(options.png_effort)[:40]}'")
-    if options.png_effort != "fast" and suffix != ".png":
+    if options.png_effort != "fast" and suffix not in (".png", ".apng"):
         raise UsageError(f"png_effort is of .png files, but got the suffix {suffix}")
     if options.quality is None:
         return

@@ -107,14 +107,15 @@ class Picture:
         """
         limits = settings or Settings.from_environment()
         if isinstance(source, np.ndarray):
-            return cls._load(lambda _: _from_array(source, limits), "array", "the array")
+            return cls.loaded_by(lambda _: _from_array(source, limits), "array", "the array")
         if isinstance(source, Image.Image):
-            return cls._load(lambda _: upright(_from_pil(source, limits)), "image", "the image")
-        name, label, data = _encoded(source, limits)
-        return cls._load(lambda label: upright(decode(data(), limits, label)), name, label)
+            return cls.loaded_by(lambda _: upright(_from_pil(source, limits)), "image", "the image")
+        name, label, data = encoded(source, limits)
+        return cls.loaded_by(lambda label: upright(decode(data(), limits, label)), name, label)
 
     @classmethod
-    def _load(cls, load: Callable[[str], Upright], name: str, label: str) -> "Picture":
+    def loaded_by(cls, load: Callable[[str], Upright], name: str, label: str) -> "Picture":
+        """Return the picture that `load` gives, by its name and label; raises UnreadablePicture where that fails."""
         with decode_errors(label), quiet():
             picture = load(label)
             rgb = to_rgb8(picture.pixels, picture.icc)
@@ -140,7 +141,7 @@ def stem(source: str) -> str:
     return Path(source).stem or "picture"
 
 
-def _encoded(source: Any, settings: Settings) -> tuple[str, str, Callable[[], bytes]]:
+def encoded(source: Any, settings: Settings) -> tuple[str, str, Callable[[], bytes]]:
     """Return name, label and a function for the bytes of a source that holds an encoded picture."""
     if isinstance(source, bytes | bytearray | memoryview):
         return "bytes", "the picture", lambda: bytes(source)
