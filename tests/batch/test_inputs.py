@@ -1,7 +1,9 @@
 """What a batch works on: one item for every entry, whatever it is, and names that stay inside the folder of the outputs."""
 
+import gc
 import os
 import tarfile
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -165,6 +167,26 @@ def test_members_of_archives_are_read_and_cannot_leave_the_folder(tree, tmp_path
     read = {item.name: open_source(item.source, Settings()).data for item in found}
     assert read["a.PNG"] == b"a.PNG"
     assert read["sub/c.webp"] == b"sub/c.webp"
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tgz"])
+def test_archives_that_are_no_longer_kept_open_are_closed(tmp_path, suffix):
+    """Else a warning comes at some later time, from elsewhere."""
+    paths = [tmp_path / f"{number}{suffix}" for number in range(7)]
+    for path in paths:
+        if suffix == ".zip":
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("a.jpg", path.name)
+        else:
+            with tarfile.open(path, "w:gz" if suffix == ".tgz" else "w") as archive:
+                (tmp_path / "a.jpg").write_text(path.name)
+                archive.add(tmp_path / "a.jpg", "a.jpg")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        read = [open_source(f"{path}::a.jpg", Settings()).data.decode() for path in paths]
+        gc.collect()
+    assert read == [path.name for path in paths]
+    assert [str(each.message) for each in warned] == []
 
 
 def test_a_broken_archive_and_a_lost_member_are_one_clear_line(tmp_path):

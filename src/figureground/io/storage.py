@@ -9,6 +9,7 @@ import re
 import tarfile
 import threading
 import unicodedata
+import weakref
 import zipfile
 from collections.abc import Callable
 from functools import lru_cache
@@ -96,7 +97,12 @@ class _OpenArchives(threading.local):
 
 
 def _opened(archive: str, _stamp: int) -> zipfile.ZipFile | tarfile.TarFile:
-    return zipfile.ZipFile(archive) if archive.lower().endswith(".zip") else tarfile.open(archive)  # kept open
+    if archive.lower().endswith(".zip"):
+        return zipfile.ZipFile(archive)  # kept open, and closes itself when it is dropped
+    opened = tarfile.open(archive)  # noqa: SIM115  # kept open
+    if opened.fileobj:
+        weakref.finalize(opened, opened.fileobj.close)  # a TarFile does not close itself
+    return opened
 
 
 _archives = _OpenArchives()
