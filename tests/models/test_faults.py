@@ -91,7 +91,7 @@ def test_offline_by_order(refused, tmp_path, monkeypatch, name):
 
     with serving(Hub({})) as hub, small_torch.pointed(monkeypatch, hub, tmp_path / "hub"):
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-        refused(name, 3, "model_missing: ", "HF_HUB_OFFLINE forbids")
+        refused(name, 3, "model_missing: ", "HF_HUB_OFFLINE is set")
         assert hub.asked == []
 
 

@@ -148,7 +148,7 @@ def test_without_a_phrase_grounded_says_so(finds, said):
 
 @pytest.mark.parametrize("threshold", [0, 1, -0.5])
 def test_a_threshold_that_is_none_is_refused(threshold):
-    with pytest.raises(UnknownOption, match="box_threshold is a number above 0 and below 1"):
+    with pytest.raises(UnknownOption, match="box_threshold must be above 0 and below 1"):
         load("grounded", SETTINGS, box_threshold=threshold)
 
 
@@ -286,7 +286,7 @@ def test_licenses(folders, tmp_path, kind):
     ("kind", "file", "changes", "why"),
     [
         ("clipseg", "config.json", {"model_type": "clip"}, r"model 'text' \(model_type clipseg\)"),
-        ("clipseg", "preprocessor_config.json", {"size": 100}, "whole patches of 16 pixels, but it says 100 × 100"),
+        ("clipseg", "preprocessor_config.json", {"size": 100}, "whole patches of 16 pixels, but got 100 × 100"),
         ("clipseg", "preprocessor_config.json", {"size": {"height": 96, "width": 112}}, "a square size"),
         ("dino", "config.json", {"model_type": "detr"}, r"model 'grounded' \(model_type grounding-dino\)"),
         ("dino", "preprocessor_config.json", {"size": 800}, "size should have shortest_edge and longest_edge, but is 800"),
