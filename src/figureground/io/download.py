@@ -138,7 +138,7 @@ def parse(url: str) -> Target:
         raise RefusedAddress(f"{label} is not a well-formed address", picture=label) from None
     if parts.scheme not in PORTS:
         raise RefusedAddress(f"{label}: only http and https addresses are fetched", picture=label)
-    if not host or not url.isprintable() or "\\" in parts.netloc or any(c in host for c in " %<>"):
+    if not host or url != url.strip() or not url.isprintable() or "\\" in parts.netloc or any(c in host for c in " %<>"):
         raise RefusedAddress(f"{label} is not a well-formed address", picture=label)
     if "@" in parts.netloc:
         raise RefusedAddress(f"{label} contains credentials, which are not sent; remove them", picture=label)
