@@ -65,6 +65,6 @@ clean:
 	@touch $@
 
 .venv/.test: .venv/.base tests/requirements.txt
-	$(PIP) --editable '.[cloud,docs,evaluate,fast,formats,ray,torch,train]' --requirement tests/requirements.txt
+	$(PIP) --editable '.[cloud,docs,evaluate,fast,formats,ray,server,torch,train]' --requirement tests/requirements.txt
 	$(PIP) --no-deps pysodmetrics
 	@touch $@

@@ -46,7 +46,10 @@ TOP_LEVEL = {
     *("jobs", "animation", "editing", "diagnostics"),
     *("_deprecated", "_files", "_html", "_machine", "_words"),  # private helpers
 }
-PACKAGES = {"assets", "batch", "cli", "compositing", "evaluation", "executor", "inference", "io", "masks", "models", "training"}
+PACKAGES = {
+    *("assets", "batch", "cli", "compositing", "evaluation", "executor", "inference", "io", "masks", "models", "server"),
+    "training",
+}
 
 
 def definitions(tree):

@@ -205,11 +205,17 @@ def check_value(name: str, kind: Any, value: Any, least: float = -math.inf) -> A
         if value is None:
             return None
         kind = next(part for part in get_args(kind) if part is not NoneType)
-    wanted, result = _converted(kind, value)
+    wanted, result = _numbers(value) if kind == tuple[int, ...] else _converted(kind, value)
     if result is None or (isinstance(result, int | float) and not least <= result < math.inf):
         bound = f" ≥ {least:g}" if kind in (int, float) and least > -math.inf else ""
         raise UnknownOption(f"{name} is {wanted}{bound}, but got {_shown(value)}")
     return result
+
+
+def _numbers(value: Any) -> tuple[str, Any]:
+    """What is wanted, in words, and the value as whole numbers; None where it is something else."""
+    numbers = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (None,)
+    return "several whole numbers", numbers if all(isinstance(each, int) for each in numbers) else None
 
 
 def _converted(kind: Any, value: Any) -> tuple[str, Any]:

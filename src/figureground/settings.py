@@ -15,6 +15,8 @@ from figureground.errors import UsageError
 Licenses = Literal["any", "permissive"]
 Runtime = Literal["auto", "onnxruntime", "openvino"]
 Precision = Literal["fp32", "bf16", "int8"]
+Urls = Literal["none", "public", "any"]
+Ports = tuple[int, ...]
 
 
 def _cache() -> Path:
@@ -34,7 +36,11 @@ class Settings:
     max_redirects: int = 5
     """Number of redirects that a download may follow."""
     timeout: float = 30.0
-    """Seconds that a download may take."""
+    """Seconds that a download may take in all."""
+    urls: Urls = "any"
+    """Addresses that pictures are fetched from: `any`, `public` ones alone, or `none`. The server's own default is `none`."""
+    url_ports: Ports = (80, 443)
+    """Ports that `urls="public"` connects to."""
     lenient: bool = False
     """Read truncated pictures as far as possible instead of refusing them."""
     draft: bool = False
@@ -91,6 +97,16 @@ def _parse(key: str, text: str, kind: object) -> object:
     except (ValueError, KeyError):
         wanted = {bool: "yes or no", int: "a whole number ≥ 0", float: "a number ≥ 0"}[kind]  # type: ignore[index]
         raise UsageError(f"{key} wants {wanted}, but is '{text}'") from None
+    if kind == Ports:
+        return _ports(key, text)
     if get_origin(kind) is Literal and text not in get_args(kind):
         raise UsageError(f"{key} wants one of {', '.join(get_args(kind))}, but is '{text}'")
     return Path(text) if kind is Path else text
+
+
+def _ports(key: str, text: str) -> Ports:
+    """Return the ports that a text lists; raises UsageError."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and 0 < int(part[:6]) < 1 << 16 for part in parts):
+        raise UsageError(f"{key} wants ports such as 80,443, but is '{text}'")
+    return tuple(map(int, parts))

@@ -23,6 +23,7 @@ from figureground.io.formats import SUFFIXES
 
 COMMANDS = (
     "adapt",
+    "app",
     "batch",
     "completion",
     "config",
@@ -33,6 +34,7 @@ COMMANDS = (
     "methods",
     "pull",
     "remove",
+    "serve",
     "split",
     "train",
 )

@@ -1,6 +1,8 @@
-"""Download http(s) URLs with limits on time, size and redirects. A check of addresses belongs in `_addresses`.
+"""Download http(s) URLs with limits on time, size, redirects and addresses (`Settings.urls`).
 
-The standard library alone: no cookies, no credentials, no proxy from the environment, no Referer.
+With ``urls="public"`` a host is resolved once, every address of the answer is checked by the table in `addresses`, the
+connection goes to a checked address, and every redirect is checked again. The standard library alone: no cookies, no
+credentials, no proxy from the environment, no Referer.
 """
 
 import http.client
@@ -19,10 +21,15 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from figureground.errors import DownloadFailed, FigureGroundError, PictureTooLarge, RefusedAddress
+from figureground.io.addresses import is_odd_number, is_public
 from figureground.io.retry import BUSY, is_reset, retry
 from figureground.settings import Settings
 
 CHUNK = 1 << 16
+CONNECT_SECONDS = 3.0
+"""With ``urls="public"``: how long a connection may take, and the name's resolution before it."""
+ANSWER_SECONDS = 5.0
+"""With ``urls="public"``: how long the first byte of the answer may take."""
 REDIRECTS = (301, 302, 303, 307, 308)
 HEADERS = {"User-Agent": "figureground", "Accept": "image/*,*/*;q=0.1", "Accept-Encoding": "identity", "Connection": "close"}
 
@@ -77,11 +84,15 @@ class Deadline:
 def fetch(url: str, settings: Settings) -> bytes:
     """Download `url`, with at most `settings.max_redirects` redirects and `settings.timeout` seconds in all.
 
+    `settings.urls` decides which addresses are allowed; raises RefusedAddress before any connection to others. With ``public``
+    the same error and the same words tell that nothing answers at an address, so that nobody can map a network by the answers.
     A busy server (429, 502, 503, 504) and a connection that was reset are tried again, twice at most. Raises RefusedAddress,
     DownloadFailed (upstream_error, upstream_timeout), or PictureTooLarge for a body of more than `settings.max_bytes` bytes
     after decompression. No message holds the query or credentials of a URL.
     """
     label = shown(url)
+    if settings.urls == "none":
+        raise RefusedAddress(f"{label}: addresses are not fetched (FIGUREGROUND_URLS=none)", picture=label)
     deadline = Deadline(time.monotonic() + settings.timeout, label)
     try:
         for _ in range(settings.max_redirects + 1):
@@ -127,7 +138,7 @@ def parse(url: str) -> Target:
         raise RefusedAddress(f"{label} is not a well-formed address", picture=label) from None
     if parts.scheme not in PORTS:
         raise RefusedAddress(f"{label}: only http and https addresses are fetched", picture=label)
-    if not host or not url.isprintable() or "\\" in parts.netloc or any(c in host for c in " %<>"):
+    if not host or url != url.strip() or not url.isprintable() or "\\" in parts.netloc or any(c in host for c in " %<>"):
         raise RefusedAddress(f"{label} is not a well-formed address", picture=label)
     if "@" in parts.netloc:
         raise RefusedAddress(f"{label} contains credentials, which are not sent; remove them", picture=label)
@@ -153,9 +164,9 @@ def _wait(error: Exception) -> float | None:
 
 def _fetch_one(target: Target, settings: Settings, deadline: Deadline) -> bytes | _Redirect:
     """Return one request: the body, or where it is said to be."""
-    with closing(_connect(target, deadline)) as sock:
+    with closing(_connect(target, settings, deadline)) as sock:
         connection = http.client.HTTPConnection(target.host, target.port)
-        connection.sock = _Timed(sock, deadline)
+        connection.sock = _Timed(sock, deadline, ANSWER_SECONDS if settings.urls == "public" else None)
         connection.request("GET", target.path, headers={"Host": target.host_header, **HEADERS})
         with closing(connection.getresponse()) as response:
             location = response.headers.get("Location")
@@ -228,10 +239,16 @@ def _too_large(settings: Settings, label: str) -> PictureTooLarge:
     return PictureTooLarge(f"{label} has too many bytes; {limit}", picture=label)
 
 
-def _connect(target: Target, deadline: Deadline) -> socket.socket:
+def _connect(target: Target, settings: Settings, deadline: Deadline) -> socket.socket:
     """Return a socket to the first of the host's addresses that answers, secured where the scheme says so."""
+    if settings.urls == "public":
+        return _connect_public(target, settings, deadline)
+    return _connect_first(_addresses(target, deadline), target, deadline)
+
+
+def _connect_first(addresses: list[Address], target: Target, deadline: Deadline) -> socket.socket:
     fault: OSError = OSError(0, "the host has no address")
-    for family, kind, protocol, _, address in _addresses(target, deadline):
+    for family, kind, protocol, _, address in addresses:
         plain = socket.socket(family, kind, protocol)
         try:
             plain.settimeout(deadline.time_left())
@@ -241,6 +258,32 @@ def _connect(target: Target, deadline: Deadline) -> socket.socket:
             plain.close()
             fault = error
     raise fault
+
+
+def _connect_public(target: Target, settings: Settings, deadline: Deadline) -> socket.socket:
+    """Return a socket to a public address; one error whether the address is refused, unknown, or does not answer."""
+    message = f"{target.label} is not fetched: it is not a public address on an allowed port, or nothing answers there"
+    refusal = RefusedAddress(message, picture=target.label)
+    if target.port not in settings.url_ports or is_odd_number(target.host):
+        raise refusal
+    hurried = Deadline(min(deadline.at, time.monotonic() + CONNECT_SECONDS), deadline.label)
+    try:
+        addresses = _addresses(target, hurried)
+        if not addresses or not all(is_public(_number(address)) for address in addresses):
+            raise refusal
+        sock = _connect_first(addresses, target, hurried)
+    except ssl.SSLCertVerificationError:
+        raise
+    except (OSError, DownloadFailed):  # DownloadFailed: too slow
+        raise refusal from None
+    if not is_public(str(sock.getpeername()[0])):
+        sock.close()
+        raise refusal
+    return sock
+
+
+def _number(address: Address) -> str:
+    return str(address[4][0])
 
 
 def _secured(plain: socket.socket, target: Target, deadline: Deadline) -> socket.socket:
@@ -254,10 +297,12 @@ class _Timed:
 
     sock: socket.socket
     deadline: Deadline
+    first: float | None = None
+    """Seconds that the first byte of the answer may take, where these are fewer."""
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """Return the stream that the answer is read from."""
-        return io.BufferedReader(_Reader(self.sock, self.deadline), CHUNK)
+        return io.BufferedReader(_Reader(self.sock, self.deadline, self.first), CHUNK)
 
     def sendall(self, data: bytes) -> None:
         """Send the request."""
@@ -269,19 +314,22 @@ class _Timed:
 
 
 class _Reader(io.RawIOBase):
-    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
-        self.sock, self.deadline = sock, deadline
+    def __init__(self, sock: socket.socket, deadline: Deadline, first: float | None) -> None:
+        self.sock, self.deadline, self.first = sock, deadline, first
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        self.sock.settimeout(self.deadline.time_left())
-        return self.sock.recv_into(buffer)
+        patience = self.deadline.time_left()
+        self.sock.settimeout(patience if self.first is None else min(patience, self.first))
+        count = self.sock.recv_into(buffer)
+        self.first = None
+        return count
 
 
 def _addresses(target: Target, deadline: Deadline) -> list[Address]:
-    """Return the addresses of the host name, resolved once: a check of addresses belongs here, before any is used.
+    """Return the addresses of the host name, resolved once for a connection.
 
     The resolver knows no time limit, so that it is asked in a thread that we can leave behind.
     """
