@@ -1,8 +1,8 @@
 """A server as users start it, and an application without workers."""
 
 import asyncio
-import os
 import json
+import os
 import re
 import secrets
 import signal
