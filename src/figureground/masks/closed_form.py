@@ -15,7 +15,7 @@ Indices = NDArray[np.intp]
 EPSILON = 1e-7  # of the paper: how little a window's colors may vary; summed over a window
 AREA = 9  # pixels of a window
 TOLERANCE = 1e-5  # of the residual, relative to the right-hand side
-ITERATIONS = 500
+ITERATIONS = 2000
 SMALLEST = 48  # pixels of a side below which there is no half size
 
 

@@ -328,6 +328,10 @@ RescaleOption = Annotated[
 OutputOption = Annotated[
     Literal["auto", "probability", "logit", "alpha"], "What an ONNX file gives, where its graph does not show it."
 ]
+ResampleOption = Annotated[
+    Literal["auto", "bilinear", "lanczos"],
+    "The filter that resizes picture and map of an ONNX file; bilinear by default.",
+]
 Stretch = Annotated[bool, "Stretch the map of an ONNX file by its own minimum and maximum, as rembg does."]
 
 
@@ -418,6 +422,7 @@ def load(
     std: Std = "",
     rescale: RescaleOption = "auto",
     output_kind: OutputOption = "auto",
+    resample: ResampleOption = "auto",
     stretch: Stretch = False,
 ) -> Model:
     """The network as a model; raises UnknownName, UsageError for what a file does not say of itself, WeightsError.
@@ -430,10 +435,8 @@ def load(
     given |= {name: _numbers(name, text) for name, text in (("mean", mean), ("std", std)) if text}
     if 0 in given.get("std", ()):
         raise UsageError(f"--std is three numbers above 0, but got {std}")
-    if rescale != "auto":
-        given["rescale"] = rescale
-    if output_kind != "auto":
-        given["output"] = output_kind
+    chosen = {"rescale": rescale, "output": output_kind, "resample": resample}
+    given |= {field: value for field, value in chosen.items() if value != "auto"}
     if stretch:
         given["stretch"] = True
     if not network:
@@ -510,7 +513,7 @@ def _load_file(weights: str, given: dict[str, Any], settings: Settings) -> OnnxS
     missing = [flag for field, flag in wanted.items() if field not in given]
     if missing:
         raise UsageError(f"'{weights}' does not say all that is needed to use it; add {', '.join(missing)}")
-    row = Network(weights, license=UNKNOWN, resample="bilinear", **given)
+    row = Network(weights, license=UNKNOWN, **given)
     activations = 800 * row.side**2 // 10**6  # what IS-Net takes for each pixel of its input
     check_memory(weights, 2 * path.stat().st_size // 10**6 + activations, settings)
     return _opened(weights, path, row, settings)

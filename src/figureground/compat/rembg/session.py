@@ -108,7 +108,7 @@ def _settings(options: Any, providers: Sequence[Any] | None) -> Settings:
 def _custom(name: str, path: Any, settings: Settings) -> Session:
     if not isinstance(path, str | os.PathLike):
         raise UsageError(f"'{name}' needs a file: new_session('{name}', model_path='my.onnx')")
-    layout = {"rescale": "max", "output_kind": "probability", "stretch": True, **CUSTOM[name]}
+    layout = {"rescale": "max", "output_kind": "probability", "resample": "lanczos", "stretch": True, **CUSTOM[name]}
     return _of_network(name, {"weights": os.fspath(path), **layout}, settings)
 
 
