@@ -48,7 +48,8 @@ KEYWORDS = {
     "only_mask, post_process_mask": {"only_mask": True, "post_process_mask": True}, "decontaminate": {"decontaminate": True},
     "alpha_matting": {"alpha_matting": True}, "alpha_matting, its options": {
         "alpha_matting": True, "alpha_matting_foreground_threshold": 180, "alpha_matting_background_threshold": 60,
-        "alpha_matting_erode_size": 3}, "bgcolor": {"bgcolor": (10, 200, 30, 255)}, "bgcolor, clear": {"bgcolor": (10, 200, 30, 90)},
+        "alpha_matting_erode_size": 3},
+    "bgcolor": {"bgcolor": (10, 200, 30, 255)}, "bgcolor, clear": {"bgcolor": (10, 200, 30, 90)},
     "putalpha": {"putalpha": True}, "force_return_bytes": {"force_return_bytes": True},
 }
 
@@ -108,6 +109,41 @@ def timed(words: list[str], environment: dict[str, str]) -> float:
     return time.perf_counter() - began
 
 
+Programs = dict[str, tuple[list[str], dict[str, str]]]
+"""Python and the environment variables of each program."""
+
+
+def agreement(folder: Path, programs: Programs) -> dict:
+    """How far the results of both are apart."""
+    results = []
+    for program, (words, variables) in programs.items():
+        target = folder / f"{program}.pickle"
+        arguments = [*words, "-c", SCRIPT, program, str(folder / "small.png"), str(target), *NETWORKS]
+        subprocess.run(arguments, env=variables, check=True, capture_output=True)
+        results.append(pickle.loads(target.read_bytes()))  # noqa: S301  # written above
+    largest, matted, other = compare(*results)
+    return {"cases": len(results[0]), "alpha": largest, "alpha of alpha matting": matted, "other": other}
+
+
+def times(folder: Path, programs: Programs, rounds: int) -> dict:
+    """Seconds for one picture from a cold start and for a folder, the median of rounds in turns."""
+    start = {"rembg": ["-c", "from rembg.cli import main; main()"], "ours": ["-m", "figureground.compat.rembg"]}
+    seconds: dict[str, dict[str, list[float]]] = {what: {name: [] for name in programs} for what in ("one", "folder")}
+    for _ in range(rounds):
+        for program, (words, variables) in programs.items():
+            command = [*words, *start[program]]
+            one = [*command, "i", "-m", "u2netp", str(folder / "photos" / "00.jpg"), str(folder / "one.png")]
+            seconds["one"][program].append(timed(one, variables))
+            shutil.rmtree(folder / "out", ignore_errors=True)
+            many = [*command, "p", "-m", "u2netp", str(folder / "photos"), str(folder / "out")]
+            seconds["folder"][program].append(timed(many, variables))
+    report = {}
+    for what, runs in seconds.items():
+        medians = {program: round(statistics.median(values), 2) for program, values in runs.items()}
+        report[what] = {**medians, "times quicker": round(medians["rembg"] / medians["ours"], 2)}
+    return report
+
+
 def main() -> None:
     from small_onnx import save
 
@@ -121,40 +157,18 @@ def main() -> None:
         folder = Path(name)
         for network, (side, output) in NETWORKS.items():
             save(folder / "networks", network, side, output)
-        environment = {**os.environ, "U2NET_HOME": str(folder / "networks"), "MODEL_CHECKSUM_DISABLED": "1"}
-        environment |= {"PYTHONPATH": str(ROOT / "src")}
-        theirs_only = {key: value for key, value in environment.items() if key != "PYTHONPATH"}
+        variables = {**os.environ, "U2NET_HOME": str(folder / "networks"), "MODEL_CHECKSUM_DISABLED": "1"}
+        variables.pop("PYTHONPATH", None)
+        ours = {**variables, "PYTHONPATH": str(ROOT / "src")}
+        programs: Programs = {"rembg": ([str(python)], variables), "ours": ([sys.executable], ours)}
         with Image.open(ROOT / "tests" / "pictures" / "astronaut.jpg") as photograph:
             photograph.convert("RGB").resize((150, 150)).save(folder / "small.png")
             large = photograph.convert("RGB").resize((1024, 1024), Image.Resampling.LANCZOS)
         (folder / "photos").mkdir()
         for number in range(options.pictures):
             large.rotate(number).save(folder / "photos" / f"{number:02}.jpg", quality=92)
-        results = []
-        for program, runner, variables in (("rembg", python, theirs_only), ("ours", Path(sys.executable), environment)):
-            target = folder / f"{program}.pickle"
-            words = [str(runner), "-c", SCRIPT, program, str(folder / "small.png"), str(target), *NETWORKS]
-            subprocess.run(words, env=variables, check=True, capture_output=True)
-            results.append(pickle.loads(target.read_bytes()))  # noqa: S301  # written above
-        largest, matted, other = compare(*results)
-        report = {"cases": len(results[0]), "alpha": largest, "alpha of alpha matting": matted, "other": other}
-        commands = {
-            "rembg": ([str(python), "-m", "rembg.cli"], theirs_only),
-            "ours": ([sys.executable, "-m", "figureground.compat.rembg"], environment),
-        }
-        commands["rembg"] = ([str(python), "-c", "from rembg.cli import main; main()"], theirs_only)
-        seconds: dict[str, dict[str, list[float]]] = {"one": {"rembg": [], "ours": []}, "folder": {"rembg": [], "ours": []}}
-        for _ in range(options.rounds):
-            for program, (words, variables) in commands.items():
-                one = [*words, "i", "-m", "u2netp", str(folder / "photos" / "00.jpg"), str(folder / "one.png")]
-                seconds["one"][program].append(timed(one, variables))
-                shutil.rmtree(folder / "out", ignore_errors=True)
-                many = [*words, "p", "-m", "u2netp", str(folder / "photos"), str(folder / "out")]
-                seconds["folder"][program].append(timed(many, variables))
-        for what, runs in seconds.items():
-            medians = {program: round(statistics.median(values), 2) for program, values in runs.items()}
-            report[what] = {**medians, "times quicker": round(medians["rembg"] / medians["ours"], 2)}
-        print(json.dumps(report, indent=1))
+        report = agreement(folder, programs)
+        print(json.dumps(report | times(folder, programs, options.rounds), indent=1))
 
 
 if __name__ == "__main__":

@@ -683,7 +683,9 @@ def _download(name: str, row: Network, target: Path, settings: Settings) -> Path
     if is_offline():
         raise WeightsNotFetched(f"the weights of '{name}' are not on this machine, and HF_HUB_OFFLINE is set; {advice}")
     size = row.bytes or 4 << 30
-    limits = replace(settings, max_bytes=size, timeout=max(600.0, size / SLOWEST), max_redirects=max(5, settings.max_redirects), urls="any")
+    limits = replace(
+        settings, max_bytes=size, timeout=max(600.0, size / SLOWEST), max_redirects=max(5, settings.max_redirects), urls="any"
+    )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with locked(target.with_suffix(".lock")):
