@@ -112,7 +112,7 @@ def fetch_file(url: str, target: Path, settings: Settings) -> None:
 
 
 def _fetch(url: str, settings: Settings, receive: Receive[T]) -> T:
-    """What `receive` makes of the answer at the end of all redirects."""
+    """Return what `receive` makes of the answer at the end of all redirects."""
     label = shown(url)
     if settings.urls == "none":
         raise RefusedAddress(f"{label}: addresses are not fetched (FIGUREGROUND_URLS=none)", picture=label)

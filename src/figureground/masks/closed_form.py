@@ -20,7 +20,7 @@ SMALLEST = 48  # pixels of a side below which there is no half size
 
 
 def closed_form_alpha(rgb: Rgb, trimap: NDArray[np.uint8]) -> Mask:
-    """The alpha of a picture, (H, W) float32 in [0, 1].
+    """Return the alpha of a picture, (H, W) float32 in [0, 1].
 
     rgb : (H, W, 3) uint8. trimap : (H, W) uint8, 0 is background, 255 foreground, anything else is to be found.
     Raises ValueError where there is no background or no foreground.
@@ -36,14 +36,14 @@ def closed_form_alpha(rgb: Rgb, trimap: NDArray[np.uint8]) -> Mask:
 
 
 def _box(unknown: Flags) -> tuple[slice, slice]:
-    """The part of the picture that has all windows of the unknown pixels."""
+    """Return the part of the picture that has all windows of the unknown pixels."""
     sides = (np.flatnonzero(unknown.any(axis)) for axis in (1, 0))
     first, second = (slice(max(0, int(side[0]) - 2), int(side[-1]) + 3) for side in sides)
     return first, second
 
 
 def _solve(rgb: Rgb, alpha: Floats, known: Flags) -> Floats:
-    """The alpha of a part of a picture; `alpha` is right where it is known."""
+    """Return the alpha of a part of a picture; `alpha` is right where it is known."""
     import cv2
 
     height, width = known.shape
@@ -63,7 +63,7 @@ def _solve(rgb: Rgb, alpha: Floats, known: Flags) -> Floats:
 
 
 def laplacian(rgb: Rgb, known: Flags) -> tuple[Indices, Floats]:
-    """The rows of the matting Laplacian for the unknown pixels: which 25 pixels each row is about, and their values.
+    """Return the rows of the matting Laplacian for the unknown pixels: which 25 pixels each row is about, and their values.
 
     rgb : (H, W, 3) uint8. known : (H, W) bool. Returns (n, 25) each; a pixel beyond the border is replaced and has value 0.
     """
@@ -90,7 +90,7 @@ def laplacian(rgb: Rgb, known: Flags) -> tuple[Indices, Floats]:
 
 
 def _windows(known: Flags) -> Indices:
-    """The centers, as flat indices, of the windows that lie in the picture and hold an unknown pixel."""
+    """Return the centers, as flat indices, of the windows that lie in the picture and hold an unknown pixel."""
     import cv2
 
     held = cv2.dilate((~known).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
@@ -100,7 +100,7 @@ def _windows(known: Flags) -> Indices:
 
 
 def _conjugate_gradients(neighbors: Indices, values: Floats, alpha: Floats, unknown: Indices) -> Floats:
-    """The unknown alphas for which the product with the Laplacian vanishes, from a guess; all others in `alpha` are right."""
+    """Return the unknown alphas for which the product with the Laplacian vanishes; all others in `alpha` are right."""
     buffer = np.zeros_like(alpha)
 
     def times(vector: Floats) -> Floats:

@@ -111,7 +111,7 @@ def has_notes(path: Path) -> bool:
 
 
 def _varint(file: BinaryIO) -> int:
-    """A number as protobuf writes it; 0 at the end of the file."""
+    """Return a number as protobuf writes it; 0 at the end of the file."""
     value, shift = 0, 0
     while (byte := file.read(1)) and shift < 64:
         value |= (byte[0] & 127) << shift

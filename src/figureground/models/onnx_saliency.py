@@ -83,7 +83,7 @@ _BIREFNET = f"sets of research among which is {_DIS}"
 
 
 def _rembg(file: str, sha256: str, md5: str, size: int, **more: Any) -> Network:
-    """A file of rembg's releases, prepared and stretched as rembg does."""
+    """Return a file of rembg's releases, prepared and stretched as rembg does."""
     return Network(REMBG + file, resample="lanczos", rescale="max", stretch=True, sha256=sha256, md5=md5, bytes=size, **more)
 
 
@@ -344,11 +344,11 @@ class OnnxSaliency(LoadedCheckpoint):
     """A `Session`."""
 
     def __call__(self, rgb: Rgb, /) -> SaliencyMap:
-        """What the network says of (H, W, 3) uint8 sRGB, resized to the picture and clipped to [0, 1]."""
+        """Return what the network says of (H, W, 3) uint8 sRGB, resized to the picture and clipped to [0, 1]."""
         return SaliencyMap(resized(self.raw(rgb), rgb.shape[0], rgb.shape[1], self.network.resample))
 
     def raw(self, rgb: Rgb) -> Mask:
-        """The map at the network's own size, (h, w) float32, before it is clipped."""
+        """Return the map at the network's own size, (h, w) float32, before it is clipped."""
         return predict(self.run, self.network, rgb, self.weights)
 
 
@@ -378,7 +378,7 @@ def tensor(network: Network, rgb: Rgb) -> Floats:
 
 
 def predict(run: Any, network: Network, rgb: Rgb, weights: str) -> Mask:
-    """The network's map at its own size; raises WeightsError where it gives something else than one map of numbers."""
+    """Return the network's map at its own size; raises WeightsError where it gives something else than one map of numbers."""
     from figureground.inference.outputs import require_finite
 
     x = tensor(network, rgb)
@@ -405,7 +405,7 @@ def predict(run: Any, network: Network, rgb: Rgb, weights: str) -> Mask:
 
 
 def resized(values: Mask, height: int, width: int, resample: str) -> Mask:
-    """A map at another size, clipped to [0, 1]."""
+    """Return a map at another size, clipped to [0, 1]."""
     from PIL import Image
 
     full = np.array(Image.fromarray(values).resize((width, height), Image.Resampling[resample.upper()]), np.float32)
@@ -425,7 +425,7 @@ def load(
     resample: ResampleOption = "auto",
     stretch: Stretch = False,
 ) -> Model:
-    """The network as a model; raises UnknownName, UsageError for what a file does not say of itself, WeightsError.
+    """Return the network as a model; raises UnknownName, UsageError for what a file does not say of itself, WeightsError.
 
     A network of `NETWORKS`, with the weights of another file if `weights` names one; or any file.
     """
@@ -452,7 +452,7 @@ def load(
 
 
 def find(name: str) -> Network:
-    """The row of a name; raises UnknownName, and UsageError for a name of rembg's that is not of this kind."""
+    """Return the row of a name; raises UnknownName, and UsageError for a name of rembg's that is not of this kind."""
     if name in REFUSED:
         raise UsageError(f"'{name}' is not one of these networks: {REFUSED[name]}")
     if name not in NETWORKS:
@@ -520,7 +520,7 @@ def _load_file(weights: str, given: dict[str, Any], settings: Settings) -> OnnxS
 
 
 def read_layout(path: Path) -> tuple[int | None, OutputKind | None]:
-    """What a graph shows of itself: the side of its input, and `probability` where a sigmoid gives its first output."""
+    """Return what a graph shows of itself: the side of its input, and `probability` where a sigmoid gives its first output."""
     import onnx
 
     try:
@@ -541,7 +541,7 @@ def read_layout(path: Path) -> tuple[int | None, OutputKind | None]:
 
 
 def _opened(name: str, path: Path, row: Network, settings: Settings) -> OnnxSaliency:
-    """The file made ready, its input compared with the row."""
+    """Return the file made ready, its input compared with the row."""
     from figureground.inference.session import session
 
     run = session(path, settings)
@@ -568,13 +568,13 @@ def homes(environment: Mapping[str, str] | None = None) -> list[Path]:
 
 
 def existing(name: str) -> Path | None:
-    """A file that rembg or the user has put on this machine."""
+    """Return a file that rembg or the user has put on this machine."""
     places = ((home / "models" / name / f"{name}.onnx", home / f"{name}.onnx") for home in homes())
     return next((path for pair in places for path in pair if path.is_file()), None)
 
 
 def kept(name: str, settings: Settings) -> Path | None:
-    """The file of a network where it is on this machine; the network is not asked."""
+    """Return the file of a network where it is on this machine; the network is not asked."""
     row = find(name)
     if path := existing(name):
         return path
@@ -587,7 +587,7 @@ def kept(name: str, settings: Settings) -> Path | None:
 
 
 def locate(name: str, settings: Settings) -> Path:
-    """The file of a network, fetched where it is not on this machine, and checked; raises WeightsError."""
+    """Return the file of a network, fetched where it is not on this machine, and checked; raises WeightsError."""
     path = kept(name, settings)
     if path is not None:
         return _checked(name, path, settings)
@@ -623,7 +623,7 @@ def digests(path: Path) -> dict[str, str]:
 
 
 def _fault(row: Network, size: int, found: Mapping[str, str]) -> str | None:
-    """What is wrong with a file by its size and hashes; None where it is the one that its publisher lists."""
+    """Return what is wrong with a file by its size and hashes; None where it is the one that its publisher lists."""
     if row.bytes is not None and size != row.bytes:
         return f"it should have {row.bytes:,} bytes, but has {size:,}"
     for kind, wanted in (("sha256", row.sha256), ("md5", row.md5)):
@@ -633,7 +633,7 @@ def _fault(row: Network, size: int, found: Mapping[str, str]) -> str | None:
 
 
 def _checked(name: str, path: Path, settings: Settings) -> Path:
-    """The path, once its hashes are its publisher's. A file that has passed is not read again until it changes."""
+    """Return the path, once its hashes are its publisher's. A file that has passed is not read again until it changes."""
     if os.environ.get(NO_CHECKSUM):
         return path
     row, state = find(name), path.stat()

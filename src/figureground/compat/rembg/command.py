@@ -186,7 +186,7 @@ def folder_command(
 
 
 def _pictures(paths: Iterable[Path], output: Path) -> list[Path]:
-    """The files whose suffix is a picture's, sorted; not those of the output folder."""
+    """Return the files whose suffix is a picture's, sorted; not those of the output folder."""
     from figureground.io.formats import SUFFIXES
 
     found = (path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
@@ -194,7 +194,7 @@ def _pictures(paths: Iterable[Path], output: Path) -> list[Path]:
 
 
 def targets(sources: Iterable[Path], folder: Path, output: Path) -> list[tuple[Path, Path]]:
-    """The file of each picture: its name with .png in the output folder, as in rembg.
+    """Return the file of each picture: its name with .png in the output folder, as in rembg.
 
     Of several that would be written to one file, the others go to a sub-folder as in `folder`, else get .png behind their name.
     """

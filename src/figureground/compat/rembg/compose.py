@@ -99,7 +99,7 @@ def remove(
 
 
 def _taken(data: Any, force_bytes: bool) -> tuple[Image.Image, Callable[[Image.Image], Any]]:
-    """The picture, upright, and what turns a result into the kind of data that came."""
+    """Return the picture, upright, and what turns a result into the kind of data that came."""
     from PIL import ImageOps
 
     if isinstance(data, bytes | bytearray) or (force_bytes and not isinstance(data, Image.Image | np.ndarray)):
@@ -113,7 +113,7 @@ def _taken(data: Any, force_bytes: bool) -> tuple[Image.Image, Callable[[Image.I
 
 
 def _decoded(data: bytes) -> Image.Image:
-    """The picture of a file's bytes, under the limits of the settings; raises InputError."""
+    """Return the picture of a file's bytes, under the limits of the settings; raises InputError."""
     from figureground.io.decode import decode
 
     return decode(data, Settings.from_environment()).image
@@ -126,7 +126,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def encoded(image: Image.Image) -> bytes:
-    """A PNG file's bytes."""
+    """Return a PNG file's bytes."""
     from figureground.io.png import png
 
     if image.mode in ("L", "LA", "RGB", "RGBA"):
@@ -139,19 +139,19 @@ def encoded(image: Image.Image) -> bytes:
 
 
 def cut_out(image: Image.Image, mask: Image.Image) -> Image.Image:
-    """The picture under its mask, RGBA. As in rembg, colors become darker where the mask is soft."""
+    """Return the picture under its mask, RGBA. As in rembg, colors become darker where the mask is soft."""
     return Image.composite(image, Image.new("RGBA", image.size, 0), mask)
 
 
 def with_alpha(image: Image.Image, mask: Image.Image) -> Image.Image:
-    """The picture's own colors with the mask as alpha; the picture that was given stays as it is."""
+    """Return the picture's own colors with the mask as alpha; the picture that was given stays as it is."""
     copy = image.copy()
     copy.putalpha(mask)
     return copy
 
 
 def decontaminated(image: Image.Image, mask: Image.Image) -> Image.Image:
-    """The mask as alpha, and the subject's own colors at its edge, RGBA."""
+    """Return the mask as alpha, and the subject's own colors at its edge, RGBA."""
     from figureground.compositing.foreground_colors import cut_out as with_own_colors
 
     alpha: Pixels = np.asarray(mask.convert("L"))
@@ -160,7 +160,7 @@ def decontaminated(image: Image.Image, mask: Image.Image) -> Image.Image:
 
 
 def post_process(mask: Image.Image) -> Image.Image:
-    """The mask opened by a cross of 3 × 3 pixels, smoothed by a Gaussian of 2 pixels, then 0 below 127, and 255."""
+    """Return the mask opened by a cross of 3 × 3 pixels, smoothed by a Gaussian of 2 pixels, then 0 below 127, and 255."""
     import cv2
 
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
@@ -192,7 +192,7 @@ def trimap(mask: Pixels, foreground: int, background: int, erode: int) -> Pixels
 
 
 def _matted(image: Image.Image, mask: Image.Image, foreground: int, background: int, erode: int, putalpha: bool) -> Image.Image:
-    """The cut-out with its edge found by closed-form matting; where nothing is certain, the mask as it is."""
+    """Return the cut-out with its edge found by closed-form matting; where nothing is certain, the mask as it is."""
     from figureground.masks.closed_form import closed_form_alpha
 
     rgb: Pixels = np.asarray(image.convert("RGB"))

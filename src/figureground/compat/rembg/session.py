@@ -94,7 +94,7 @@ def new_session(model_name: str = DEFAULT, *args: Any, sess_opts: Any = None, **
 
 
 def _settings(options: Any, providers: Sequence[Any] | None) -> Settings:
-    """Settings with the threads and the device that rembg's arguments name."""
+    """Return settings with the threads and the device that rembg's arguments name."""
     settings = Settings.from_environment()
     threads = getattr(options, "intra_op_num_threads", 0) or os.environ.get("OMP_NUM_THREADS", "0")
     if str(threads).isdigit() and int(threads) > 0:
@@ -113,7 +113,7 @@ def _custom(name: str, path: Any, settings: Settings) -> Session:
 
 
 def _of_network(name: str, options: Mapping[str, Any], settings: Settings) -> Session:
-    """A network whose map is turned into a mask as rembg does: cut to 8 bits, then resized."""
+    """Return a network whose map is turned into a mask as rembg does: cut to 8 bits, then resized."""
     from figureground import models
 
     model: Any = models.module("onnx_saliency").load(settings, **options)
