@@ -20,7 +20,7 @@ FigureGroundError          base of all
 ├── BadData                a data set cannot be used: bad_data; exit 3
 ├── MissingExtra           a part is not installed: missing_extra; exit 3
 ├── NoForeground           only where asked for (--require-subject): no_foreground; exit 1
-└── WeightsError           weights cannot be had or used: model_missing, model_corrupt, licence_refused; exit 3
+└── WeightsError           weights cannot be had or used: model_missing, model_corrupt, licence_refused, resource_limit; exit 3
     └── WeightsNotFetched      model_missing; the hub cannot be reached, or does not deliver
 
 To add an error: a class here, its code and exit status in it, and a test that raises it.

@@ -16,6 +16,9 @@ from figureground._deprecated import current, current_names, module_attribute, o
 from figureground.errors import IncompatibleParts, UnknownName, UnknownOption, UsageError
 from figureground.masks.refine import REFINERS
 from figureground.masks.rules import RULES
+from figureground.models import onnx_saliency
+from figureground.models.adapted import has_notes
+from figureground.models.onnx_saliency import NETWORKS
 from figureground.prompts import Prompt
 from figureground.settings import Settings
 from figureground.types import MAP_WORDS, Map
@@ -86,21 +89,32 @@ class Option:
 
 
 def find(name: str) -> Method:
-    """Return the method of that name, of a file that `figureground adapt` wrote (my.onnx), or of two names: subject+stuff.
+    """Return the method of that name; of a network of `NETWORKS` or an ONNX file (my.onnx); or of two: subject+stuff.
 
-    Raises UnknownName, UsageError.
+    A network's map is the mask, as its publisher has it. Raises UnknownName, UsageError.
     """
     if name.lower().endswith(".onnx") and ("+" not in name or Path(name).is_file()):
-        return Method("adapted", "salient", "clean", {"weights": name}, about="a network adapted to your own pictures")
+        return _of_file(name)
     if "+" in name:
         first, _, second = name.partition("+")
         if "+" in second:
             raise UsageError(f"expected at most two methods, such as subject+stuff, but got '{name}'")
         return replace(find(first), second=find(second))
     name = current("method", name)
+    if name in NETWORKS or name in onnx_saliency.REFUSED:
+        about = onnx_saliency.find(name).about
+        return Method("onnx_saliency", "salient", "none", {"network": name, "logit_scale": 1.0}, about=about)
     if name not in METHODS:
-        raise UnknownName("method", name, METHODS)
+        raise UnknownName("method", name, [*sorted(METHODS), *NETWORKS], ordered=True)
     return METHODS[name]
+
+
+def _of_file(name: str) -> Method:
+    """The method of an ONNX file: one that `figureground adapt` wrote, or one of another origin."""
+    path = Path(name)
+    if not path.is_file() or has_notes(path):
+        return Method("adapted", "salient", "clean", {"weights": name}, about="a network adapted to your own pictures")
+    return Method("onnx_saliency", "salient", "none", {"weights": name, "logit_scale": 1.0}, about="an ONNX file of yours")
 
 
 def options_of(part: Callable[..., Any]) -> Iterator[Option]:

@@ -18,6 +18,7 @@ from figureground.masks.refine import REFINERS
 from figureground.masks.rules import RULES
 from figureground.methods import METHODS, options_of
 from figureground.models import card, module
+from figureground.models.onnx_saliency import NETWORKS
 from photographs import FOLDER
 
 
@@ -38,7 +39,7 @@ def test_methods_are_listed_with_their_terms():
     assert "Apache-2.0" in end.out
     assert "research material" in end.out
     rows = json.loads(command("methods", "--json").out)
-    assert [row["method"] for row in rows] == list(METHODS)
+    assert [row["method"] for row in rows] == [*METHODS, *NETWORKS]
     assert rows[0]["permissive"] is True
 
 

@@ -86,7 +86,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _found(self, body: bytes, file: str, commit: str) -> None:
         """A small file itself; a large one by the address of its content, with its SHA-256."""
-        large = file.endswith((".safetensors", ".bin"))
+        large = file.endswith((".safetensors", ".bin", ".onnx"))
         digest = hashlib.sha256(body).hexdigest()
         headers = {"X-Repo-Commit": commit, "ETag": f'"{hashlib.sha1(body).hexdigest()}"'}  # noqa: S324  (git's own)
         if not large:

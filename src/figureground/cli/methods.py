@@ -12,8 +12,9 @@ from figureground.cli.options import json_option
 from figureground.errors import UnknownName
 from figureground.masks.refine import REFINERS
 from figureground.masks.rules import RULES
-from figureground.methods import DEFAULT, METHODS, Option, options_of
+from figureground.methods import DEFAULT, METHODS, Method, Option, find, options_of
 from figureground.models import Card, card, module
+from figureground.models.onnx_saliency import NETWORKS, REFUSED
 
 PROMPTS = {"text": "phrases: --prompt, --not", "places": "points and a box: --point, --not-point, --box"}
 """The kinds of prompt, and their options."""
@@ -34,28 +35,34 @@ def methods(name: str | None, as_json: bool) -> None:
         click.echo(json.dumps(row, ensure_ascii=False, indent=1) if as_json else "\n".join(_described(row)))
         return
     rows = [summarize(each) for each in METHODS]
+    networks = [summarize(each) for each in NETWORKS]
     if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+        click.echo(json.dumps([*rows, *networks], ensure_ascii=False, indent=1))
         return
     for row in rows:
         click.echo("\n".join(_head(row)))
+    click.echo("networks of others, by name (figureground methods NAME shows each):")
+    width = max(map(len, NETWORKS))
+    for row in networks:
+        click.echo(f"    {row['method']:{width}}  {row['about']}; {row['license']}")
 
 
 def summarize(name: str) -> dict[str, Any]:
     """Return a method's parts, and the terms of its weights and of their training data, as plain data."""
-    method = METHODS[name]
+    method = _method(name)
     label = card(method.model)
     parts = {"method": name, "model": method.model, "rule": method.rule, "refiner": method.refiner, "about": method.about}
     terms = {"weights": label.weights, "license": label.license, "permissive": label.permissive, "data": label.data}
+    if name in NETWORKS:
+        row = NETWORKS[name]
+        terms = {"weights": row.source, "license": row.license, "permissive": row.permissive, "data": row.data}
     return with_old_keys({**parts, **terms})
 
 
 def describe(name: str) -> dict[str, Any]:
     """Return all about one method as plain data: `summarize`, its prompts, options and an example; raises UnknownName."""
     name = current("method", name)
-    if name not in METHODS:
-        raise UnknownName("method", name, METHODS)
-    label = card(METHODS[name].model)
+    label = card(_method(name).model)
     return {
         **summarize(name),
         "requires_extra": label.requires_extra or None,
@@ -66,9 +73,18 @@ def describe(name: str) -> dict[str, Any]:
     }
 
 
+def _method(name: str) -> Method:
+    """The row of `METHODS`, or the method of a network; raises UnknownName, UsageError."""
+    if name not in METHODS and name not in NETWORKS:
+        if name in REFUSED:
+            find(name)
+        raise UnknownName("method", name, [*sorted(METHODS), *NETWORKS], ordered=True)
+    return find(name)
+
+
 def _options(name: str) -> Iterator[dict[str, Any]]:
     """The options of a method's model, rule and refiner, in this order."""
-    method = METHODS[name]
+    method = _method(name)
     parts: dict[str, Callable[..., Any]] = {
         "model": module(method.model).load,
         "rule": RULES[method.rule],

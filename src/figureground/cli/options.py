@@ -15,6 +15,7 @@ from figureground.compositing.options import PRESETS, EditOptions, with_preset
 from figureground.errors import UsageError
 from figureground.io.png import EFFORTS, Effort
 from figureground.methods import DEFAULT, METHODS, Combine, Method, all_options, find
+from figureground.models.onnx_saliency import NETWORKS
 from figureground.prompts import Prompt
 from figureground.prompts import box as parse_box
 from figureground.prompts import point as parse_point
@@ -214,7 +215,7 @@ class _MethodName(click.ParamType[str]):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the methods that begin so."""
         first, plus, second = incomplete.rpartition("+")
-        return [CompletionItem(first + plus + name) for name in METHODS if name.startswith(second)]
+        return [CompletionItem(first + plus + name) for name in (*METHODS, *NETWORKS) if name.startswith(second)]
 
 
 def _method_flags() -> Iterator[Decorator]:
@@ -225,7 +226,7 @@ def _method_flags() -> Iterator[Decorator]:
         yield flag(part, str, f"Use another {part} than the method's own.")
     about = "How the masks of two methods are combined; product needs both."
     yield option("--combine", type=click.Choice(get_args(Combine)), group="Method", help=f"{about}  [default: mean]")
-    about = f"{', '.join(METHODS)}, or two: subject+stuff"
+    about = f"{', '.join(METHODS)}; two: subject+stuff; a network of `figureground methods`; or a file: my.onnx"
     yield option(
         "-m",
         "--method",

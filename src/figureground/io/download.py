@@ -13,11 +13,12 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 
 from figureground.errors import DownloadFailed, FigureGroundError, PictureTooLarge, RefusedAddress
@@ -33,8 +34,11 @@ ANSWER_SECONDS = 5.0
 REDIRECTS = (301, 302, 303, 307, 308)
 HEADERS = {"User-Agent": "figureground", "Accept": "image/*,*/*;q=0.1", "Accept-Encoding": "identity", "Connection": "close"}
 
+T = TypeVar("T")
 Address = tuple[Any, ...]
 """What getaddrinfo says of one address: family, type, protocol, name, socket address."""
+Receive = Callable[[http.client.HTTPResponse, Settings, str], T]
+"""What is made of an answer; its last argument is what messages call the address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,25 @@ def fetch(url: str, settings: Settings) -> bytes:
     DownloadFailed (upstream_error, upstream_timeout), or PictureTooLarge for a body of more than `settings.max_bytes` bytes
     after decompression. No message holds the query or credentials of a URL.
     """
+    return _fetch(url, settings, _body)
+
+
+def fetch_file(url: str, target: Path, settings: Settings) -> None:
+    """Write what lies at `url` to a file, part by part, under the limits of `fetch`; raises as `fetch` does.
+
+    A file that is there is replaced. Where the download fails, what was written of it stays.
+    """
+
+    def receive(response: http.client.HTTPResponse, settings: Settings, label: str) -> None:
+        with target.open("wb") as file:
+            for part in _parts(response, settings, label):
+                file.write(part)
+
+    _fetch(url, settings, receive)
+
+
+def _fetch(url: str, settings: Settings, receive: Receive[T]) -> T:
+    """Return what `receive` makes of the answer at the end of all redirects."""
     label = shown(url)
     if settings.urls == "none":
         raise RefusedAddress(f"{label}: addresses are not fetched (FIGUREGROUND_URLS=none)", picture=label)
@@ -97,8 +120,8 @@ def fetch(url: str, settings: Settings) -> bytes:
     try:
         for _ in range(settings.max_redirects + 1):
             target = parse(url)
-            answer = retry(partial(_fetch_one, target, settings, deadline), _wait, deadline.seconds)
-            if isinstance(answer, bytes):
+            answer = retry(partial(_fetch_one, target, settings, deadline, receive), _wait, deadline.seconds)
+            if not isinstance(answer, _Redirect):
                 return answer
             url = urljoin(url, answer.location)
     except FigureGroundError:
@@ -162,8 +185,8 @@ def _wait(error: Exception) -> float | None:
     return 0.0 if is_reset(error) else None
 
 
-def _fetch_one(target: Target, settings: Settings, deadline: Deadline) -> bytes | _Redirect:
-    """Return one request: the body, or where it is said to be."""
+def _fetch_one(target: Target, settings: Settings, deadline: Deadline, receive: Receive[T]) -> T | _Redirect:
+    """Return what is made of the answer to one request, or where it is said to be."""
     with closing(_connect(target, settings, deadline)) as sock:
         connection = http.client.HTTPConnection(target.host, target.port)
         connection.sock = _Timed(sock, deadline, ANSWER_SECONDS if settings.urls == "public" else None)
@@ -179,21 +202,25 @@ def _fetch_one(target: Target, settings: Settings, deadline: Deadline) -> bytes 
                     after = response.headers.get("Retry-After", "")
                     error.retry_after = float(after) if after.isascii() and after.isdigit() else 0.0
                 raise error
-            return _body(response, settings, target.label)
+            return receive(response, settings, target.label)
 
 
 def _body(response: http.client.HTTPResponse, settings: Settings, label: str) -> bytes:
     """Return the decompressed body, up to the limit."""
+    return b"".join(_parts(response, settings, label))
+
+
+def _parts(response: http.client.HTTPResponse, settings: Settings, label: str) -> Iterator[bytes]:
+    """Yield the decompressed body, up to the limit."""
     declared = _declared(response, label)
     if declared is not None and declared > settings.max_bytes:
         raise _too_large(settings, label)
-    parts, count = [], 0
+    count = 0
     for part in _decompressed(_raw(response, declared, label), response.headers.get("Content-Encoding", ""), label):
-        parts.append(part)
         count += len(part)
         if count > settings.max_bytes:
             raise _too_large(settings, label)
-    return b"".join(parts)
+        yield part
 
 
 def _declared(response: http.client.HTTPResponse, label: str) -> int | None:

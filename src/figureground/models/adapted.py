@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from figureground.errors import WeightsError
 from figureground.inference.licenses import check_license
@@ -21,6 +21,9 @@ from figureground.types import Mask, Rgb, SaliencyMap
 
 KEY = "figureground.adapted"
 """The key of the file's notes in its metadata: a JSON object."""
+METADATA = 14
+"""The field of ONNX's `ModelProto` that holds a file's metadata, an entry each."""
+LARGEST_NOTES = 1 << 20
 FORM = 1
 """Of the notes and of the graph: (1, 3, S, S) float32 in [0, 1] → (1, 1, S, S) float32 in [0, 1].
 
@@ -84,6 +87,38 @@ def _bytes(weights: str) -> bytes:
         return Path(weights).read_bytes()
     except OSError as error:
         raise WeightsError(f"'{weights}' cannot be read ({error.strerror}); name a file of `figureground adapt`") from error
+
+
+def has_notes(path: Path) -> bool:
+    """Whether a file has notes of ours: its outermost fields are looked at, the graph is skipped."""
+    try:
+        with path.open("rb") as file:
+            while key := _varint(file):
+                field, wire = key >> 3, key & 7
+                length = {1: 8, 5: 4}.get(wire, 0) if wire != 2 else _varint(file)
+                if wire == 0:
+                    _varint(file)
+                elif field == METADATA and length < LARGEST_NOTES:
+                    if KEY.encode() in file.read(length):
+                        return True
+                elif wire in (1, 2, 5):
+                    file.seek(length, 1)
+                else:
+                    return False
+    except OSError:
+        return False
+    return False
+
+
+def _varint(file: BinaryIO) -> int:
+    """Return a number as protobuf writes it; 0 at the end of the file."""
+    value, shift = 0, 0
+    while (byte := file.read(1)) and shift < 64:
+        value |= (byte[0] & 127) << shift
+        shift += 7
+        if byte[0] < 128:
+            return value
+    return 0
 
 
 def notes(data: bytes, name: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Other programs' interfaces, so that scripts written for them go on working."""
