@@ -73,6 +73,8 @@ def folder(tmp_path_factory):
         small = image.convert("RGB").resize((450, 300))
     small.save(made / "photo.jpg")
     small.resize((150, 100)).save(made / "photos" / "a.jpg")
+    frames = [small.resize((90, 60)), small.resize((90, 60)).rotate(5)]
+    frames[0].save(made / "cup.gif", save_all=True, append_images=frames[1:], duration=100, loop=0)
     small.resize((120, 80)).save(made / "photos" / "sub" / "b.jpg")
     for name in ("astronaut", "chelsea", "coffee", "rocket"):
         for kind, suffix in (("images", "jpg"), ("masks", "png")):

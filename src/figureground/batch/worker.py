@@ -130,7 +130,7 @@ class Worker:
 def load_source(config: WorkerConfig, task: Task) -> Task | Outcome:
     """The task with its picture's bytes, or its outcome if these cannot be read; nothing is raised.
 
-    An http(s) address is left to whoever works on it: `download.fetch` is the one way to the web.
+    An http(s) address is left to the worker: only `download.fetch` downloads pictures.
     """
     began = time.perf_counter()
     try:

@@ -94,7 +94,7 @@ def _named(wanted: str, known: dict[str, str]) -> str | None:
 def session(graph: Path | bytes, settings: Settings | None = None, order: Sequence[str] = QUICK) -> Session:
     """Make an ONNX file, or its bytes, ready to run.
 
-    order : which runtime the setting `auto` prefers. Raises WeightsError where it is no sound graph, and as `choose` does.
+    order : which runtime the setting `auto` prefers. Raises WeightsError where the graph is not valid, and as `choose` does.
     """
     settings = settings or Settings()
     choice = choose(settings, order)

@@ -528,7 +528,7 @@ def read_layout(path: Path) -> tuple[int | None, OutputKind | None]:
         inputs = [each for each in graph.input if each.name not in {known.name for known in graph.initializer}]
         sides = [dimension.dim_value for dimension in inputs[0].type.tensor_type.shape.dim[2:]]
     except Exception as error:  # whatever a file that is none makes the reader stumble over
-        raise WeightsError(f"'{path}' is no sound ONNX file ({str(error)[:120]})", code="model_corrupt") from error
+        raise WeightsError(f"'{path}' is not a valid ONNX file ({str(error)[:120]})", code="model_corrupt") from error
     if len(inputs) != 1:
         raise WeightsError(f"'{path}' should take one picture, but takes {len(inputs)} inputs", code="model_corrupt")
     side = sides[0] if len(sides) == 2 and sides[0] == sides[1] and sides[0] > 0 else None

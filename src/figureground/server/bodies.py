@@ -148,9 +148,9 @@ async def _form(request: Request, limits: BodyLimits, share: Share) -> Body:
             else:
                 body.fields.append((name, value))
     except (MultiPartException, MultipartParseError) as error:
-        raise Refused("bad_request", f"the body is no sound multipart form: {str(error)[:100]}") from None
+        raise Refused("bad_request", f"the body is not a valid multipart form: {str(error)[:100]}") from None
     except (KeyError, UnicodeDecodeError, ValueError, LookupError, AssertionError):
-        raise Refused("bad_request", "the body is no sound multipart form") from None
+        raise Refused("bad_request", "the body is not a valid multipart form") from None
     finally:
         parser.close()
     if not parser.complete:

@@ -1,4 +1,4 @@
-"""What whoever starts the server decides. Plain data; every limit of the server has its one place here."""
+"""The settings of the server, with all of its limits. Plain data."""
 
 import os
 from collections.abc import Mapping

@@ -25,7 +25,7 @@ from figureground.server.errors import Refused
 from figureground.settings import Settings
 
 LOCAL = frozenset({"weights", "mask_weights"})
-"""Options that name files and hub ids: whoever starts the server decides these."""
+"""Options that name files and hub ids: only the command that starts the server sets these."""
 FORMATS = tuple(suffix[1:] for suffix in ENCODERS)
 _PLACE = re.compile(r"[-+0-9.,% ]{3,100}")
 _MOST = 1_000_000_000

@@ -241,7 +241,7 @@ class _Slot:
         self.kill()
 
     def kill(self) -> None:
-        """Kill the worker; whoever waits for it is told by the end of its pipe."""
+        """Kill the worker; the end of its pipe tells the thread that waits for it."""
         with suppress(ValueError, AttributeError):  # it is closed, or was not started
             self.process.process.kill()  # type: ignore[union-attr]
 
