@@ -573,7 +573,7 @@ def existing(name: str) -> Path | None:
     return next((path for pair in places for path in pair if path.is_file()), None)
 
 
-def kept(name: str, settings: Settings) -> Path | None:
+def kept_file(name: str, settings: Settings) -> Path | None:
     """Return the file of a network where it is on this machine; the network is not asked."""
     row = find(name)
     if path := existing(name):
@@ -588,7 +588,7 @@ def kept(name: str, settings: Settings) -> Path | None:
 
 def locate(name: str, settings: Settings) -> Path:
     """Return the file of a network, fetched where it is not on this machine, and checked; raises WeightsError."""
-    path = kept(name, settings)
+    path = kept_file(name, settings)
     if path is not None:
         return _checked(name, path, settings)
     row = find(name)
@@ -622,13 +622,13 @@ def digests(path: Path) -> dict[str, str]:
     return {kind: each.hexdigest() for kind, each in hashes.items()}
 
 
-def _fault(row: Network, size: int, found: Mapping[str, str]) -> str | None:
+def _fault(row: Network, size: int, agrees: Mapping[str, str]) -> str | None:
     """Return what is wrong with a file by its size and hashes; None where it is the one that its publisher lists."""
     if row.bytes is not None and size != row.bytes:
         return f"it should have {row.bytes:,} bytes, but has {size:,}"
     for kind, wanted in (("sha256", row.sha256), ("md5", row.md5)):
-        if wanted and found[kind] != wanted:
-            return f"it should have the {kind.upper()} {wanted[:12]}…, but has {found[kind][:12]}…"
+        if wanted and agrees[kind] != wanted:
+            return f"it should have the {kind.upper()} {wanted[:12]}…, but has {agrees[kind][:12]}…"
     return None
 
 
@@ -710,7 +710,7 @@ def verify(name: str, settings: Settings) -> Iterator[tuple[str, str]]:
 
     Raises WeightsError at the first thing that does not agree, WeightsNotFetched where there is no file.
     """
-    row, path = find(name), kept(name, settings)
+    row, path = find(name), kept_file(name, settings)
     if path is None:
         raise WeightsNotFetched(f"no file of '{name}' is on this machine; run `figureground pull {name}` first")
     yield "file", str(path)
