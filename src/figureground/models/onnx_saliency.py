@@ -622,13 +622,13 @@ def digests(path: Path) -> dict[str, str]:
     return {kind: each.hexdigest() for kind, each in hashes.items()}
 
 
-def _fault(row: Network, size: int, agrees: Mapping[str, str]) -> str | None:
+def _fault(row: Network, size: int, digests: Mapping[str, str]) -> str | None:
     """Return what is wrong with a file by its size and hashes; None where it is the one that its publisher lists."""
     if row.bytes is not None and size != row.bytes:
         return f"it should have {row.bytes:,} bytes, but has {size:,}"
     for kind, wanted in (("sha256", row.sha256), ("md5", row.md5)):
-        if wanted and agrees[kind] != wanted:
-            return f"it should have the {kind.upper()} {wanted[:12]}…, but has {agrees[kind][:12]}…"
+        if wanted and digests[kind] != wanted:
+            return f"it should have the {kind.upper()} {wanted[:12]}…, but has {digests[kind][:12]}…"
     return None
 
 
@@ -679,7 +679,7 @@ def _download(name: str, row: Network, target: Path, settings: Settings) -> Path
     from figureground.inference.hub import is_offline
     from figureground.io.download import fetch_file
 
-    advice = f"copy {row.source.rpartition('/')[2]} to '{target}' or to ~/.u2net/{name}.onnx, or use --method subject"
+    advice = f"copy {row.source.rpartition('/')[2]} to '{target}' or to ~/.u2net/{name}.onnx"
     if is_offline():
         raise WeightsNotFetched(f"the weights of '{name}' are not on this machine, and HF_HUB_OFFLINE is set; {advice}")
     size = row.bytes or 4 << 30
@@ -706,7 +706,7 @@ def _download(name: str, row: Network, target: Path, settings: Settings) -> Path
 
 
 def verify(name: str, settings: Settings) -> Iterator[tuple[str, str]]:
-    """Compare the file of a network on this machine with its row, and run it once: what was looked at, and what was found.
+    """Compare the file of a network on this machine with its row, and run it once: yields each check and its result.
 
     Raises WeightsError at the first thing that does not agree, WeightsNotFetched where there is no file.
     """
@@ -714,12 +714,12 @@ def verify(name: str, settings: Settings) -> Iterator[tuple[str, str]]:
     if path is None:
         raise WeightsNotFetched(f"no file of '{name}' is on this machine; run `figureground pull {name}` first")
     yield "file", str(path)
-    found = digests(path)
-    if fault := _fault(row, path.stat().st_size, found):
+    hashes = digests(path)
+    if fault := _fault(row, path.stat().st_size, hashes):
         raise WeightsError(f"'{path}' is not the file that its publisher lists for '{name}': {fault}", code="model_corrupt")
     known = [kind.upper() for kind, wanted in (("sha256", row.sha256), ("md5", row.md5)) if wanted]
     yield "bytes", f"{path.stat().st_size:,}" + ("" if row.bytes is None else ", as its publisher lists")
-    yield "hash", f"{' and '.join(known)} agree" if known else f"SHA-256 {found['sha256']}, none is listed to compare it with"
+    yield "hash", f"{' and '.join(known)} agree" if known else f"SHA-256 {hashes['sha256']}, none is listed to compare it with"
     check_memory(name, row.memory_mb, settings)
     model = _opened(name, path, row, settings)
     yield "input", " × ".join("?" if side < 0 else str(side) for side in model.run.shape)
