@@ -47,7 +47,20 @@ TOP_LEVEL = {
     *("_deprecated", "_files", "_html", "_machine", "_words"),  # private helpers
 }
 PACKAGES = {
-    *("assets", "batch", "cli", "compositing", "evaluation", "executor", "inference", "io", "masks", "models", "server"),
+    *(
+        "assets",
+        "batch",
+        "cli",
+        "compat",
+        "compositing",
+        "evaluation",
+        "executor",
+        "inference",
+        "io",
+        "masks",
+        "models",
+        "server",
+    ),
     "training",
 }
 

@@ -28,9 +28,9 @@ def _verify(name: str, settings: Settings, as_json: bool) -> None:
     """Print what was looked at in the file of a network; raises WeightsError where something does not agree."""
     from figureground.models.onnx_saliency import verify
 
-    found = {"network": name}
+    report = {"network": name}
     for what, result in verify(name, settings):
-        found[what] = result
+        report[what] = result
         if not as_json:
             click.echo(f"{what:8}{result}")
-    click.echo(json.dumps(found, ensure_ascii=False, indent=1) if as_json else f"{name} agrees with what is known of it")
+    click.echo(json.dumps(report, ensure_ascii=False, indent=1) if as_json else f"{name} agrees with what is known of it")

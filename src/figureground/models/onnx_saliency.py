@@ -573,7 +573,7 @@ def existing(name: str) -> Path | None:
     return next((path for pair in places for path in pair if path.is_file()), None)
 
 
-def kept(name: str, settings: Settings) -> Path | None:
+def cached_file(name: str, settings: Settings) -> Path | None:
     """Return the file of a network where it is on this machine; the network is not asked."""
     row = find(name)
     if path := existing(name):
@@ -588,7 +588,7 @@ def kept(name: str, settings: Settings) -> Path | None:
 
 def locate(name: str, settings: Settings) -> Path:
     """Return the file of a network, fetched where it is not on this machine, and checked; raises WeightsError."""
-    path = kept(name, settings)
+    path = cached_file(name, settings)
     if path is not None:
         return _checked(name, path, settings)
     row = find(name)
@@ -622,13 +622,13 @@ def digests(path: Path) -> dict[str, str]:
     return {kind: each.hexdigest() for kind, each in hashes.items()}
 
 
-def _fault(row: Network, size: int, found: Mapping[str, str]) -> str | None:
+def _fault(row: Network, size: int, actual: Mapping[str, str]) -> str | None:
     """Return what is wrong with a file by its size and hashes; None where it is the one that its publisher lists."""
     if row.bytes is not None and size != row.bytes:
         return f"it should have {row.bytes:,} bytes, but has {size:,}"
     for kind, wanted in (("sha256", row.sha256), ("md5", row.md5)):
-        if wanted and found[kind] != wanted:
-            return f"it should have the {kind.upper()} {wanted[:12]}…, but has {found[kind][:12]}…"
+        if wanted and actual[kind] != wanted:
+            return f"it should have the {kind.upper()} {wanted[:12]}…, but has {actual[kind][:12]}…"
     return None
 
 
@@ -710,16 +710,16 @@ def verify(name: str, settings: Settings) -> Iterator[tuple[str, str]]:
 
     Raises WeightsError at the first thing that does not agree, WeightsNotFetched where there is no file.
     """
-    row, path = find(name), kept(name, settings)
+    row, path = find(name), cached_file(name, settings)
     if path is None:
         raise WeightsNotFetched(f"no file of '{name}' is on this machine; run `figureground pull {name}` first")
     yield "file", str(path)
-    found = digests(path)
-    if fault := _fault(row, path.stat().st_size, found):
+    actual = digests(path)
+    if fault := _fault(row, path.stat().st_size, actual):
         raise WeightsError(f"'{path}' is not the file that its publisher lists for '{name}': {fault}", code="model_corrupt")
     known = [kind.upper() for kind, wanted in (("sha256", row.sha256), ("md5", row.md5)) if wanted]
     yield "bytes", f"{path.stat().st_size:,}" + ("" if row.bytes is None else ", as its publisher lists")
-    yield "hash", f"{' and '.join(known)} agree" if known else f"SHA-256 {found['sha256']}, none is listed to compare it with"
+    yield "hash", f"{' and '.join(known)} agree" if known else f"SHA-256 {actual['sha256']}, none is listed to compare it with"
     check_memory(name, row.memory_mb, settings)
     model = _opened(name, path, row, settings)
     yield "input", " × ".join("?" if side < 0 else str(side) for side in model.run.shape)

@@ -5,6 +5,6 @@
 """
 
 from figureground.compat.rembg.compose import remove
-from figureground.compat.rembg.session import Session, new_session
+from figureground.compat.rembg.session import RembgSession, new_session
 
-__all__ = ["Session", "new_session", "remove"]
+__all__ = ["RembgSession", "new_session", "remove"]

@@ -14,7 +14,7 @@ from typing import IO, Any, NoReturn, TypeVar
 import click
 
 import figureground
-from figureground.compat.rembg.session import CUSTOM, DEFAULT, Session, new_session
+from figureground.compat.rembg.session import CUSTOM, DEFAULT, RembgSession, new_session
 from figureground.errors import FigureGroundError, InputError, MissingExtra, OutputError, UsageError
 from figureground.models.onnx_saliency import NETWORKS
 
@@ -101,7 +101,7 @@ def _extras(context: click.Context, parameter: click.Parameter, text: str) -> di
     return values
 
 
-def _session(model: str, extras: dict[str, Any]) -> Session:
+def _session(model: str, extras: dict[str, Any]) -> RembgSession:
     """Load the network with the keywords that are a session's."""
     keywords = {name: extras.pop(name) for name in ("model_path", "providers") if name in extras}
     return new_session(model, **keywords)
@@ -189,8 +189,8 @@ def _pictures(paths: Iterable[Path], output: Path) -> list[Path]:
     """Return the files whose suffix is a picture's, sorted; not those of the output folder."""
     from figureground.io.formats import SUFFIXES
 
-    found = (path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(path for path in found if output.resolve() not in path.resolve().parents)
+    files = (path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(path for path in files if output.resolve() not in path.resolve().parents)
 
 
 def targets(sources: Iterable[Path], folder: Path, output: Path) -> list[tuple[Path, Path]]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from figureground.compat.rembg.session import DEFAULT, SESSION_KEYWORDS, Session, new_session, warn
+from figureground.compat.rembg.session import DEFAULT, SESSION_KEYWORDS, RembgSession, new_session, warn
 from figureground.errors import UsageError
 from figureground.settings import Settings
 
@@ -23,7 +23,7 @@ def remove(
     alpha_matting_foreground_threshold: int = 240,
     alpha_matting_background_threshold: int = 10,
     alpha_matting_erode_size: int = 10,
-    session: Session | None = None,
+    session: RembgSession | None = None,
     only_mask: bool = False,
     post_process_mask: bool = False,
     decontaminate: bool = False,
@@ -46,7 +46,7 @@ def remove(
         Above and below which value of the mask, 0 to 255, a pixel is certain.
     alpha_matting_erode_size : int
         How many pixels certain regions are eroded.
-    session : Session, optional
+    session : RembgSession, optional
         As `new_session` gives it; or anything that has rembg's `predict`.
     only_mask : bool
         Return the mask, of mode L.

@@ -30,7 +30,7 @@ def warn(message: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class RembgSession:
     """A loaded network; `predict` may be called from several threads."""
 
     model_name: str
@@ -58,7 +58,7 @@ class Session:
         return "figureground"
 
 
-def new_session(model_name: str = DEFAULT, *args: Any, sess_opts: Any = None, **kwargs: Any) -> Session:
+def new_session(model_name: str = DEFAULT, *args: Any, sess_opts: Any = None, **kwargs: Any) -> RembgSession:
     """Load a network.
 
     Parameters
@@ -105,14 +105,14 @@ def _settings(options: Any, providers: Sequence[Any] | None) -> Settings:
     return settings
 
 
-def _custom(name: str, path: Any, settings: Settings) -> Session:
+def _custom(name: str, path: Any, settings: Settings) -> RembgSession:
     if not isinstance(path, str | os.PathLike):
         raise UsageError(f"'{name}' needs a file: new_session('{name}', model_path='my.onnx')")
     layout = {"rescale": "max", "output_kind": "probability", "resample": "lanczos", "stretch": True, **CUSTOM[name]}
     return _of_network(name, {"weights": os.fspath(path), **layout}, settings)
 
 
-def _of_network(name: str, options: Mapping[str, Any], settings: Settings) -> Session:
+def _of_network(name: str, options: Mapping[str, Any], settings: Settings) -> RembgSession:
     """Return a network whose map is turned into a mask as rembg does: cut to 8 bits, then resized."""
     from figureground import models
 
@@ -123,11 +123,11 @@ def _of_network(name: str, options: Mapping[str, Any], settings: Settings) -> Se
         small = Image.fromarray((values.clip(0, 1) * np.float32(255)).astype(np.uint8))
         return [small.resize(image.size, Image.Resampling.LANCZOS)]
 
-    return Session(name, masks)
+    return RembgSession(name, masks)
 
 
-def _of_method(name: str, settings: Settings) -> Session:
+def _of_method(name: str, settings: Settings) -> RembgSession:
     from figureground.pipeline import Separator
 
     separate = Separator(name, settings)
-    return Session(name, lambda image: [Image.fromarray(separate(image).mask8())])
+    return RembgSession(name, lambda image: [Image.fromarray(separate(image).mask8())])
