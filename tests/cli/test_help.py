@@ -10,6 +10,7 @@ from commandline import command
 from figureground.cli import main as entry
 from figureground.cli.command import GROUPS, Command, GroupedOption
 from figureground.methods import METHODS, all_options
+from figureground.models.onnx_saliency import NETWORKS
 
 COMMANDS = {name: entry.main.get_command(click.Context(entry.main), name) for name in entry.COMMANDS}
 
@@ -63,7 +64,7 @@ def test_completion_scripts_ask_the_command(shell):
 def test_shells_complete_names_of_methods():
     complete = ShellComplete(entry.main, {}, "figureground", "_FIGUREGROUND_COMPLETE")
     assert {item.value for item in complete.get_completions(["remove", "--method"], "s")} == {
-        name for name in METHODS if name.startswith("s")
+        name for name in (*METHODS, *NETWORKS) if name.startswith("s")
     }
     assert {item.value for item in complete.get_completions(["remove", "-m"], "subject+st")} == {"subject+stuff"}
     assert "remove" in {item.value for item in complete.get_completions([], "rem")}
