@@ -31,6 +31,8 @@ class CutOut:
 
 def main(photos: str) -> None:
     """Print the path, the size of the cut-out and the error of each picture."""
+    if not ray.is_initialized():
+        ray.init()
     folder = Path(photos).absolute()  # Ray's workers may have another current folder
     pictures = ray.data.read_binary_files(str(folder), include_paths=True)
     cut = pictures.map_batches(CutOut, batch_size=8, compute=ray.data.ActorPoolStrategy(size=2), num_cpus=1)

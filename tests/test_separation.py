@@ -142,7 +142,7 @@ def test_json_lists_the_classes_found(labeled):
 
 
 def test_labels_need_a_label_map(square):
-    with pytest.raises(IncompatibleParts, match="SaliencyMap"):
+    with pytest.raises(IncompatibleParts, match="gives how much each pixel stands out"):
         square.labels()
     with pytest.raises(IncompatibleParts, match="view 'labels'"):
         check_views(("labels",), METHOD)

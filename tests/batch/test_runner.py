@@ -227,7 +227,7 @@ def test_ctrl_c_finishes_what_is_in_hand_and_a_second_one_stops_at_once(tmp_path
     err = run.communicate(timeout=60)[1]
     assert time.monotonic() - began < 20
     assert run.returncode == 130
-    assert "finishing the pictures in hand" in err and "Traceback" not in err
+    assert "finishing the pictures in work" in err and "Traceback" not in err
     shown = states(out)
     assert shown["done"] == len(list(out.glob("*.png"))) < 300
     assert (shown["waiting"], shown["ended"]) == (300 - shown["done"], False)

@@ -49,7 +49,7 @@ def test_a_read_only_folder_does_what_it_can(tmp_path, monkeypatch):
         raise PermissionError(13, "read-only")
 
     monkeypatch.setattr("filelock.FileLock.acquire", refused)
-    monkeypatch.setattr("tempfile.NamedTemporaryFile", refused)
+    monkeypatch.setattr("figureground.inference.cache.write_whole", refused)
     assert get_or_create(path, lambda: pytest.fail("is there")) == path
     assert get_or_create(tmp_path / "c.onnx", lambda: b"other") == b"other"
 

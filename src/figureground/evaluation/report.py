@@ -115,7 +115,7 @@ def _curves(evaluated: Sequence[Evaluated]) -> str:
         _chart("precision over recall", precision, evaluated),
         _chart("F (β² = 0.3) over the threshold", f, evaluated),
         _chart("true share over the probability said", reliable, evaluated, diagonal=True),
-        _chart("pictures over their IoU, share of the most common bin", spread, evaluated),
+        _chart("histogram of IoU, relative to its peak", spread, evaluated),
     ]
     return f'<h2>Curves</h2><div class="charts">{"".join(charts)}</div>'
 
