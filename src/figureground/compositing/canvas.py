@@ -266,6 +266,8 @@ def _in_pixels(window: tuple[float, float, float, float], shape: tuple[int, int]
         to = min(max(round((first - origin[axis]) * zoom), 0), size[axis] - 1)
         source[axis], source[axis + 2] = first, last
         target[axis], target[axis + 2] = to, max(to + 1, min(round((last - origin[axis]) * zoom), size[axis]))
+    if inside:  # the picture covers the output: rounding must not leave a row or column of it empty
+        target = [0, 0, *size]
     return Layout(size, _box(source), _box(target), zoom, origin)
 
 
