@@ -6,7 +6,7 @@ array. Pixels that are neither enlarged nor shrunk are copied to the bit.
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -161,7 +161,9 @@ def plan_layout(
     window = (x, y, x + want[0], y + want[1])
     if inside:
         window = _moved_inside(window, shape, subject, keep_shape=square or canvas is not None)
-    return _in_pixels(window, shape, canvas)
+    layout = _in_pixels(window, shape, canvas)
+    # a picture that covers the output leaves no row or column of it empty, however it is rounded
+    return replace(layout, target=(0, 0, *layout.size)) if inside else layout
 
 
 def _cut_sides(box: Box, shape: tuple[int, int]) -> tuple[bool, bool, bool, bool]:
@@ -266,8 +268,6 @@ def _in_pixels(window: tuple[float, float, float, float], shape: tuple[int, int]
         to = min(max(round((first - origin[axis]) * zoom), 0), size[axis] - 1)
         source[axis], source[axis + 2] = first, last
         target[axis], target[axis + 2] = to, max(to + 1, min(round((last - origin[axis]) * zoom), size[axis]))
-    if inside:  # the picture covers the output: rounding must not leave a row or column of it empty
-        target = [0, 0, *size]
     return Layout(size, _box(source), _box(target), zoom, origin)
 
 
