@@ -10,11 +10,12 @@ from PIL import Image, ImageCms
 
 from edits import GOOD, pair
 from figureground.compositing.options import PRESETS, EditOptions, with_preset
-from figureground.editing import compose, edit, filled_background
-from figureground.errors import UsageError
+from figureground.editing import check_background, compose, edit, filled_background
+from figureground.errors import RefusedAddress, UsageError
 from figureground.io.picture import Picture
 from figureground.methods import find
 from figureground.separation import Separation
+from figureground.settings import Settings
 from figureground.types import Instance, InstanceMap, LabelMap, SaliencyMap
 from photographs import FOLDER, photograph
 
@@ -226,3 +227,8 @@ def test_presets_on_a_photograph(name):
         assert left > 10 and top > 10
     if name == "passport":
         assert image.shape == (1062, 826, 3) and top > 100
+
+
+def test_a_background_address_is_refused_where_the_settings_refuse_addresses():
+    with pytest.raises(RefusedAddress):
+        check_background(EditOptions(background="http://127.0.0.1:9/behind.png"), Settings(urls="none"))

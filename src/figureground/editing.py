@@ -300,16 +300,13 @@ def check_background(options: EditOptions, settings: Settings | None = None) -> 
 
 
 def _picture_behind(source: str, settings: Settings | None) -> NDArray[np.uint8]:
-    limits = settings or Settings.from_environment()
-    return _read_behind(source, limits.max_pixels, limits.max_bytes)
+    return _read_behind(source, replace(settings or Settings.from_environment(), draft=False))
 
 
 @lru_cache(maxsize=2)
-def _read_behind(source: str, max_pixels: int, max_bytes: int) -> NDArray[np.uint8]:
-    """A background, (h, w, 3) or (h, w, 4) uint8, sRGB."""
-    picture = Picture.read(
-        source, replace(Settings.from_environment(), max_pixels=max_pixels, max_bytes=max_bytes, draft=False)
-    )
+def _read_behind(source: str, settings: Settings) -> NDArray[np.uint8]:
+    """Return a background, (h, w, 3) or (h, w, 4) uint8, sRGB, read within the limits and addresses of the settings."""
+    picture = Picture.read(source, settings)
     alpha = picture.alpha
     if alpha is None:
         return picture.rgb
