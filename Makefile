@@ -2,7 +2,7 @@
 # make test                                      the tests, in less than five minutes on two cores
 # make check                                     ruff, mypy, the import layers, and the tests with the slow ones and coverage: what CI runs
 # make bench-test                                the tests of the scripts in benchmarks/
-# make stress [CORPUS=FILE]                      promises that hold under long load and many faults, in about ten minutes; not in CI
+# make stress [CORPUS=FILE]                      promises that hold under long load and many faults; not in CI
 # make fix | bench | docs | browser | clean      see CONTRIBUTING.md
 # All make .venv first. A fresh machine needs Python 3.11 to 3.13 and make, nothing else; with Chromium too, the tests look at reports.
 
