@@ -12,6 +12,8 @@ PICTURE ?= tests/pictures/astronaut.jpg
 METHOD ?= subject
 BIN := .venv/bin
 PARALLEL := -n 2 --dist loadfile
+# Without compiled files, each of the processes that tests start would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --constraint constraints.txt
 
 .PHONY: run test check bench-test stress fix bench browser docs clean
