@@ -1,4 +1,4 @@
-"""python -m figureground"""
+"""Run the command: python -m figureground."""
 
 from figureground.cli.main import main
 

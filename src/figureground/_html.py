@@ -40,14 +40,14 @@ figcaption { font-size: 13px; }
 
 
 def framed(title: str, sections: Sequence[str]) -> str:
-    """A whole page of these sections, HTML, in the style of all our pages."""
+    """Return a whole HTML page with these sections, in the style of all our pages."""
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
     view = '<meta name="viewport" content="width=device-width,initial-scale=1">'
     return f"{head}{view}<style>:root {{ --side: {SIDE}px; }}{_STYLE}</style><main>{''.join(sections)}</main></html>\n"
 
 
 def small_image(image: Image8) -> str:
-    """A picture, (H, W, 3) or (H, W), made small and put into the page."""
+    """Return an HTML image with a small copy of the picture, (H, W, 3) or (H, W), inside it."""
     import cv2
 
     from figureground.io.encode import EncodeOptions, encode

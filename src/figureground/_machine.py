@@ -26,13 +26,13 @@ def cores(root: Path = Path("/")) -> int:
 
 
 def quota(root: Path = Path("/")) -> float | None:
-    """The lowest number of cores that a cgroup above this process allows, version 1 or 2; None where there is no limit."""
+    """Return the lowest number of cores that a cgroup (version 1 or 2) of this process allows; None if there is no limit."""
     limits = [limit for folder in _groups(root) if (limit := _limit(folder)) is not None]
     return min(limits, default=None)
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """The folders of this process's CPU cgroups, each from its own up to the mount: a limit holds for all below it."""
+    """Yield the folders of this process's CPU cgroups, from its own up to the mount: a limit applies to all groups below it."""
     mount = root / "sys/fs/cgroup"
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
@@ -63,7 +63,7 @@ def _text(path: Path) -> str:
 
 
 def processor(root: Path = Path("/")) -> tuple[str, tuple[str, ...]]:
-    """The processor's name, and which of `FEATURES` it has; what cannot be found out is left out."""
+    """Return the processor's name and which of `FEATURES` it has; unknown facts are left out."""
     if sys.platform == "darwin":
         settings = dict(line.split(":", 1) for line in _sysctl().splitlines() if ":" in line)
         known = {key.rsplit(".", 1)[-1].lower().removeprefix("feat_"): value.strip() for key, value in settings.items()}

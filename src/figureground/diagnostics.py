@@ -142,7 +142,7 @@ def _has_weights(model: str) -> bool:
 
 
 def _runtime_of(model: str, card: models.Card, settings: Settings) -> Report:
-    """The runtime of a model and what it would run with; raises what the settings would raise when it is loaded."""
+    """Return the runtime of a model and its settings; raises the errors that loading it with them would raise."""
     if card.requires_extra:
         check_settings(settings, model)
         return {"runtime": card.requires_extra}

@@ -172,7 +172,7 @@ def _laid_out(picture: Picture, layout: Layout) -> Picture:
 
 
 def _map_laid_out(map_found: Map, layout: Layout) -> Map:
-    """The map where the picture lies; an InstanceMap without the objects that are no longer there."""
+    """Return the map moved with the picture; an InstanceMap loses the objects that were cropped away."""
     values = {each.name: getattr(map_found, each.name) for each in fields(map_found)}
     moved: dict[str, Any] = {
         name: apply_layout(value, layout, nearest=value.dtype.kind != "f", edge=True)
@@ -273,13 +273,13 @@ def background_of(separation: Separation, cutout: Pixels, options: EditOptions, 
 
 
 def _in_space(color: tuple[int, int, int], icc: bytes | None) -> tuple[int, int, int]:
-    """An sRGB color in the space of a profile."""
+    """Convert an sRGB color to the color space of a profile."""
     red, green, blue = from_srgb(np.asarray([[color]], np.uint8), icc)[0, 0].tolist()
     return red, green, blue
 
 
 def _scene(picture: Picture, mask: Mask, cutout: Pixels, background: backgrounds.Background) -> Pixels:
-    """The picture's own background, blurred, gray or unchanged."""
+    """Return the picture's own background, blurred, gray or unchanged."""
     own = picture.original[..., :3]
     if background.kind == "blur":
         image: Any = backgrounds.blur(own, mask, background.radius.pixels(max(mask.shape)))
@@ -320,7 +320,7 @@ def _alpha(cutout: Pixels) -> Mask:
 
 
 def _shadow(separation: Separation, cutout: Pixels, options: EditOptions, side: float) -> Mask:
-    """The coverage of the shadow that is asked for."""
+    """Return the coverage of the requested shadow."""
     opacity = options.shadow_opacity
     if options.shadow == "keep":
         return effects.ground_shadow(separation.picture.rgb, separation.mask, 1.0 if opacity is None else opacity)

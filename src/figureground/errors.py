@@ -127,8 +127,16 @@ class UsageError(FigureGroundError):
 
 
 class UnknownName(UsageError):
-    """A name that is not known. ordered : whether the names are listed as they come, not sorted; cutoff : how alike, in
-    [0, 1], the name that is suggested must be."""
+    """An unknown name.
+
+    Parameters
+    ----------
+    kind : what the name stands for, such as "method".
+    name : as given.
+    known : the names that exist.
+    ordered : whether the message lists the names in the given order, not sorted.
+    cutoff : how similar, in [0, 1], the suggested name must be.
+    """
 
     code = "unknown_name"
 

@@ -77,7 +77,7 @@ class JobSpec:
                 raise UsageError(f"--{name} is of the view cutout, but got --view {','.join(self.views)}")
 
     def endings(self, suffix: str) -> dict[str, str]:
-        """What the names of each view's files end in, for images of this suffix."""
+        """Return the ends of the names of each view's files, for images of this suffix."""
         return {view: VIEWS[view].suffix or f".{view}{suffix}" for view in self.views}
 
     def check_format(self, suffix: str) -> None:
@@ -147,7 +147,7 @@ def _check_subject(spec: JobSpec, facts: Mapping[str, Any], label: str) -> None:
 
 
 def _facts(separation: Separation, edited: Edited, options: EditOptions) -> dict[str, Any]:
-    """What was found: of the mask as it was changed, in the picture's own pixels; and what the output shows."""
+    """Return the facts about the edited mask, in the picture's own pixels, and about the output."""
     if options == EditOptions():
         return separation.info()
     changed = replace(separation, mask=adjust_mask(separation.mask, options))
@@ -168,7 +168,7 @@ def _encoded(spec: JobSpec, held: list[Edited], suffixes: Mapping[str, str], clo
 
 
 def _encoded_pages(spec: JobSpec, done: Separation, clock: Clock) -> bytes:
-    """A file with every view on a page."""
+    """Encode a file with every view on a page of its own."""
     pages = [(view, clock("view", _image, spec, done, view, ".tif")) for view in spec.views]
     options = [done.encode_options(view, spec.encode_options) for view in spec.views]
     return clock("encode", encode_pages, pages, options)  # type: ignore[arg-type]  # no floats in TIFF files

@@ -110,7 +110,7 @@ def find(name: str) -> Method:
 
 
 def _of_file(name: str) -> Method:
-    """The method of an ONNX file: one that `figureground adapt` wrote, or one of another origin."""
+    """Return the method for an ONNX file: one that `figureground adapt` wrote, or one of another origin."""
     path = Path(name)
     if not path.is_file() or has_notes(path):
         return Method("adapted", "salient", "clean", {"weights": name}, about="a network adapted to your own pictures")
@@ -209,7 +209,7 @@ def _check_types(method: object, settings: object) -> None:
 
 
 def _shown(value: object) -> str:
-    """The value, short and on one line."""
+    """Return the value as short text on one line."""
     return " ".join(repr(value).split())[:60]
 
 
@@ -227,13 +227,13 @@ def check_value(name: str, kind: Any, value: Any, least: float = -math.inf) -> A
 
 
 def _numbers(value: Any) -> tuple[str, Any]:
-    """What is wanted, in words, and the value as whole numbers; None where it is something else."""
+    """Return the expected type in words, and the value as whole numbers, or None if it is something else."""
     numbers = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (None,)
     return "several whole numbers", numbers if all(isinstance(each, int) for each in numbers) else None
 
 
 def _converted(kind: Any, value: Any) -> tuple[str, Any]:
-    """What is wanted, in words, and the value as that type; None where it is not of it."""
+    """Return the expected type in words, and the value as that type, or None if it is something else."""
     truth = type(value).__name__ in ("bool", "bool_")  # numpy's too
     if get_origin(kind) is Literal:
         known = get_args(kind)
@@ -297,12 +297,12 @@ def _unknown_option(name: str, method: Method) -> UnknownOption:
 
 
 def _flag(option: str) -> str:
-    """An option as the command spells it."""
+    """Return an option as the command spells it."""
     return f"--{option.replace('_', '-')}"
 
 
 def _owners(option: str) -> str:
-    """The methods that take an option, else the models, rules and refiners; empty where nothing takes it."""
+    """Return the methods that take an option, else the models, rules and refiners; empty if nothing takes it."""
     methods = [name for name, method in METHODS.items() if option in _option_names(method)]
     if methods:
         return f"method{'' if len(methods) == 1 else 's'} {', '.join(methods)}"
@@ -318,7 +318,7 @@ def _owners(option: str) -> str:
 
 
 def _called(joined: tuple[Method, ...]) -> str:
-    """What a message calls a method, or two joined: by name where they are rows of `METHODS` but for options, else by parts."""
+    """Return the words for a method, or two joined, in a message: names in `METHODS` if there are any, else the parts."""
     rows = {(row.model, row.rule, row.refiner): name for name, row in METHODS.items()}
     parts = [(method.model, method.rule, method.refiner) for method in joined]
     if all(part in rows for part in parts):
@@ -327,12 +327,12 @@ def _called(joined: tuple[Method, ...]) -> str:
 
 
 def _option_names(method: Method) -> set[str]:
-    """The names of the options of all parts of a method; raises UnknownName."""
+    """Return the names of the options of all parts of a method; raises UnknownName."""
     return set().union(*_known(method))
 
 
 def _known(method: Method) -> list[set[str]]:
-    """The names of the options of model, rule and refiner; raises UnknownName."""
+    """Return the names of the options of model, rule and refiner; raises UnknownName."""
     for kind, name, table in (("rule", method.rule, RULES), ("refiner", method.refiner, REFINERS)):
         if name not in table:
             raise UnknownName(kind, name, table)
@@ -340,7 +340,7 @@ def _known(method: Method) -> list[set[str]]:
 
 
 def _options(method: Method) -> list[Option]:
-    """The options of model, rule and refiner; raises UnknownName."""
+    """Return the options of model, rule and refiner; raises UnknownName."""
     _known(method)
     return [option for function in _functions(method) for option in options_of(function)]
 

@@ -155,7 +155,7 @@ class Places:
 
 
 def _phrases(given: str | Iterable[str]) -> tuple[str, ...]:
-    """The phrases as a tuple; one text is one phrase. Raises UsageError."""
+    """Return the phrases as a tuple; a single string is one phrase. Raises UsageError."""
     phrases = (given,) if isinstance(given, str) else _listed(given, _TEXT, given)
     if not all(isinstance(phrase, str) for phrase in phrases):
         raise UsageError(f"{_TEXT}, but got {_shown(given)}")
@@ -163,7 +163,7 @@ def _phrases(given: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _points(given: Iterable[Iterable[Number]]) -> tuple[Point, ...]:
-    """The points as coordinates; raises UsageError."""
+    """Return the points as coordinates; raises UsageError."""
     if isinstance(given, str):
         raise UsageError(f"{_POINTS}, but got {_shown(given)}")
     pairs = _listed(given, _POINTS, given)
@@ -184,7 +184,7 @@ def _coordinates(numbers: Any, count: int, wanted: str, given: object) -> tuple[
 
 
 def _coordinate(value: Any) -> Coordinate | None:
-    """A finite number, `"50%"` or a Coordinate as a Coordinate; None for anything else."""
+    """Convert a finite number, `"50%"` or a Coordinate to a Coordinate; None for anything else."""
     if isinstance(value, Coordinate):
         return value if math.isfinite(value.value) else None
     if isinstance(value, str):
@@ -207,7 +207,7 @@ def _listed(given: Any, wanted: str, whole: object) -> tuple[Any, ...]:
 
 
 def _shown(given: object) -> str:
-    """What was given, short and on one line."""
+    """Return the given value as short text on one line."""
     text = " ".join(repr(given).split())
     return text if len(text) <= 60 else f"{text[:57]}…"
 

@@ -262,7 +262,7 @@ class Separation:
         return self.mask if suffix in ARRAYS else self.view(view)
 
     def encode_options(self, view: str, options: EncodeOptions) -> EncodeOptions:
-        """The options with the picture's resolution, its ICC profile where the view has its colors, and what is kept of it."""
+        """Return the options with the picture's resolution, its ICC profile if the view has colors, and metadata to keep."""
         view_function(view)
         metadata = None
         if options.keep_metadata:

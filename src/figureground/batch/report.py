@@ -61,7 +61,7 @@ def page(ledger: Path, out: Path | str) -> str:
 
 
 def _edits(ledger: Path) -> str:
-    """What is done with the cut-outs, in a sentence; nothing where they are left as they are."""
+    """Return a sentence on how the cut-outs are edited; empty if they are not."""
     listed = [name.replace("_", "-") + ("" if value is True else f" {value}") for name, value in edits(ledger).items()]
     return f" Edits: {escape(', '.join(listed))}." if listed else ""
 

@@ -73,7 +73,7 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def edits(folder: Path) -> dict[str, Any]:
-    """What the last run does with cut-outs: the fields of `EditOptions` that are set, by name, and `frames`."""
+    """Return how the last run edits cut-outs: the fields of `EditOptions` that are set, by name, and `frames`."""
     chosen: dict[str, Any] = {}
     for path in ledgers(folder):
         with _opened(path) as (base, run):

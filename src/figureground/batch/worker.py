@@ -116,7 +116,7 @@ class Worker:
         return replace(outcome, seconds=time.perf_counter() - began)
 
     def _process(self, task: Task) -> Outcome:
-        """What is noted of the picture, and the contents of its files."""
+        """Return the picture's record and the contents of its files."""
         config = self.config
         source = task.picture or open_source(task.source, config.spec.settings)
         views = dict.fromkeys(config.spec.views, config.suffix)
@@ -128,7 +128,7 @@ class Worker:
 
 
 def load_source(config: WorkerConfig, task: Task) -> Task | Outcome:
-    """The task with its picture's bytes, or its outcome if these cannot be read; nothing is raised.
+    """Return the task with its picture's bytes, or its outcome if they cannot be read; raises nothing.
 
     An http(s) address is left to the worker: only `download.fetch` downloads pictures.
     """
@@ -145,7 +145,7 @@ def load_source(config: WorkerConfig, task: Task) -> Task | Outcome:
 
 
 def store_outcome(config: WorkerConfig, target: Place, task: Task, outcome: Outcome) -> Outcome:
-    """The outcome after its files, where these came with it, were written; nothing is raised."""
+    """Write the files that came with the outcome, if any, and return the outcome; raises nothing."""
     began = time.perf_counter() - outcome.seconds
     try:
         outcome = write_files(config, target, task, outcome)

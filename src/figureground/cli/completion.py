@@ -15,7 +15,7 @@ PLACES = {
 @command()
 @click.argument("shell", type=click.Choice(list(PLACES)))
 def completion(shell: str) -> None:
-    """Print the completion script of SHELL: bash, zsh or fish.
+    r"""Print the completion script of SHELL: bash, zsh or fish.
 
     \b
     bash: figureground completion bash > ~/.local/share/bash-completion/completions/figureground

@@ -53,7 +53,7 @@ class OneLine(click.Group):
         return list(COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The command of that name, from its file."""
+        """Return the command of that name, loaded from its file."""
         if name not in COMMANDS:
             near = get_close_matches(name, COMMANDS, 1)
             hint = f"did you mean '{near[0]}'?" if near else f"Commands: {', '.join(COMMANDS)}"
@@ -133,7 +133,7 @@ class _Stderr(logging.Handler):
 @click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(figureground.__version__, prog_name="figureground")
 def main() -> None:
-    """Tell foreground from background in pictures.
+    r"""Tell foreground from background in pictures.
 
     \b
     figureground photo.jpg                        photo.cutout.png: the subject on transparent

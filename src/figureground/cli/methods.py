@@ -74,7 +74,7 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def _method(name: str) -> Method:
-    """The row of `METHODS`, or the method of a network; raises UnknownName, UsageError."""
+    """Return the row of `METHODS`, or the method of a network; raises UnknownName, UsageError."""
     if name not in METHODS and name not in NETWORKS:
         if name in REFUSED:
             find(name)
@@ -83,7 +83,7 @@ def _method(name: str) -> Method:
 
 
 def _options(name: str) -> Iterator[dict[str, Any]]:
-    """The options of a method's model, rule and refiner, in this order."""
+    """Return the options of a method's model, rule and refiner, in this order."""
     method = _method(name)
     parts: dict[str, Callable[..., Any]] = {
         "model": module(method.model).load,
@@ -99,7 +99,7 @@ def _options(name: str) -> Iterator[dict[str, Any]]:
 
 
 def _values(option: Option) -> str:
-    """What an option takes, for people; empty for a switch."""
+    """Return which values an option takes, in words; empty for a switch."""
     kinds = [kind for kind in get_args(option.kind) or (option.kind,) if kind is not type(None)]
     if get_origin(option.kind) is tuple:
         return "NAME,…"
@@ -109,7 +109,7 @@ def _values(option: Option) -> str:
 
 
 def _example(name: str, label: Card) -> str:
-    """A command that shows the method at work."""
+    """Return an example command for the method."""
     words = ["figureground remove photo.jpg"] + ([f"--method {name}"] if name != DEFAULT else [])
     if label.needs_prompt or "text" in label.prompt_kinds:
         words += [EXAMPLES[kind] for kind in sorted(label.prompt_kinds)]
@@ -117,7 +117,7 @@ def _example(name: str, label: Card) -> str:
 
 
 def _head(row: dict[str, Any]) -> Iterator[str]:
-    """The lines of a method in the list."""
+    """Return the lines for a method in the list."""
     yield f"{row['method']}{' (default)' if row['method'] == DEFAULT else ''}: {row['about']}"
     yield f"    {row['model']} → {row['rule']} → {row['refiner']}"
     yield f"    weights: {row['weights']}; {row['license']}"
@@ -125,7 +125,7 @@ def _head(row: dict[str, Any]) -> Iterator[str]:
 
 
 def _described(row: dict[str, Any]) -> Iterator[str]:
-    """The lines of one method by itself."""
+    """Return the lines that describe one method alone."""
     yield from _head(row)
     if row["requires_extra"]:
         yield f"    needs: pip install 'figureground[{row['requires_extra']}]'"

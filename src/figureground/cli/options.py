@@ -330,7 +330,7 @@ def job_options(command: F) -> F:
 
 
 def import_part(module: str, what: str, extra: str) -> Any:
-    """A module that needs an extra; raises MissingExtra."""
+    """Import and return a module that needs an extra; raises MissingExtra."""
     from importlib import import_module
 
     from figureground.errors import MissingExtra

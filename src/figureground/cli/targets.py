@@ -142,7 +142,7 @@ class Output:
         return plans
 
     def _end(self, view: str, ending: str) -> str:
-        """What the name of a view's file ends in: view and format, or `--suffix` and format."""
+        """Return the end of the name of a view's file: view and format, or `--suffix` and format."""
         if (only := VIEWS[view].suffix) is not None:
             return f"{self.suffix or ''}{only}"
         return f"{f'.{view}' if self.suffix is None else self.suffix}{ending}"

@@ -65,7 +65,7 @@ def train(
 
 
 def _with_share(text: str) -> tuple[str, float | None]:
-    """DATA or DATA=SHARE as source and share; raises UsageError. A file that is named with its = is taken as it is."""
+    """Split DATA or DATA=SHARE into source and share; raises UsageError. The name of an existing file may contain =."""
     source, equals, share = text.rpartition("=")
     if not equals or Path(text).exists():
         return text, None

@@ -226,7 +226,7 @@ def _shares(align: tuple[float, float] | None, cut: tuple[bool, bool, bool, bool
 def _moved_inside(
     window: tuple[float, float, float, float], shape: tuple[int, int], subject: Box, keep_shape: bool
 ) -> tuple[float, float, float, float]:
-    """The window within the picture; narrowed around the middle of the subject where it is too large."""
+    """Move the window into the picture; if it is too large, narrow it around the middle of the subject."""
     sides = [window[2] - window[0], window[3] - window[1]]
     limits = (shape[1], shape[0])
     if keep_shape:
@@ -251,7 +251,7 @@ def _moved_inside(
 
 
 def _in_pixels(window: tuple[float, float, float, float], shape: tuple[int, int], canvas: tuple[int, int] | None) -> Layout:
-    """The window in whole pixels: what of it lies in the picture, and where that comes to lie."""
+    """Return the window in whole pixels: its part inside the picture, and where that part is put."""
     if canvas is None:
         left, top = round(window[0]), round(window[1])
         size = (max(1, round(window[2] - window[0])), max(1, round(window[3] - window[1])))
@@ -320,7 +320,7 @@ def apply_layout(array: NDArray[Any], layout: Layout, nearest: bool = False, edg
 
 
 def _enlarged(array: NDArray[Any], layout: Layout, edge: bool) -> NDArray[Any]:
-    """The array enlarged bicubically; places are exact to a fraction of a pixel. Hidden colors stay hidden."""
+    """Resize the array bicubically, with positions exact to a fraction of a pixel; transparent pixels' colors do not bleed."""
     import cv2
 
     left, top, right, bottom = layout.source

@@ -180,7 +180,7 @@ def _side(subject: NDArray[np.bool_]) -> float:
 
 
 def _ground(luma: Floats, known: NDArray[np.bool_], away: Floats, side: float) -> Floats:
-    """The luma that the ground has nearby where no shadow lies: a wide mean of background, the darker parts left out."""
+    """Return the luma of the ground nearby without shadow: a wide mean of the background without its darker parts."""
     import cv2
 
     sigma = max(4.0, side / 4)
@@ -195,7 +195,7 @@ def _ground(luma: Floats, known: NDArray[np.bool_], away: Floats, side: float) -
 
 
 def _mean(values: Floats, weight: Floats, sigma: float) -> Floats:
-    """The weighted mean within a Gaussian: normalized convolution, on a copy as coarse as the Gaussian allows."""
+    """Return the weighted mean within a Gaussian: normalized convolution, on a copy as coarse as the Gaussian allows."""
     import cv2
 
     step = max(1, int(sigma / 3))
@@ -210,7 +210,7 @@ def _mean(values: Floats, weight: Floats, sigma: float) -> Floats:
 
 
 def _continued(dark: Floats, known: NDArray[np.bool_]) -> Floats:
-    """The shadow goes on below the subject's edge, so that no bright seam is left: the nearest background's darkness."""
+    """Continue the shadow below the subject's edge with the darkness of the nearest background: no bright seam shows."""
     import cv2
 
     _, labels = cv2.distanceTransformWithLabels(

@@ -161,7 +161,7 @@ def fill(picture: Pixels, mask: Mask) -> Pixels:
 
 
 def _copied(picture: Pixels, hole: NDArray[np.bool_], offsets: NDArray[np.int32]) -> Pixels:
-    """The picture with each pixel of the hole taken from as far away as the coarse offsets, (h, w, 2), say."""
+    """Return the picture with each pixel of the hole copied from the place that the coarse offsets, (h, w, 2), give."""
     import cv2
 
     height, width = hole.shape
@@ -193,7 +193,7 @@ def _copied(picture: Pixels, hole: NDArray[np.bool_], offsets: NDArray[np.int32]
 
 
 def _with_border(hole: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The hole, a little wider, since the subject's edge glows into its surroundings."""
+    """Return the hole, slightly wider, because the subject's edge bleeds into its surroundings."""
     import cv2
 
     side = 2 * max(1, round(max(hole.shape) / 160)) + 1
@@ -201,7 +201,7 @@ def _with_border(hole: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _small(picture: Pixels, unknown: NDArray[np.bool_], most: int) -> tuple[Floats, Floats]:
-    """A copy of at most `most` pixels a side of the background's colors, and how much of each pixel is background."""
+    """Return a copy of the background's colors, at most `most` pixels a side, and the share of background in each pixel."""
     import cv2
 
     height, width = unknown.shape
@@ -215,7 +215,7 @@ def _small(picture: Pixels, unknown: NDArray[np.bool_], most: int) -> tuple[Floa
 
 
 def _membrane(colors: Floats, share: Floats) -> Floats:
-    """The colors where the share is large, and a membrane between them elsewhere; (h, w, 3) float32.
+    """Return the colors where the share is large, and a membrane between them elsewhere; (h, w, 3) float32.
 
     Coarse to fine: each level starts from the coarser one's solution, and is relaxed, so that a gradient goes on evenly.
     """

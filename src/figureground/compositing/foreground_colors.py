@@ -23,7 +23,7 @@ CLEAR = 0.02  # a mask this near to 0 or 1 is taken for it
 
 
 def cut_out(picture: Pixels, mask: Mask, opaque: Mask | None = None) -> Pixels:
-    """The subject as it looks without its background, (H, W, 4) of the picture's type, straight alpha.
+    """Return the subject without its background's colors, (H, W, 4) of the picture's dtype, straight alpha.
 
     picture : (H, W, 3 or more) uint8 or uint16, of which the first three channels are looked at. mask : (H, W) float32 in
     [0, 1]. opaque : what the picture itself shows, (H, W) float32 in [0, 1]; None: all of it.
@@ -71,7 +71,7 @@ def _wide(picture: Pixels, mask: Mask) -> tuple[Floats, Floats]:
 
 
 def _mean(image: Floats, weight: Floats, side: int) -> Floats:
-    """The weighted mean of a (h, w, 3) image in a window of `side` pixels."""
+    """Return the weighted mean of a (h, w, 3) image in a window of `side` pixels."""
     import cv2
 
     above = cv2.blur(image * _three(weight), (side, side))
@@ -87,7 +87,7 @@ def _three(plane: NDArray[Any]) -> Floats:
 
 
 def _estimate(picture: Pixels, mask: Mask, wide: tuple[Floats, Floats], top: int, left: int) -> Pixels:
-    """The colors of one tile, (h, w, 3); where the mask is not mixed, the picture's."""
+    """Return the colors of one tile, (h, w, 3); where the mask is 0 or 1, the picture's own."""
     part, colors = _tile(mask, top, left), _tile(picture, top, left)[..., :3]
     rows, columns = _window(top, mask.shape[0]), _window(left, mask.shape[1])
     around = _around(picture[rows, columns, :3], mask[rows, columns], _sampled(wide, rows, columns, mask.shape))
@@ -100,19 +100,19 @@ def _estimate(picture: Pixels, mask: Mask, wide: tuple[Floats, Floats], top: int
 
 
 def _grown(small: Floats) -> Floats:
-    """A window's small copy at the window's own size."""
+    """Resize a window's small copy to the window's own size."""
     import cv2
 
     return np.asarray(cv2.resize(small, None, fx=SHRINK_NARROW, fy=SHRINK_NARROW), np.float32)
 
 
 def _window(start: int, end: int) -> slice:
-    """The tile from `start` with a margin, so that tiles do not show."""
+    """Return the tile from `start` with a margin, so that the borders of tiles are invisible."""
     return slice(max(0, start - 2 * NARROW), min(end, start + TILE + 2 * NARROW))
 
 
 def _sampled(wide: tuple[Floats, Floats], rows: slice, columns: slice, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
-    """The wide means where the pixels of a window's small copy lie."""
+    """Return the wide means at the pixels of a window's small copy."""
     import cv2
 
     small = wide[0].shape

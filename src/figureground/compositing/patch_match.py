@@ -97,7 +97,7 @@ class _Level:
         self.trust = np.asarray(1.3 ** -np.minimum(depth, 24), np.float32)
 
     def first(self, offsets: Offsets) -> Floats:
-        """The first guess: the coarser copy's matches, or OpenCV's inpainting."""
+        """Return the first guess: the coarser copy's matches, or OpenCV's inpainting."""
         import cv2
 
         if not offsets.size:  # the coarsest copy
@@ -146,7 +146,7 @@ class _Level:
         self.cost[chosen], self.to_y[chosen], self.to_x[chosen] = cost[better], y[chosen], x[chosen]
 
     def _cost(self, y: NDArray[np.int64], x: NDArray[np.int64], chosen: NDArray[np.int64] | None = None) -> Floats:
-        """The sum of squared differences of patches."""
+        """Return the sum of squared differences of patches."""
         own_y, own_x = (self.y, self.x) if chosen is None else (self.y[chosen], self.x[chosen])
         total = np.zeros(y.size, np.float32)
         flat, width = self.padded.reshape(-1, 3), self.padded.shape[1]
@@ -157,7 +157,7 @@ class _Level:
         return total
 
     def vote(self) -> Floats:
-        """The picture with each pixel of the hole the mean of what the patches over it propose."""
+        """Return the picture with each pixel of the hole set to the mean of the patches that cover it."""
         total = np.zeros((self.height, self.width, 3), np.float32)
         weights = np.zeros((self.height, self.width), np.float32)
         finite = np.isfinite(self.cost)

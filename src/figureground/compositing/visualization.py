@@ -67,7 +67,7 @@ def objects_found(map_shown: InstanceMap, mask: Mask | NDArray[np.bool_]) -> lis
 
 
 def class_color(index: int) -> tuple[int, int, int]:
-    """A color for a class: hues a golden angle apart, so that neighbors in the list look different."""
+    """Return a color for a class: hues a golden angle apart, so that neighbors in the list look different."""
     red, green, blue = colorsys.hsv_to_rgb(index * 0.618034 % 1, 0.45 + 0.4 * (index % 3) / 2, 0.95 - 0.25 * (index % 2))
     return round(red * 255), round(green * 255), round(blue * 255)
 
@@ -111,7 +111,7 @@ def _colored(palette: Image8, indices: NDArray[np.unsignedinteger]) -> Image8:
 
 
 def _numbered(image: Image8, map_shown: InstanceMap) -> Image8:
-    """The objects' numbers written where each object is thickest."""
+    """Write each object's number where the object is thickest."""
     import cv2
 
     size = max(0.4, image.shape[1] / 900)

@@ -1,4 +1,4 @@
-"""This thread alone, one item after the other: no worker to start, but nothing to limit, kill or replace either."""
+"""Run in this thread, one item after the other: no worker to start, and none to limit, kill or replace."""
 
 from collections.abc import Iterator
 from typing import TypeVar

@@ -182,7 +182,7 @@ class _RemoteStream:
             raise _DatasetFailed(_line(getattr(error, "cause", None) or error)) from error
 
     def end(self) -> None:
-        """The dataset's actors go with it."""
+        """Do nothing: the dataset stops its actors itself."""
         self._ray.kill(self._stream)
 
 
@@ -225,7 +225,7 @@ def _quiet(data: Any) -> Iterator[None]:
 
 @contextmanager
 def _cluster(ray: Any, config: ExecutorConfig) -> Iterator[None]:
-    """The cluster of that address, or one that the caller has joined already, which stays joined."""
+    """Join the cluster of that address; a cluster that the caller has joined already stays joined."""
     if ray.is_initialized():
         yield
         return
