@@ -11,7 +11,7 @@ from figureground.cli.command import command
 from figureground.cli.export import write_graph
 from figureground.cli.options import flag, given, import_part
 from figureground.errors import UsageError
-from figureground.training.config import Recipe
+from figureground.training.config import DETAIL, Recipe
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,7 +37,7 @@ def recipe_options(command: F) -> F:
 def train(
     data: tuple[str, ...], val: tuple[str, ...], out: Path, start: Path | None, encoder_weights: str | None, **recipe: Any
 ) -> None:
-    """Train the embedded network and export it as ONNX.
+    """Train the embedded network, or with --network detail the one that refines edges, and export it as ONNX.
 
     DATA is folders, zip archives or lists of pictures with masks.
 
@@ -46,21 +46,20 @@ def train(
     """
     from figureground.evaluation.dataset import labeled_images
 
-    training = import_part("figureground.training.trainer", "training", "train")
+    detail = recipe.get("network") == DETAIL
+    training = import_part(f"figureground.training{'.detail' if detail else ''}.trainer", "training", "train")
     feed = import_part("figureground.training.data_loader", "training", "train")
     chosen_recipe = Recipe(**given(recipe))
     sources, shares = zip(*map(_with_share, data), strict=True)
     groups = [labeled_images([source]) for source in sources]
     weights = feed.sampling_weights([len(group) for group in groups], shares)
-    best = training.train(
-        [pair for group in groups for pair in group],
-        labeled_images(val),
-        out,
-        chosen_recipe,
-        start,
-        encoder_weights=encoder_weights if encoder_weights in {None, "none"} else Path(str(encoder_weights)),
-        weights=weights,
+    if detail and encoder_weights is not None:
+        raise UsageError("the network 'detail' has no encoder; leave out --encoder-weights")
+    encoder = (
+        {} if detail else {"encoder_weights": encoder_weights if encoder_weights in {None, "none"} else Path(encoder_weights)}
     )
+    pictures = [pair for group in groups for pair in group]
+    best = training.train(pictures, labeled_images(val), out, chosen_recipe, start, weights=weights, **encoder)
     write_graph(best, best.with_suffix(".onnx"), None)
 
 

@@ -14,19 +14,32 @@ EPSILON = np.float32(1e-4)  # regularization, for colors in [0, 1]: contrast bel
 
 def guided_filter(rgb: Rgb, mask: Mask, radius: int) -> Floats:
     """Filter one window in float32, (h, w): each pixel's color under the mean of its windows' functions."""
+    *slopes, filtered = linear_coefficients(rgb, mask, radius)
+    for slope, plane in zip(slopes, _planes(rgb), strict=True):
+        filtered += slope * plane
+    return np.clip(filtered, 0, 1, out=filtered)
+
+
+def linear_coefficients(rgb: Rgb, mask: Mask, radius: int) -> list[Floats]:
+    """Return the slopes of red, green and blue and the offset, (h, w) float32 each, of the mean of each pixel's functions.
+
+    They are functions of colors in [−0.5, 0.5]: value / 255 − 0.5.
+    """
     import cv2
 
     def mean(plane: Floats) -> Floats:
         box = cv2.blur(plane, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
         return np.asarray(box, np.float32)
 
-    # colors around 0 keep the rounding of variances small
-    planes = [plane.astype(np.float32) * np.float32(1 / 255) - np.float32(0.5) for plane in cv2.split(rgb)]
-    slopes, offset = _fit(planes, mask, mean)
-    filtered = mean(offset)
-    for slope, plane in zip(slopes, planes, strict=True):
-        filtered += mean(slope) * plane
-    return np.clip(filtered, 0, 1, out=filtered)
+    slopes, offset = _fit(_planes(rgb), mask, mean)
+    return [mean(each) for each in (*slopes, offset)]
+
+
+def _planes(rgb: Rgb) -> list[Floats]:
+    """Return red, green and blue around 0, which keeps the rounding of variances small."""
+    import cv2
+
+    return [plane.astype(np.float32) * np.float32(1 / 255) - np.float32(0.5) for plane in cv2.split(rgb)]
 
 
 def _fit(planes: list[Floats], mask: Mask, mean: Callable[[Floats], Floats]) -> tuple[list[Floats], Floats]:

@@ -7,12 +7,17 @@ from typing import Annotated, Any, Literal
 
 from figureground.errors import UsageError
 
+DETAIL = "detail"
+"""The name of the network that refines edges."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """The recipe of one run; it is written beside the weights and into them."""
 
-    network: Annotated[str, "Network: lite0, lite1 or lite2, with an encoder that has ImageNet weights, or scratch."] = "lite0"
+    network: Annotated[
+        str, "Network: lite0, lite1 or lite2, with an encoder that has ImageNet weights, scratch, or detail."
+    ] = "lite2"
     epochs: Annotated[int, "Passes over the pictures."] = 12
     minutes: Annotated[float | None, "Fit the schedule to this time instead of counting epochs."] = None
     size: Annotated[int, "Pixels of a side, a multiple of 32."] = 256

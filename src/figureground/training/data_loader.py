@@ -1,6 +1,6 @@
 """Load labeled pictures for training: decode them once into memory, then augment batches in threads."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -70,32 +70,43 @@ def epoch_order(weights: NDArray[np.float64], where: tuple[int, int]) -> NDArray
     return random.permutation(chosen)
 
 
+Make = Callable[[int, np.random.Generator], tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""(number of a picture, random numbers) → the network's input (C, S, S) and what it is compared with (K, S, S)."""
+
+
 def batches(
-    pictures: list[Sample], order: NDArray[np.int64], size: int, batch: int, where: tuple[int, int], skip: int = 0
+    make: Make, order: NDArray[np.int64], batch: int, where: tuple[int, int], skip: int = 0
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches of one epoch except for the first `skip`, made by two threads ahead of the network.
 
-    Gives pictures (N, 3, size, size) float32 in [0, 1] and masks (N, 2, size, size): truth, and the weight of its edges.
-    order : from `epoch_order`. where : seed and epoch; they decide the augmentation, whatever the threads.
+    Gives inputs (N, C, S, S) and targets (N, K, S, S). order : from `epoch_order`. where : seed and epoch; they decide the
+    augmentation, whatever the threads.
     """
     whole = max(1, len(order) // batch) * batch
     starts = range(0, min(whole, len(order)), batch)[skip:]
 
-    def make(start: int) -> tuple[Tensor, Tensor]:
+    def together(start: int) -> tuple[Tensor, Tensor]:
         places = range(start, min(start + batch, len(order)))
-        samples = [sample(pictures, int(order[place]), size, np.random.default_rng([*where, place])) for place in places]
-        images = np.stack([rgb for rgb, _ in samples]).astype(np.float32) / 255  # (N, S, S, 3)
-        masks = np.stack([_with_weight(mask) for _, mask in samples])  # (N, 2, S, S)
-        return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(masks)
+        samples = [make(int(order[place]), np.random.default_rng([*where, place])) for place in places]
+        inputs, targets = (torch.from_numpy(np.stack(each)) for each in zip(*samples, strict=True))
+        return inputs, targets
 
     with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(make, start) for start in starts[:AHEAD]]
+        waiting = [pool.submit(together, start) for start in starts[:AHEAD]]
         for ahead in range(AHEAD, len(starts) + AHEAD):
             done = waiting.pop(0).result() if waiting else None
             if ahead < len(starts):
-                waiting.append(pool.submit(make, starts[ahead]))
+                waiting.append(pool.submit(together, starts[ahead]))
             if done is not None:
                 yield done
+
+
+def augmented(
+    pictures: list[Sample], size: int, index: int, random: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return an augmented picture (3, size, size) in [0, 1]; and its mask (2, size, size): truth, and weight of its edges."""
+    rgb, mask = sample(pictures, index, size, random)
+    return rgb.transpose(2, 0, 1).astype(np.float32) / np.float32(255), _with_weight(mask)
 
 
 def _with_weight(mask: NDArray[np.uint8]) -> NDArray[np.float32]:

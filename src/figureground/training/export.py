@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from figureground._files import replacing
 from figureground.errors import WeightsError
 from figureground.inference.session import session
-from figureground.training.weights import load, read_recipe
+from figureground.training.config import DETAIL
+from figureground.training.detail.network import CHANNELS
+from figureground.training.weights import load, load_detail, read_recipe
 
 BEFORE, AFTER = 1e-4, 3e-3
 """How far the graph may be from torch, in probability: as exported, and with its weights rounded to float16."""
@@ -37,9 +39,10 @@ class Probability(nn.Module):
         """Return the probability of foreground."""
         return torch.sigmoid(self.network(picture)[0])  # (1, 1, S, S)
 
-    def kernels(self) -> dict[str, NDArray[np.float32]]:
-        """Return kernels and matrices by the names that they have in the graph, without the batch norms behind them."""
-        return {name: tensor.numpy() for name, tensor in self.state_dict().items() if tensor.ndim > 1}
+
+def kernels(model: nn.Module) -> dict[str, NDArray[np.float32]]:
+    """Return kernels and matrices by the names that they have in the graph, without the batch norms behind them."""
+    return {name: tensor.numpy() for name, tensor in model.state_dict().items() if tensor.ndim > 1}
 
 
 def export(weights: Path, target: Path, size: int | None = None) -> dict[str, float]:
@@ -52,12 +55,15 @@ def export(weights: Path, target: Path, size: int | None = None) -> dict[str, fl
     """
     recipe = read_recipe(weights)
     trained = recipe.last_size or recipe.size
-    model = Probability(load(weights, recipe.network)).eval()
-    graph = to_onnx(model, size or trained, free=size is None)
+    detail = recipe.network == DETAIL
+    model = (load_detail(weights) if detail else Probability(load(weights, recipe.network))).eval()
+    graph = to_onnx(model, size or trained, free=size is None, channels=CHANNELS if detail else 3)
     generator = np.random.default_rng(0)
     pictures = [drawn_picture(generator, side) for side in ([size] * 4 if size else [trained, trained, trained + 64, 64])]
+    if detail:  # it reads a coarse mask too
+        pictures = [np.concatenate([picture, picture.mean(1, keepdims=True)], 1) for picture in pictures]
     apart = {"before": difference(model, graph, pictures)}
-    rounded = halve(graph, model.kernels())
+    rounded = halve(graph, kernels(model))
     apart["after"] = difference(model, rounded, pictures)
     for step, bound in (("before", BEFORE), ("after", AFTER)):
         if not apart[step] <= bound:
@@ -69,9 +75,9 @@ def export(weights: Path, target: Path, size: int | None = None) -> dict[str, fl
     return apart
 
 
-def to_onnx(model: nn.Module, size: int, free: bool = False) -> onnx.ModelProto:
+def to_onnx(model: nn.Module, size: int, free: bool = False, channels: int = 3) -> onnx.ModelProto:
     """Return the graph for pictures of that size; free: for all whose sides are multiples of 32."""
-    example = torch.rand(1, 3, size, size)
+    example = torch.rand(1, channels, size, size)
     height, width = (32 * torch.export.Dim(name, min=2, max=32) for name in ("rows", "columns"))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of torchvision's absence, which we do not need
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -80,7 +86,7 @@ def to_onnx(model: nn.Module, size: int, free: bool = False) -> onnx.ModelProto:
         torch.onnx.export(
             model, (example,), path, input_names=["picture"], output_names=["foreground"], opset_version=18,
             dynamo=True, external_data=False, verbose=False,
-            dynamic_shapes={"picture": {2: height, 3: width}} if free else None,
+            dynamic_shapes=({2: height, 3: width},) if free else None,
         )  # fmt: skip
         return onnx.load(path)
 

@@ -9,10 +9,11 @@ import csv
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -29,7 +30,8 @@ from figureground.evaluation.plots import plot_log
 from figureground.training.augmentation import Sample
 from figureground.training.calibration import calibrate
 from figureground.training.config import Recipe
-from figureground.training.data_loader import batches, decode, epoch_order
+from figureground.training.data_loader import augmented, batches, decode, epoch_order
+from figureground.training.detail.network import DetailNetwork
 from figureground.training.encoder import EfficientNetLite, load_imagenet
 from figureground.training.losses import total_loss
 from figureground.training.networks import SaliencyNetwork
@@ -97,7 +99,7 @@ def train(
         warn_single_class([pair.name for pair in part], [shows(mask) for _, mask in samples], to_learn=True)
     run.open()
     weights = np.ones(len(pictures)) if weights is None else weights
-    with tqdm(total=1000, disable=quiet or None, unit="‰", desc="train", bar_format=_BAR) as bar:
+    with tqdm(total=1000, disable=quiet or None, unit="‰", desc="train", bar_format=BAR) as bar:
         while run.progress(len(pictures)) < 1:
             loss = run.epoch(pictures, weights, bar)
             if run.state.step:
@@ -109,20 +111,20 @@ def train(
     return run.best
 
 
-_BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
+BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
 
 
 def bf16_is_quick(device: torch.device) -> bool:
     """Return whether bfloat16 is done in hardware here."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.backends.cpu.get_cpu_capability().startswith("AVX512") and torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return bool(torch.cpu._is_amx_tile_supported())  # with AVX-512 alone its convolutions take twice the time of float32
 
 
 class TrainingRun:
     """Network, averaged network, optimizer and state of one run."""
 
-    def __init__(self, recipe: Recipe, out: Path, network: SaliencyNetwork) -> None:
+    def __init__(self, recipe: Recipe, out: Path, network: SaliencyNetwork | DetailNetwork) -> None:
         self.recipe, self.out, self.state = recipe, out, State()
         self.best = out / "best.safetensors"
         self.device = _device(recipe.device)
@@ -173,7 +175,7 @@ class TrainingRun:
 
     def freeze(self, progress: float) -> None:
         """Set how many blocks of a pre-trained encoder are not trained at this share of the run."""
-        encoder = self.model.encoder
+        encoder = getattr(self.model, "encoder", None)
         frozen = self.recipe.frozen_at(progress)
         if isinstance(encoder, EfficientNetLite) and encoder.frozen != frozen:
             encoder.frozen = frozen
@@ -185,9 +187,7 @@ class TrainingRun:
         size = self.recipe.size_at(self.progress(len(pictures)))
         self.model.train()
         began = time.monotonic()
-        where = (self.recipe.seed, self.state.epoch)
-        order = epoch_order(weights, where)
-        for images, masks in batches(pictures, order, size, self.recipe.batch, where, self.state.step):
+        for images, masks in self.batches(pictures, weights, size):
             progress = self.progress(len(pictures))
             if progress >= 1:
                 break
@@ -201,11 +201,30 @@ class TrainingRun:
         self.state.epoch, self.state.step = self.state.epoch + 1, 0
         return float(np.mean(losses)) if losses else float("nan")
 
+    def batches(self, pictures: list[Sample], weights: NDArray[np.float64], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield pictures (N, 3, size, size) and masks (N, 2, size, size) of the epoch from the step where it stands."""
+        where = (self.recipe.seed, self.state.epoch)
+        order = epoch_order(weights, where)
+        return batches(partial(augmented, pictures, size), order, self.recipe.batch, where, self.state.step)
+
+    def loss(self, images: Tensor, masks: Tensor) -> Tensor:
+        """Return the loss of a batch, a scalar."""
+        with self.cast:
+            logits = self.model(images)
+        return total_loss([part.float() for part in logits], masks, self.recipe.boundary)
+
+    def figures(self, held: Any) -> dict[str, float]:
+        """Return the figures of validation."""
+        size = self.recipe.last_size or self.recipe.size
+        return validation(self.average, held, size, self.device, self.cast)
+
+    def score(self, figures: dict[str, float]) -> float:
+        """Return by what the best weights are chosen."""
+        return figures["max_f"] - figures["mae"]
+
     def step(self, images: Tensor, masks: Tensor, lr: float) -> float:
         """Run forward, backward, update and averaging; return the loss."""
-        with self.cast:
-            logits = self.model(images.to(self.device, memory_format=torch.channels_last))
-        loss = total_loss([part.float() for part in logits], masks.to(self.device), self.recipe.boundary)
+        loss = self.loss(images.to(self.device, memory_format=torch.channels_last), masks.to(self.device))
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
@@ -221,11 +240,10 @@ class TrainingRun:
                     mine.copy_(theirs)
         return float(loss.item())
 
-    def validate(self, held: list[Sample], loss: float, bar: "tqdm[None]") -> None:
+    def validate(self, held: Any, loss: float, bar: "tqdm[None]") -> None:
         """Validate the averaged weights, and keep the best so far."""
-        size = self.recipe.last_size or self.recipe.size
-        figures = validation(self.average, held, size, self.device, self.cast)
-        score = figures["max_f"] - figures["mae"]
+        figures = self.figures(held)
+        score = self.score(figures)
         row = {"epoch": self.state.epoch, "minutes": round(self.state.used / 60, 2), "loss": round(loss, 5)}
         row |= {name: round(value, 5) for name, value in figures.items()}
         log = self.out / "log.csv"

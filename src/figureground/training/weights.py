@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from figureground._files import replacing
 from figureground.errors import UnknownName, WeightsError
-from figureground.training.config import Recipe, recipe_from
+from figureground.training.config import DETAIL, Recipe, recipe_from
+from figureground.training.detail.network import DetailNetwork
 from figureground.training.networks import NETWORKS, SaliencyNetwork
 
 RENAMED = (
@@ -62,7 +64,7 @@ def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def build(network: str) -> SaliencyNetwork:
     """Return a network of that name with random weights; raises UnknownName."""
     if network not in NETWORKS:
-        raise UnknownName("network", network, NETWORKS)
+        raise UnknownName("network", network, [*NETWORKS, DETAIL])
     return NETWORKS[network]()
 
 
@@ -72,17 +74,31 @@ def load(path: Path, network: str) -> SaliencyNetwork:
     Raises WeightsError where the file does not hold weights of this network, UnknownName for an unknown network.
     """
     model = build(network)
-    try:
+    with _misfits(path, network):
         tensors = load_file(path)
         old = "upsample.0.weight" not in tensors
         model.load_state_dict(renamed(tensors) if old else tensors)
+    return model
+
+
+def load_detail(path: Path) -> DetailNetwork:
+    """Return the detail network with the weights of a file; raises WeightsError where it does not hold them."""
+    model = DetailNetwork()
+    with _misfits(path, DETAIL):
+        model.load_state_dict(load_file(path))
+    return model
+
+
+@contextmanager
+def _misfits(path: Path, network: str) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise WeightsError(
             f"'{path}' does not hold weights of the network '{network}' ({reason}); name the network that they belong to",
             code="model_corrupt",
         ) from error
-    return model
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], recipe: Recipe) -> None:

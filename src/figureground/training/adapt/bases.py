@@ -89,7 +89,7 @@ class Own:
 def exported(network: nn.Module, size: int) -> onnx.ModelProto:
     """Return the checked graph of a network that gives a list of logits, finest first."""
     model = export.Probability(network).eval()
-    return checked(export.to_onnx(model, size), model, size, model.kernels())
+    return checked(export.to_onnx(model, size), model, size, export.kernels(model))
 
 
 def rounded(network: nn.Module) -> nn.Module:

@@ -1,0 +1,188 @@
+"""The mask's edge at the picture's own resolution: the detail network, in windows along the edge.
+
+The network (training/detail/network.py) looks where the mask is in doubt, and near it. It looks at a smaller copy of a large
+picture; its answer is brought to full size by the picture's own colors, with the coefficients of a guided filter: He and Sun,
+"Fast Guided Filter" (2015).
+"""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from figureground.executor import map_parts
+from figureground.masks.guided_filter import linear_coefficients
+from figureground.masks.tiles import tiles
+from figureground.types import Mask, Rgb
+
+Flags = NDArray[np.bool_]
+Slices = tuple[slice, slice]
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+CERTAIN = 0.03
+"""A mask at most this far from 0 or 1 is certain."""
+CELLS = 336
+"""Pixels of the longer side that a mask is taken to have been found at: one of them is a cell."""
+REACH = 5
+"""Cells around the doubtful pixels that may change too: strands of hair that the mask misses."""
+TILE, MARGIN, MULTIPLE = 128, 24, 16
+"""Pixels of a window's side without margins, of a margin, and what the network's sides are multiples of."""
+SMALL, SHARE, LARGE = 1_300_000, 0.25, 4_000_000
+"""Pixels up to which a picture is looked at as it is; the share of a larger one's pixels that is looked at, and at most."""
+RADIUS = 2
+"""Of the guided filter, in pixels of the smaller copy."""
+
+
+def refine_edges(rgb: Rgb, mask: Mask) -> Mask:
+    """Return the mask with the edge that the picture shows.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+    mask : (H, W) float32 in [0, 1]
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]
+        Unchanged where the mask is certain, further than `REACH` cells from any doubt.
+
+    Examples
+    --------
+    >>> picture = np.zeros((64, 64, 3), np.uint8)
+    >>> picture[:, 32:] = 255
+    >>> rough = np.tile(np.clip(np.linspace(-1, 2, 64, dtype=np.float32), 0, 1), (64, 1))
+    >>> fine = refine_edges(picture, rough)
+    >>> bool(np.abs(fine - (picture[..., 0] > 0)).mean() < np.abs(rough - (picture[..., 0] > 0)).mean())
+    True
+    """
+    import cv2
+
+    if not _doubtful(mask).any():
+        return mask
+    pixels = mask.size
+    scale = min(1.0, (max(SMALL, min(SHARE * pixels, LARGE)) / pixels) ** 0.5)
+    if scale == 1:
+        return _in_windows(rgb, mask)[0]
+    size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
+    small_rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    small = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32)
+    fine, band = _in_windows(small_rgb, small)
+    return _enlarged(rgb, mask, small_rgb, fine, band)
+
+
+def _doubtful(mask: Mask) -> NDArray[np.uint8]:
+    import cv2
+
+    return np.asarray(cv2.inRange(mask, CERTAIN, 1 - CERTAIN), np.uint8)
+
+
+def doubt_band(mask: Mask) -> Mask:
+    """Return how much each pixel may change, (H, W) float32 in [0, 1]: 1 near doubtful ones, falling to 0 beyond `REACH`."""
+    import cv2
+
+    radius = max(4, round(REACH * max(mask.shape) / CELLS))
+    box = (2 * radius + 1, 2 * radius + 1)
+    grown = cv2.dilate(_doubtful(mask), np.ones(box, np.uint8))
+    return np.asarray(cv2.blur(grown, box), np.float32) / np.float32(255)
+
+
+@lru_cache(1)
+def _network() -> Run:
+    """Return the detail network for one thread: windows are processed side by side."""
+    from figureground.inference.session import session
+    from figureground.settings import Settings
+
+    data = files("figureground").joinpath("assets/detail.onnx").read_bytes()
+    return session(data, Settings(runtime="onnxruntime", device="cpu", precision="fp32", threads=1))
+
+
+def _in_windows(rgb: Rgb, mask: Mask) -> tuple[Mask, Mask]:
+    """Return the refined mask of a picture of moderate size, and the band in which it may have changed."""
+    run, band = _network(), doubt_band(mask)
+
+    def change(window: Slices) -> NDArray[np.float32]:
+        part = mask[window]
+        return (_alpha(run, rgb[window], part) - part) * band[window] * _weight(window, mask.shape)
+
+    windows = list(_windows(band))
+    result = mask.copy()
+    for window, difference in zip(windows, map_parts(change, windows), strict=True):
+        result[window] += difference  # weights of windows that overlap sum to 1
+    return np.clip(result, 0, 1, out=result), band
+
+
+def _alpha(run: Run, rgb: Rgb, mask: Mask) -> Mask:
+    """Run the network on one window, whose sides are made multiples of `MULTIPLE`."""
+    import cv2
+
+    height, width = mask.shape
+    below, right = -height % MULTIPLE, -width % MULTIPLE
+    colors, coarse = (cv2.copyMakeBorder(each, 0, below, 0, right, cv2.BORDER_REPLICATE) for each in (rgb, mask))
+    x = np.empty((1, 4, height + below, width + right), np.float32)
+    np.multiply(colors.transpose(2, 0, 1), np.float32(1 / 255), out=x[0, :3])
+    x[0, 3] = coarse
+    return run(x)[0, 0, :height, :width]
+
+
+def _windows(band: Mask) -> Iterator[Slices]:
+    """Yield windows that cover the band: runs of tiles along each row, with margins, cut at the picture's border."""
+    height, width = band.shape
+    for top in range(0, height, TILE):
+        columns = np.flatnonzero(band[top : top + TILE].max(axis=0) > 0) // TILE
+        if not columns.size:
+            continue
+        active = np.unique(columns)
+        for run in np.split(active, np.flatnonzero(np.diff(active) > 1) + 1):
+            left, right = int(run[0]) * TILE, (int(run[-1]) + 1) * TILE
+            yield (
+                slice(max(0, top - MARGIN), min(height, top + TILE + MARGIN)),
+                slice(max(0, left - MARGIN), min(width, right + MARGIN)),
+            )
+
+
+def _weight(window: Slices, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the weight of a window's pixels, (h, w): 1 inside, falling linearly over the margins that windows share."""
+    sides = []
+    for part, length in zip(window, shape, strict=True):
+        places = np.arange(part.start, part.stop, dtype=np.float32) + np.float32(0.5)
+        rising = (places - part.start) / (2 * MARGIN) if part.start > 0 else np.ones_like(places)
+        falling = (part.stop - places) / (2 * MARGIN) if part.stop < length else np.ones_like(places)
+        sides.append(np.minimum(np.minimum(rising, falling), 1))
+    weight: NDArray[np.float32] = sides[0][:, None] * sides[1]
+    return weight
+
+
+def _enlarged(rgb: Rgb, mask: Mask, small_rgb: Rgb, fine: Mask, band: Mask) -> Mask:
+    """Return the mask with the refined one of a smaller copy in the band, brought to full size by the picture's colors."""
+    import cv2
+
+    low, high = cv2.erode(fine, np.ones((3, 3), np.uint8)), cv2.dilate(fine, np.ones((3, 3), np.uint8))
+    lines = cv2.merge(linear_coefficients(small_rgb, fine, RADIUS))  # (h, w, 4): slopes of red, green and blue, and offset
+    bounds = cv2.merge((band, low, high))
+    scale = np.array(band.shape) / mask.shape
+    result = mask.copy()
+
+    def fill(tile: Slices) -> None:
+        rows, columns = tile
+        first, last = (np.floor([rows.start, columns.start] * scale), np.ceil([rows.stop, columns.stop] * scale))
+        if not band[int(first[0]) : int(last[0]) + 1, int(first[1]) : int(last[1]) + 1].any():
+            return
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        matrix = np.array(
+            [[scale[1], 0, (columns.start + 0.5) * scale[1] - 0.5], [0, scale[0], (rows.start + 0.5) * scale[0] - 0.5]]
+        )
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        line, bound = (
+            cv2.warpAffine(each, matrix, size, flags=how, borderMode=cv2.BORDER_REPLICATE) for each in (lines, bounds)
+        )
+        weight, least, most = cv2.split(bound)
+        alpha = line[..., 3]
+        for channel, plane in enumerate(cv2.split(rgb[tile])):
+            alpha = alpha + line[..., channel] * (plane * np.float32(1 / 255) - np.float32(0.5))
+        np.clip(alpha, least, most, out=alpha)
+        result[tile] += (alpha - result[tile]) * weight
+
+    map_parts(fill, [tile for tile, _, _ in tiles(mask.shape, 0)])
+    return np.clip(result, 0, 1, out=result)
