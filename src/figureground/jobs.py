@@ -116,7 +116,13 @@ def run_job(
             if isinstance(opened, Animation):
                 return _animated(spec, separate, opened, suffixes, label, clock)
             source = opened
-        separation = separate(source, spec.prompt)
+        held = [separate(source, spec.prompt)]
+        return finish_job(spec, held.pop(), suffixes, label, clock)
+
+
+def finish_job(spec: JobSpec, separation: Separation, suffixes: Mapping[str, str], label: str, clock: Clock) -> JobResult:
+    """Edit a separation and encode its views, as `run_job` does."""
+    with memory_errors(label), limit_threads(spec.settings.threads):
         options = spec.edit_options
         held = [Edited(separation, None) if options == EditOptions() else clock("edit", edit, separation, options)]
         facts = _facts(separation, held[0], options)

@@ -56,7 +56,7 @@ class Method:
         if self.second is None:
             return replace(self, options={**self.options, **options})
         options = current_names("option", options)
-        own, others = _option_names(self), set().union(*_known(self.second)[:2])
+        own, others = option_names(self), set().union(*_known(self.second)[:2])
         theirs = {name: value for name, value in options.items() if name in others}
         mine = {name: value for name, value in options.items() if name in own or name not in others}
         return replace(self, options={**self.options, **mine}, second=self.second.with_options(**theirs))
@@ -286,7 +286,7 @@ def split_options(method: Method) -> SplitOptions:
 def _unknown_option(name: str, method: Method) -> UnknownOption:
     """Return the error for an option that the method does not take: who takes it, and what this method takes instead."""
     joined = (method,) if method.second is None else (method, method.second)
-    flags = ", ".join(_flag(each) for each in sorted(set().union(*map(_option_names, joined)))) or "none"
+    flags = ", ".join(_flag(each) for each in sorted(set().union(*map(option_names, joined)))) or "none"
     owners = _owners(name)
     if owners:
         problem = f"{_flag(name)} belongs to {owners}"
@@ -303,7 +303,7 @@ def _flag(option: str) -> str:
 
 def _owners(option: str) -> str:
     """Return the methods that take an option, else the models, rules and refiners; empty if nothing takes it."""
-    methods = [name for name, method in METHODS.items() if option in _option_names(method)]
+    methods = [name for name, method in METHODS.items() if option in option_names(method)]
     if methods:
         return f"method{'' if len(methods) == 1 else 's'} {', '.join(methods)}"
     loads = {name: models.module(name).load for name in models.names()}
@@ -326,7 +326,7 @@ def _called(joined: tuple[Method, ...]) -> str:
     return " with ".join("model '{}', rule '{}' and refiner '{}'".format(*part) for part in parts)
 
 
-def _option_names(method: Method) -> set[str]:
+def option_names(method: Method) -> set[str]:
     """Return the names of the options of all parts of a method; raises UnknownName."""
     return set().union(*_known(method))
 

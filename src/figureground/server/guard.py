@@ -22,8 +22,10 @@ from figureground.server.service import Service
 LOG = logging.getLogger("figureground.server")
 PAUSE = 0.03
 """Seconds that a refusal for want of room waits, so that clients that ask again at once leave more time to accepted work."""
-OPEN = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
+OPEN = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz", "/style.css"})
 """Paths that need no key."""
+PAGE = "/page/"
+"""Where the paths of the page's parts begin; they need no key either."""
 ALWAYS = frozenset({"/healthz", "/readyz", "/metrics"})
 """Paths that are answered while the server stops."""
 SECURITY: Mapping[str, str] = {
@@ -134,7 +136,7 @@ class _Passage:
 
     def _check_key(self, path: str) -> None:
         keys = self.service.keys
-        if keys is None or path in OPEN:
+        if keys is None or path in OPEN or path.startswith(PAGE):
             return
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         given = self.headers.get("x-api-key") or (token.strip() if scheme.lower() == "bearer" else "")

@@ -1,16 +1,22 @@
 """What a worker process does with one picture: decode, separate, encode. It holds one network at a time."""
 
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from figureground.io.picture import Encoded
-from figureground.jobs import JobResult, JobSpec, run_job
+from figureground.errors import UsageError
+from figureground.io.picture import Encoded, Picture
+from figureground.jobs import JobResult, JobSpec, finish_job, run_job
 from figureground.methods import Method
 from figureground.pipeline import Clock, Separator
+from figureground.separation import Separation
+from figureground.server.sessions import BYTES, SECONDS
 from figureground.settings import Settings
+from figureground.types import SaliencyMap
 
 LABEL = "the picture"
 """What messages call a picture: its name never leaves the client."""
@@ -23,12 +29,16 @@ class ServerTask:
     """One picture and what to make of it. Plain data that can be pickled.
 
     suffixes : the suffix of each view's file. finish : a function of a module, with its data, that makes other files.
+    remember : a name under which the worker holds the decoded picture for the next task; "" for none. mask : a PNG of the
+    picture's size that is used in place of a network's answer.
     """
 
     data: bytes = field(repr=False)
     spec: JobSpec
     suffixes: Mapping[str, str] = field(default_factory=dict)
     finish: Finish | None = None
+    remember: str = ""
+    mask: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +65,46 @@ class PictureWorkerConfig:
         return worker
 
 
+class RecentPictures:
+    """Decoded pictures of pages, the least recently used ones given up first."""
+
+    def __init__(self) -> None:
+        self.held: OrderedDict[tuple[str, Settings], tuple[Picture, float]] = OrderedDict()
+
+    def read(self, name: str, source: Encoded, settings: Settings) -> Picture:
+        """Return a picture, decoded unless it is held. Raises InputError."""
+        oldest = time.monotonic() - SECONDS
+        for key in [key for key, (_, used) in self.held.items() if used < oldest]:
+            del self.held[key]
+        held = self.held.pop((name, settings), None)
+        picture = Picture.read(source, settings) if held is None else held[0]
+        self.held[name, settings] = picture, time.monotonic()
+        while len(self.held) > 1 and sum(size_of(each) for each, _ in self.held.values()) > BYTES:
+            self.held.popitem(last=False)
+        return picture
+
+
+def size_of(picture: Picture) -> int:
+    """Return the bytes of a picture's pixels."""
+    return picture.rgb.nbytes + (0 if picture.original is picture.rgb else picture.original.nbytes)
+
+
+def separation_of(picture: Picture, data: bytes, spec: JobSpec) -> Separation:
+    """Return the separation that a mask drawn by hand gives, a PNG; raises InputError, and UsageError for another size."""
+    drawn = Picture.read(Encoded(data, "the mask"), spec.settings).rgb
+    if drawn.shape != picture.rgb.shape:
+        sizes = [f"{each.shape[1]} × {each.shape[0]}" for each in (picture.rgb, drawn)]
+        raise UsageError(f"mask: it must have the picture's size, {sizes[0]}, but it is {sizes[1]}")
+    mask = drawn[..., 0].astype(np.float32) / np.float32(255)
+    return Separation(picture, mask, SaliencyMap(mask), spec.method, {}, threads=spec.settings.threads)
+
+
 class PictureWorker:
     """Processes one task after the other, with the network of the last one while the next needs the same."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.pictures = RecentPictures()
         self.loaded: Separator | None = None
         self.wanted: Method | None = None
 
@@ -81,7 +126,14 @@ class PictureWorker:
         clock = Clock()
         separate = clock("load", self.separator, task.spec.method, task.spec.settings)
         source = Encoded(task.data, LABEL)
-        if task.finish is None:
+        if task.remember:
+            picture = clock("decode", self.pictures.read, task.remember, source, task.spec.settings)
+            if task.mask is None:
+                separation = separate(picture, task.spec.prompt)
+            else:
+                separation = clock("decode", separation_of, picture, task.mask, task.spec)
+            result = finish_job(task.spec, separation, task.suffixes, LABEL, clock)
+        elif task.finish is None:
             result = run_job(task.spec, separate, source, task.suffixes, LABEL, clock)
         else:
             result = task.finish(task.spec, separate, source, clock)

@@ -5,6 +5,8 @@ Trained on DUTS-TR, animals and persons of PASCAL VOC and Clothing Co-Parsing, o
 of the data stand in the card below.
 """
 
+import weakref
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Annotated, Literal
 
@@ -12,7 +14,7 @@ from figureground.masks.interactive import steer
 from figureground.models import Card, Model
 from figureground.prompts import Prompt
 from figureground.settings import Settings
-from figureground.types import Rgb, SaliencyMap
+from figureground.types import Mask, Rgb, SaliencyMap
 
 CARD = Card(
     output_type=SaliencyMap,
@@ -33,6 +35,28 @@ Quality = Annotated[
 ]
 
 
+class Recent:
+    """A function of a picture that remembers its last value while the picture's array is alive: corrections ask again."""
+
+    def __init__(self, function: Callable[[Rgb], Mask]) -> None:
+        self.function = function
+        self.last: tuple[weakref.ref[Rgb], Mask] | None = None
+
+    def __call__(self, rgb: Rgb) -> Mask:
+        """Return the value for a picture, read-only."""
+        last = self.last
+        if last is not None and last[0]() is rgb:
+            return last[1]
+        values = self.function(rgb)
+        values.flags.writeable = False
+        self.last = weakref.ref(rgb, self._forget), values
+        return values
+
+    def _forget(self, reference: "weakref.ref[Rgb]") -> None:
+        if self.last is not None and self.last[0] is reference:
+            self.last = None
+
+
 def load(settings: Settings, *, quality: Quality = "balanced") -> Model:
     """Load the network of the package; raises UnknownName, and WeightsError if the package is damaged."""
     from figureground.inference.session import session
@@ -42,8 +66,10 @@ def load(settings: Settings, *, quality: Quality = "balanced") -> Model:
     run = session(files("figureground").joinpath("assets/saliency.onnx").read_bytes(), settings)
     sizes = sides(run.shape)
 
+    look = Recent(lambda rgb: predict(run, sizes, rgb))
+
     def saliency(rgb: Rgb, prompt: Prompt | None = None, /) -> SaliencyMap:
-        values = predict(run, sizes, rgb)
+        values = look(rgb)
         if prompt is None or "places" not in prompt.kinds:
             return SaliencyMap(values)
         places = prompt.places(rgb.shape[1], rgb.shape[0])

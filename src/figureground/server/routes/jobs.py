@@ -34,7 +34,7 @@ def router(service: Service) -> APIRouter:
                 pictures = [await service.fetch(url)]
             if not pictures:
                 raise Refused("usage", "image: a picture is wanted, but got none", status=422, field="image")
-            job = await service.jobs.add(options, pictures, _owner(request))
+            job = await service.jobs.add(options, pictures, owner_of(request))
         return JSONResponse(_shown(service, _find(service, job, request)), 202, {"Location": f"/v1/jobs/{job}"})
 
     @routes.get("/{job}", responses=_MISSING)
@@ -76,14 +76,15 @@ async def _file(service: Service, job: dict[str, Any], name: str) -> Response:
     return Response(data, media_type=TYPES[match[1]], headers={"Content-Disposition": f'inline; filename="{name}"'})
 
 
-def _owner(request: Request) -> str:
+def owner_of(request: Request) -> str:
+    """Return whose job or session it is: the hash of the API key; "" where the server has no keys."""
     key = getattr(request.state, "key", None)
     return key.sha256 if key is not None else ""
 
 
 def _find(service: Service, job: str, request: Request) -> dict[str, Any]:
     """Return the job, if it is the asker's; raises Refused."""
-    job_row = service.jobs.store.read(job, _owner(request))
+    job_row = service.jobs.store.read(job, owner_of(request))
     if job_row is None:
         raise Refused("not_found", "there is no such job")
     return job_row
@@ -105,7 +106,7 @@ async def _events(service: Service, job: str, request: Request) -> AsyncIterator
     """Yield the events of a job: `state` for each change, `end` when it is finished, removed, or the server stops."""
     last = None
     while True:
-        job_row = service.jobs.store.read(job, _owner(request))
+        job_row = service.jobs.store.read(job, owner_of(request))
         if job_row is None or service.stopping:
             yield "event: end\ndata: {}\n\n"
             return

@@ -1,16 +1,26 @@
-"""A form to upload a picture, and the API's description. The pages load nothing from elsewhere."""
+"""The page for people, and the API's description. Both load nothing from elsewhere."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import AsyncIterator
+from functools import cache
 from html import escape
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
+from figureground.methods import find, option_names
+from figureground.models import card
+from figureground.server.errors import Refused
 from figureground.server.service import Service
 
+PAGE = files("figureground").joinpath("server/page")
+PARTS = tuple(sorted(part.name for part in PAGE.iterdir() if "." in part.name))
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".jpg": "image/jpeg"}
 STYLE = """:root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
 label { display: block; margin: 1rem 0; }
@@ -25,29 +35,29 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/")
-    async def form() -> Response:
-        """Return the form."""
-        names = "".join(f"<option>{escape(name)}</option>" for name in service.config.methods)
-        key = "" if service.keys is None else "<p>This server needs an API key; forms cannot send one: use the API.</p>"
-        script = '<script src="/page.js" defer></script>' if service.config.page_seconds else ""
-        return _page(
-            "figureground",
-            f"""<h1>Remove the background of a picture</h1>{key}
-<form method="post" action="/v1/remove" enctype="multipart/form-data">
-<label>Picture <input type="file" name="image" accept="image/*" required></label>
-<label>Method <select name="method">{names}</select></label>
-<label>Result <select name="view"><option>cutout</option><option>mask</option><option>background</option>
-<option>overlay</option></select></label>
-<label>Color behind the cut-out <input name="background" placeholder="none"></label>
-<input type="hidden" name="format" value="png">
-<button>Remove the background</button></form>
-<p><a href="/docs">The API</a></p>{script}""",
-        )
+    async def page(request: Request) -> Response:
+        """Return the page; its parts are below /page/."""
+        return _part("index.html", request)
 
-    @routes.get("/page.js")
-    async def script() -> Response:
-        """Return the script that keeps a connection open as long as the page is, for `figureground app`."""
-        return Response('new EventSource("/open");\n', media_type="text/javascript")
+    @routes.get("/page/settings.json")
+    async def settings() -> dict[str, Any]:
+        """Return what the page can offer, and the limits."""
+        config = service.config
+        options = {name: option_names(find(name)) for name in config.methods if not card(find(name).model).needs_prompt}
+        return {
+            "methods": [{"name": name, "qualities": "quality" in names} for name, names in options.items()],
+            "max_bytes": min(config.max_body, config.settings.max_bytes),
+            "urls": config.settings.urls != "none",
+            "key": service.keys is not None,
+            "local": config.is_loopback,
+            "watch": config.page_seconds > 0,
+            "samples": [name for name in PARTS if name.endswith(".jpg")],
+        }
+
+    @routes.get("/page/{name}")
+    async def part(request: Request, name: str) -> Response:
+        """Return a part of the page."""
+        return _part(name, request)
 
     @routes.get("/open")
     async def opened() -> Response:
@@ -69,6 +79,22 @@ def router(service: Service) -> APIRouter:
         return _page("The API of figureground", f"<h1>The API of figureground {version}</h1>{link}{''.join(parts)}")
 
     return routes
+
+
+def _part(name: str, request: Request) -> Response:
+    """Return a file of the page, or 304 where the browser has it; raises Refused for other names."""
+    if name not in PARTS:
+        raise Refused("not_found", "the page has no such part", status=404)
+    data, tag = _read_part(name)
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers={"ETag": tag})
+    return Response(data, media_type=TYPES[Path(name).suffix], headers={"ETag": tag})
+
+
+@cache
+def _read_part(name: str) -> tuple[bytes, str]:
+    data = PAGE.joinpath(name).read_bytes()
+    return data, f'"{hashlib.sha256(data).hexdigest()[:16]}"'
 
 
 async def _open(service: Service) -> AsyncIterator[str]:
