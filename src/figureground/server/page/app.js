@@ -677,6 +677,7 @@ function listen() {
   $("all").onclick = downloadAll;
   $("help").onclick = help;
   $("api-key").onchange = event => api.setKey(event.target.value);
+  document.querySelector(".key").onsubmit = event => event.preventDefault();
   $("theme").onclick = () => { const dark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches; setTheme(remembered("theme", dark ? "light" : "dark") ?? (dark ? "light" : "dark")); };
   $("language").onchange = event => { setLanguage(event.target.value); remembered("language", event.target.value); translate(); };
   view.element.onpointerdown = press;

@@ -16,9 +16,11 @@ export class View {
   get shown() { return this.result ?? this.item?.mask?.image ?? this.item?.image ?? null; }
 
   show(item) {
-    const other = item !== this.item;
+    const other = item !== this.item || !this.placed;
     this.item = item;
-    if (other) { this.result = null; this.fit(); } else this.draw();
+    if (item !== this.shownItem) { this.result = null; this.shownItem = item; }
+    if (other) this.fit();
+    this.draw();
   }
 
   /** Show a finished picture, an ImageBitmap, in place of the layers; null: the layers. */
@@ -40,7 +42,8 @@ export class View {
 
   fit() {
     const image = this.shown;
-    if (!image || !this.width) return;
+    if (!image || !this.width) { this.placed = false; return; }
+    this.placed = true;
     const room = Math.min(24, this.width / 20);
     this.scale = Math.min((this.width - 2 * room) / image.width, (this.height - 2 * room) / image.height, 2);
     this.x = (this.width - image.width * this.scale) / 2;
