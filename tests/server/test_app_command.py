@@ -20,7 +20,7 @@ def test_the_app_ends_when_its_last_page_was_closed():
             lambda: (re.search(r"listens on (http://127\.0\.0\.1:\d+)", running.log) or [0, ""])[1]
         )
         page = httpx.get(running.address, timeout=60).text
-        assert 'src="/page.js"' in page and "EventSource" in httpx.get(f"{running.address}/page.js").text
+        assert "/page/app.js" in page and httpx.get(f"{running.address}/page/settings.json").json()["watch"]
         with httpx.stream("GET", f"{running.address}/open", timeout=60) as stream:
             lines = stream.iter_lines()
             for _ in range(4):  # for more than a second

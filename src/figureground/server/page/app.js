@@ -613,13 +613,7 @@ function swatches() {
     made.setAttribute("aria-checked", name === background);
     if (name === "behind") made.append(icon("image"));
     if (name === "blur") made.append(icon("blur"));
-    if (name === "color") {
-      const pick = document.createElement("input");
-      pick.type = "color"; pick.value = color; pick.tabIndex = -1; pick.setAttribute("aria-hidden", "true");
-      pick.oninput = () => { color = pick.value; made.style.background = color; setBackground("color"); };
-      made.append(pick);
-    }
-    made.onclick = () => name === "behind" ? $("behind").click() : setBackground(name);
+    made.onclick = () => { if (name === "behind") $("behind").click(); else { setBackground(name); if (name === "color") $("color").click(); } };
     $("background").append(made);
   }
 }
@@ -655,6 +649,7 @@ function listen() {
     try { behind = await createImageBitmap(event.target.files[0]); setBackground("behind"); } catch { say(text("unreadable"), true); }
     event.target.value = "";
   };
+  $("color").oninput = event => { color = event.target.value; $("background").querySelector(".any").style.background = color; setBackground("color"); };
   $("address").onsubmit = event => { event.preventDefault(); addAddress($("url").value); };
   document.addEventListener("paste", event => { const files = [...event.clipboardData.files].filter(file => file.type.startsWith("image/")); if (files.length) addFiles(files); });
   let depth = 0;
