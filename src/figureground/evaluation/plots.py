@@ -16,7 +16,8 @@ from figureground.evaluation.metrics import f_beta
 from figureground.io.encode import encode
 from figureground.io.files import write
 
-COLORS = {"loss": (90, 90, 90), "max_f": (20, 110, 180), "mae": (200, 80, 30), "iou": (40, 140, 70)}
+COLORS = ((90, 90, 90), (20, 110, 180), (200, 80, 30), (40, 140, 70))
+"""Of the panels, in turn."""
 WIDTH, PANEL, MARGIN = 720, 170, 46
 SQUARE = 320  # pixels of a side of the panels of `plot_result`
 
@@ -25,10 +26,11 @@ def plot_log(log: Path, target: Path) -> None:
     """Draw each column of `log` (a CSV with a row an epoch) in a panel of its own and write `target` (PNG)."""
     with log.open(newline="") as file:
         rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    image = Image.new("RGB", (WIDTH, PANEL * len(COLORS)), "white")
+    names = [name for name in rows[0] if name not in ("epoch", "minutes")]
+    image = Image.new("RGB", (WIDTH, PANEL * len(names)), "white")
     draw = ImageDraw.Draw(image)
-    for place, (name, color) in enumerate(COLORS.items()):
-        values = [row[name] for row in rows]
+    for place, name in enumerate(names):
+        values, color = [row[name] for row in rows], COLORS[place % len(COLORS)]
         low, high = min(values), max(values)
         span = (high - low) or 1.0
         panel = _Panel(draw, (MARGIN, PANEL * place + 24), (WIDTH - 2 * MARGIN, PANEL - 42))

@@ -42,9 +42,12 @@ def composite(scenes: Sequence[Scene], pictures: Sequence[Sample], size: int, ra
 
 
 def crop(sample: Sample, size: int, random: Generator) -> tuple[Image8, Floats]:
-    """Return a window of a labeled picture, mostly at its edge, and its mask; pictures smaller than it are reflected."""
+    """Return a window of a labeled picture, mostly at its edge, and its mask or masks, (S, S) or (S, S, n) float32.
+
+    Pictures smaller than the window are reflected; the first mask says where the edge is.
+    """
     rgb, mask = sample
-    edges = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    edges = cv2.morphologyEx(mask if mask.ndim == 2 else mask[..., 0].copy(), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     rows, columns = np.nonzero(edges > 127)
     if rows.size and random.random() < 0.9:
         chosen = int(random.integers(rows.size))
