@@ -16,8 +16,9 @@ from figureground.evaluation.metrics import f_beta
 from figureground.io.encode import encode
 from figureground.io.files import write
 
-COLORS = ((90, 90, 90), (20, 110, 180), (200, 80, 30), (40, 140, 70))
-"""Of the panels, in turn."""
+GRAY, BLUE, RED, GREEN = (90, 90, 90), (20, 110, 180), (200, 80, 30), (40, 140, 70)
+COLORS = (GRAY, BLUE, RED, GREEN)
+"""Of the panels of a log, in turn."""
 WIDTH, PANEL, MARGIN = 720, 170, 46
 SQUARE = 320  # pixels of a side of the panels of `plot_result`
 
@@ -95,9 +96,9 @@ def _precision_recall(panel: _Panel, result: EvaluationResult) -> None:
     curve = f_beta(result.precision, result.recall)
     best = int(curve.argmax())
     threshold = (255 - best) / 255
-    panel.line(result.recall.tolist(), result.precision.tolist(), COLORS["max_f"])
-    panel.dot(result.recall[best], result.precision[best], COLORS["max_f"])
-    panel.write(f"max F {curve[best]:.4f}, where the mask is at least {threshold:.2f}", COLORS["max_f"])
+    panel.line(result.recall.tolist(), result.precision.tolist(), BLUE)
+    panel.dot(result.recall[best], result.precision[best], BLUE)
+    panel.write(f"max F {curve[best]:.4f}, where the mask is at least {threshold:.2f}", BLUE)
 
 
 def _reliability(panel: _Panel, result: EvaluationResult) -> None:
@@ -107,7 +108,7 @@ def _reliability(panel: _Panel, result: EvaluationResult) -> None:
         (left, top), (right, bottom) = panel.place(i / len(pixels), share), panel.place((i + 1) / len(pixels), 0)
         panel.draw.rectangle((left + 1, top, right - 1, bottom), fill=(225, 225, 225))
     panel.line((0, 1), (0, 1), (170, 170, 170), 1)
-    panel.line([point["said"] for point in points], [point["true"] for point in points], COLORS["mae"])
+    panel.line([point["said"] for point in points], [point["true"] for point in points], RED)
     for point in points:
-        panel.dot(point["said"], point["true"], COLORS["mae"])
-    panel.write(f"calibration error {result.reliability.error:.4f}", COLORS["mae"])
+        panel.dot(point["said"], point["true"], RED)
+    panel.write(f"calibration error {result.reliability.error:.4f}", RED)
