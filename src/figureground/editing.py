@@ -196,6 +196,8 @@ def render(
     side: float | None = None,
 ) -> Pixels:
     """Return a view of what `edit` gave, with what `compose` and `filled_background` do; for the rest see `compose`."""
+    if options.keep_colors:
+        separation = replace(separation, keep_colors=True)
     if view == "cutout" and options.composes:
         return compose(separation, options, settings, side)
     if view == "background" and options.fill:

@@ -72,6 +72,8 @@ class JobSpec:
             raise UsageError(f"--fill fills the view background, but got --view {','.join(self.views)}")
         if self.edit_options.background is not None and "cutout" not in self.views:
             raise UsageError(f"--background goes behind --view cutout, but got --view {','.join(self.views)}")
+        if self.edit_options.keep_colors and "cutout" not in self.views:
+            raise UsageError(f"--keep-colors is of the view cutout, but got --view {','.join(self.views)}")
         for name in ("shadow", "outline"):
             if getattr(self.edit_options, name) is not None and "cutout" not in self.views:
                 raise UsageError(f"--{name} is of the view cutout, but got --view {','.join(self.views)}")

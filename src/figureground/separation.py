@@ -72,6 +72,8 @@ class Separation:
     """Of two methods joined: the intersection over union of what each of them found, in [0, 1]."""
     threads: int = 0
     """Threads that its views may use; 0 for as many as there are cores."""
+    keep_colors: bool = False
+    """Whether soft edges of the cut-out keep the picture's own colors, in which the old background is mixed."""
 
     def __post_init__(self) -> None:
         if not self.license:
@@ -86,10 +88,14 @@ class Separation:
 
     @_within_threads
     def cutout(self) -> Pixels:
-        """Return the subject with straight alpha, (H, W, 4) in the picture's depth, without the old background's colors."""
-        from figureground.compositing.foreground_colors import cut_out
+        """Return the subject with straight alpha, (H, W, 4) in the picture's depth, without the old background's colors.
 
-        return cut_out(self._whole().original, self.mask, self.picture.alpha)
+        With `keep_colors` they are the picture's own, as they are.
+        """
+        from figureground.compositing.foreground_colors import cut_out, with_alpha
+
+        finish = with_alpha if self.keep_colors else cut_out
+        return finish(self._whole().original, self.mask, self.picture.alpha)
 
     @_within_threads
     def foreground(self) -> Pixels:

@@ -21,11 +21,11 @@ def pair(seed: int, side: int = 64) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(picture, 0, 255).astype(np.uint8), mask
 
 
-def archive(path: Path, count: int, first: int = 0) -> Path:
+def archive(path: Path, count: int, first: int = 0, size: int = 64) -> Path:
     """A zip archive of `count` pairs."""
     with zipfile.ZipFile(path, "w") as file:
         for number in range(first, first + count):
-            for folder, image in zip(("images", "masks"), pair(number), strict=True):
+            for folder, image in zip(("images", "masks"), pair(number, size), strict=True):
                 buffer = io.BytesIO()
                 Image.fromarray(image).save(buffer, "PNG")
                 file.writestr(f"{folder}/{number:04}.png", buffer.getvalue())

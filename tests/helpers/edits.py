@@ -3,7 +3,7 @@
 GOOD = {
     "threshold": 0.4, "invert": True, "grow": "2", "shrink": "1%", "feather": "3", "crop": True, "crop_to": "head",
     "crop_threshold": 0.3, "margin": "5%", "square": True, "canvas": "40x30", "scale": "70%", "align": "bottom",
-    "background": "blur:3", "background_fit": "tile", "fill": True, "shadow": "drop", "shadow_blur": "4",
+    "background": "blur:3", "background_fit": "tile", "keep_colors": True, "fill": True, "shadow": "drop", "shadow_blur": "4",
     "shadow_offset": "2,-3%", "shadow_opacity": 0.3, "outline": "2:red",
 }  # fmt: skip
 NEEDS = {

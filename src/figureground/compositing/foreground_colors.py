@@ -50,6 +50,14 @@ def cut_out(picture: Pixels, mask: Mask, opaque: Mask | None = None) -> Pixels:
     return result
 
 
+def with_alpha(picture: Pixels, mask: Mask, opaque: Mask | None = None) -> Pixels:
+    """Return the picture's own colors with the mask as alpha, (H, W, 4); the parameters are those of `cut_out`."""
+    result: Pixels = np.empty((*mask.shape, 4), picture.dtype)
+    result[..., :3] = picture[..., :3]
+    result[..., 3] = np.rint((mask if opaque is None else mask * opaque) * _most(picture))
+    return result
+
+
 def _tile(array: NDArray[Any], top: int, left: int) -> NDArray[Any]:
     return array[top : top + TILE, left : left + TILE]
 

@@ -41,6 +41,7 @@ class EditOptions:
         str | None, "Behind the cut-out: a color, a picture, blur[:RADIUS], gray, original or checker.", "WHAT"
     ] = None
     background_fit: Annotated[Fit | None, "How a picture fits behind; else cover."] = None
+    keep_colors: Annotated[bool, "Keep the picture's own colors at soft edges, with the old background in them."] = False
     fill: Annotated[bool, "Fill the subject's place in the view background."] = False
     shadow: Annotated[Shadow | None, "A soft shadow behind the subject, or the ground's own below it."] = None
     shadow_blur: Annotated[str | None, "Softness of a drop shadow; else 3%.", "LENGTH"] = None
