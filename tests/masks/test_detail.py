@@ -7,10 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from figureground.evaluation.metrics import boundary_iou
+from figureground import Separator
+from figureground.evaluation.metrics import Counts
 from figureground.masks import detail
 from figureground.masks.detail import MARGIN, doubt_band, refine_edges
 from figureground.masks.guided_filter import linear_coefficients
+from figureground.training.detail.pairs import coarse
+from figureground.training.detail.scenes import draw
 from photographs import FOLDER, photograph
 
 
@@ -28,15 +31,16 @@ def truth(name):
 @given(st.integers(1, 700), st.integers(1, 700))
 def test_windows_cover_every_picture_and_their_weights_sum_to_one(height, width):
     total = np.zeros((height, width), np.float32)
-    for window in detail._windows(np.ones((height, width), np.float32)):
-        total[window] += detail._weight(window, total.shape)
+    for tile in detail._tiles(np.ones((height, width), np.float32)):
+        total[detail._window(tile, total.shape)] += detail._weight(tile, total.shape)
     np.testing.assert_allclose(total, 1, atol=1e-5)
 
 
 def test_windows_are_where_the_doubt_is():
     band = np.zeros((1000, 1000), np.float32)
     band[300:310, 400:410] = 1
-    (rows, columns), *others = detail._windows(band)
+    tile, *others = detail._tiles(band)
+    rows, columns = detail._window(tile, band.shape)
     assert not others and (rows.stop - rows.start, columns.stop - columns.start) == (detail.TILE + 2 * MARGIN,) * 2
     assert rows.start <= 300 and rows.stop >= 310 and columns.start <= 400 and columns.stop >= 410
 
@@ -66,13 +70,28 @@ def test_masks_without_doubt_are_returned_as_they_are(value):
     assert refine_edges(np.zeros((50, 60, 3), np.uint8), mask) is mask
 
 
+def test_drawn_hair_is_found_again():
+    """Scenes that training has not seen, from coarse masks: their error falls by a quarter at least."""
+    before, after = [], []
+    for seed in range(12):
+        random = np.random.default_rng((99, seed))
+        scene = draw(192, random)
+        alpha = scene.alpha.astype(np.float32) / 255
+        behind = np.full((192, 192, 3), random.uniform(20, 235, 3))
+        front = np.full((192, 192, 3), random.uniform(20, 235, 3))
+        rgb = np.rint(behind + (front - behind) * alpha[..., None]).astype(np.uint8)
+        rough = coarse(alpha, random)
+        before.append(np.abs(rough - alpha).mean())
+        after.append(np.abs(refine_edges(rgb, rough) - alpha).mean())
+    assert np.mean(after) < 0.75 * np.mean(before)
+
+
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
-def test_the_edge_of_a_photograph_is_found_again(name):
-    """From a mask that knows a cell of about five pixels."""
-    rgb, mask = photograph(FOLDER / f"{name}.jpg"), truth(name)
-    rough = brought_down(mask, 96)
-    before, after = (boundary_iou(each, mask > 0.5, 0.01) for each in (rough, refine_edges(rgb, rough)))
-    assert after > before - 0.02
+def test_the_mask_of_a_photograph_gets_no_worse(name):
+    rgb, mask = photograph(FOLDER / f"{name}.jpg"), truth(name) > 0.5
+    rough = Separator("subject", refiner="none", threads=1)(rgb).mask
+    before, after = (Counts.of(each, mask).iou for each in (rough, refine_edges(rgb, rough)))
+    assert after > before - 0.01
 
 
 @pytest.mark.parametrize("scale", [3, 6])

@@ -17,6 +17,9 @@ from photographs import FOLDER
 GRAYS = {".": 0.0, ":": 0.05, "-": 0.3, "+": 0.7, "o": 1.0}
 
 
+NETWORKS = ("auto", "detail")
+
+
 def drawn(picture):
     """A mask drawn with the signs of GREYS."""
     return np.array([[GRAYS[sign] for sign in line] for line in picture.split()], np.float32)
@@ -64,6 +67,8 @@ def test_every_refiner_gives_a_mask_and_leaves_its_arguments(name, mask, seed):
     assert result.min() >= 0
     assert result.max() <= 1
     np.testing.assert_array_equal(mask, before)
+    if name in NETWORKS:  # a network's answer to the mirror image is not exactly the mirror image of its answer
+        return
     mirrored = REFINERS[name](np.ascontiguousarray(rgb[:, ::-1]), np.ascontiguousarray(mask[:, ::-1]))
     np.testing.assert_allclose(mirrored[:, ::-1], result, atol=1e-4)
 

@@ -11,11 +11,11 @@ def _each_network_is_exported_once():
     export = pytest.importorskip("figureground.training.export", reason="the extra 'train' is not installed")
     kept = {}
 
-    def to_onnx(model, size, free=False):
+    def to_onnx(model, size, free=False, channels=3):
         weights = hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in model.state_dict().values())).hexdigest()
-        key = repr(model), weights, size, free
+        key = repr(model), weights, size, free, channels
         if key not in kept:
-            kept[key] = exported(model, size, free).SerializeToString()
+            kept[key] = exported(model, size, free, channels).SerializeToString()
         return onnx.ModelProto.FromString(kept[key])
 
     exported = export.to_onnx

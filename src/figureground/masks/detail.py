@@ -102,14 +102,15 @@ def _in_windows(rgb: Rgb, mask: Mask) -> tuple[Mask, Mask]:
     """Return the refined mask of a picture of moderate size, and the band in which it may have changed."""
     run, band = _network(), doubt_band(mask)
 
-    def change(window: Slices) -> NDArray[np.float32]:
+    def change(tile: Slices) -> NDArray[np.float32]:
+        window = _window(tile, mask.shape)
         part = mask[window]
-        return (_alpha(run, rgb[window], part) - part) * band[window] * _weight(window, mask.shape)
+        return (_alpha(run, rgb[window], part) - part) * band[window] * _weight(tile, mask.shape)
 
-    windows = list(_windows(band))
+    tiles_to_do = list(_tiles(band))
     result = mask.copy()
-    for window, difference in zip(windows, map_parts(change, windows), strict=True):
-        result[window] += difference  # weights of windows that overlap sum to 1
+    for tile, difference in zip(tiles_to_do, map_parts(change, tiles_to_do), strict=True):
+        result[_window(tile, mask.shape)] += difference  # weights of windows that overlap sum to 1
     return np.clip(result, 0, 1, out=result), band
 
 
@@ -126,30 +127,31 @@ def _alpha(run: Run, rgb: Rgb, mask: Mask) -> Mask:
     return run(x)[0, 0, :height, :width]
 
 
-def _windows(band: Mask) -> Iterator[Slices]:
-    """Yield windows that cover the band: runs of tiles along each row, with margins, cut at the picture's border."""
-    height, width = band.shape
-    for top in range(0, height, TILE):
+def _tiles(band: Mask) -> Iterator[Slices]:
+    """Yield runs of tiles along each row that cover the band; the last of a side may reach beyond the picture."""
+    for top in range(0, band.shape[0], TILE):
         columns = np.flatnonzero(band[top : top + TILE].max(axis=0) > 0) // TILE
-        if not columns.size:
-            continue
         active = np.unique(columns)
-        for run in np.split(active, np.flatnonzero(np.diff(active) > 1) + 1):
-            left, right = int(run[0]) * TILE, (int(run[-1]) + 1) * TILE
-            yield (
-                slice(max(0, top - MARGIN), min(height, top + TILE + MARGIN)),
-                slice(max(0, left - MARGIN), min(width, right + MARGIN)),
-            )
+        for run in np.split(active, np.flatnonzero(np.diff(active) > 1) + 1) if active.size else ():
+            yield slice(top, top + TILE), slice(int(run[0]) * TILE, (int(run[-1]) + 1) * TILE)
 
 
-def _weight(window: Slices, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return the weight of a window's pixels, (h, w): 1 inside, falling linearly over the margins that windows share."""
+def _window(tile: Slices, shape: tuple[int, ...]) -> Slices:
+    """Return a tile with its margins, cut at the picture's border."""
+    rows, columns = (
+        slice(max(0, part.start - MARGIN), min(length, part.stop + MARGIN)) for part, length in zip(tile, shape, strict=True)
+    )
+    return rows, columns
+
+
+def _weight(tile: Slices, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the weights of a tile's window, (h, w): 1 inside, falling linearly over the margins that windows share."""
     sides = []
-    for part, length in zip(window, shape, strict=True):
-        places = np.arange(part.start, part.stop, dtype=np.float32) + np.float32(0.5)
-        rising = (places - part.start) / (2 * MARGIN) if part.start > 0 else np.ones_like(places)
-        falling = (part.stop - places) / (2 * MARGIN) if part.stop < length else np.ones_like(places)
-        sides.append(np.minimum(np.minimum(rising, falling), 1))
+    for part, window, length in zip(tile, _window(tile, shape), shape, strict=True):
+        places = np.arange(window.start, window.stop, dtype=np.float32) + np.float32(0.5)
+        rising = (places - part.start + MARGIN) / (2 * MARGIN) if part.start > 0 else np.ones_like(places)
+        falling = (part.stop + MARGIN - places) / (2 * MARGIN) if part.stop < length else np.ones_like(places)
+        sides.append(np.clip(np.minimum(rising, falling), 0, 1))
     weight: NDArray[np.float32] = sides[0][:, None] * sides[1]
     return weight
 

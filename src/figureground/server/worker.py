@@ -91,11 +91,11 @@ def size_of(picture: Picture) -> int:
 
 def separation_of(picture: Picture, data: bytes, spec: JobSpec) -> Separation:
     """Return the separation that a mask drawn by hand gives, a PNG; raises InputError, and UsageError for another size."""
-    drawn = Picture.read(Encoded(data, "the mask"), spec.settings).rgb
-    if drawn.shape != picture.rgb.shape:
-        sizes = [f"{each.shape[1]} × {each.shape[0]}" for each in (picture.rgb, drawn)]
+    painted = Picture.read(Encoded(data, "the mask"), spec.settings).rgb
+    if painted.shape != picture.rgb.shape:
+        sizes = [f"{each.shape[1]} × {each.shape[0]}" for each in (picture.rgb, painted)]
         raise UsageError(f"mask: it must have the picture's size, {sizes[0]}, but it is {sizes[1]}")
-    mask = drawn[..., 0].astype(np.float32) / np.float32(255)
+    mask = painted[..., 0].astype(np.float32) / np.float32(255)
     return Separation(picture, mask, SaliencyMap(mask), spec.method, {}, threads=spec.settings.threads)
 
 

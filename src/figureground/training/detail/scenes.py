@@ -57,8 +57,8 @@ class Canvas:
             kernel = np.zeros((length, length), np.float32)
             angle = random.uniform(0, np.pi)
             middle = (length - 1) / 2
-            reach = np.array([np.cos(angle), np.sin(angle)]) * middle
-            first, last = (np.rint(middle + sign * reach).astype(int).tolist() for sign in (-1, 1))
+            vector = np.array([np.cos(angle), np.sin(angle)]) * middle
+            first, last = (np.rint(middle + sign * vector).astype(int).tolist() for sign in (-1, 1))
             cv2.line(kernel, first, last, 1.0, 1)
             alpha = cv2.filter2D(alpha, -1, kernel / kernel.sum())
         return Scene(np.asarray(alpha, np.uint8), np.asarray(light, np.uint8))
@@ -93,10 +93,10 @@ def _grown(
     roots = outline[place] * (1 - inward) + middle * inward + random.normal(0, 1.5, (count, 2))
     away = outline[place] - middle
     angle = np.arctan2(away[:, 1], away[:, 0]) + leaning + random.normal(0, 0.6) + random.normal(0, spread / 3, count)
-    reach = random.uniform(*length, (count, 1)) * random.uniform(0.6, 1, clumps)[clump, None] / steps
+    vector = random.uniform(*length, (count, 1)) * random.uniform(0.6, 1, clumps)[clump, None] / steps
     bends = (bending + random.normal(0, curl / 2, count))[:, None] + random.normal(0, curl / 3, (count, steps))
     headings = angle[:, None] + np.cumsum(bends, 1)
-    paths = np.cumsum(np.stack([np.cos(headings), np.sin(headings)], 2) * reach[..., None], 1)  # (count, steps, 2)
+    paths = np.cumsum(np.stack([np.cos(headings), np.sin(headings)], 2) * vector[..., None], 1)  # (count, steps, 2)
     return list(np.concatenate([roots[:, None], roots[:, None] + paths], 1))
 
 
@@ -148,9 +148,9 @@ def lace(canvas: Canvas, random: Generator) -> None:
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     around = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     hole = np.stack([np.cos(around), np.sin(around)], 1) * radius
-    reach = int(canvas.size / pitch) + 1
-    for row in range(-reach, reach):
-        for column in range(-reach, reach):
+    vector = int(canvas.size / pitch) + 1
+    for row in range(-vector, vector):
+        for column in range(-vector, vector):
             place = (np.array([column + 0.5 * (row % 2), row]) * pitch) @ turn + canvas.size / 2
             if -radius < place.min() and place.max() < canvas.size + radius:
                 canvas.polygon(hole + place, 0)

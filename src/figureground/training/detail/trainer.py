@@ -87,8 +87,8 @@ class DetailRun(TrainingRun):
         side = round(ROOM * recipe.size)
         with ThreadPoolExecutor(2) as pool:
             seeds = range(SCENES)
-            drawn = pool.map(lambda seed: draw(side, np.random.default_rng((recipe.seed, 1, seed))), seeds)
-            self.scenes: list[Scene] = list(tqdm(drawn, "draw", SCENES, disable=quiet or None, unit="scene"))
+            generated = pool.map(lambda seed: draw(side, np.random.default_rng((recipe.seed, 1, seed))), seeds)
+            self.scenes: list[Scene] = list(tqdm(generated, "draw", SCENES, disable=quiet or None, unit="scene"))
         self.answers = self._ask(quiet)
 
     def _ask(self, quiet: bool) -> dict[int, NDArray[np.uint8]]:
@@ -98,8 +98,8 @@ class DetailRun(TrainingRun):
         chosen = np.random.default_rng((self.recipe.seed, 2)).choice(len(self.pictures), count, replace=False)
         masks = {}
         for number in tqdm(chosen.tolist(), "look", disable=quiet or None, unit="picture"):
-            found = model(self.pictures[number][0]).values  # type: ignore[union-attr]
-            masks[number] = np.rint(found * 255).astype(np.uint8)
+            values = model(self.pictures[number][0]).values  # type: ignore[union-attr]
+            masks[number] = np.rint(values * 255).astype(np.uint8)
         return masks
 
     def batches(self, pictures: list[Sample], weights: NDArray[np.float64], size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -118,18 +118,18 @@ class DetailRun(TrainingRun):
         if answer is None:
             rgb, alpha = crop(self.pictures[index], size, random)
             return _window(rgb, alpha, coarse(alpha, random))
-        rgb, both = crop((self.pictures[index][0], np.dstack([self.pictures[index][1], answer])), size, random)
-        return _window(rgb, np.ascontiguousarray(both[..., 0]), np.ascontiguousarray(both[..., 1]))
+        rgb, planes = crop((self.pictures[index][0], np.dstack([self.pictures[index][1], answer])), size, random)
+        return _window(rgb, np.ascontiguousarray(planes[..., 0]), np.ascontiguousarray(planes[..., 1]))
 
     def windows(self, held: list[Sample]) -> list[tuple[Floats, Floats]]:
         """Return the windows of validation, the same each time: drawn ones, and ones of labeled pictures."""
-        size, made = self.recipe.size, []
+        size, windows = self.recipe.size, []
         scenes = [draw(round(ROOM * size), np.random.default_rng((3, seed))) for seed in range(HELD // 2)]
         for place in range(HELD):
             random = np.random.default_rng((4, place))
             for rgb, alpha in (composite(scenes, held, size, random), crop(held[place % len(held)], size, random)):
-                made.append(_window(rgb, alpha, coarse(alpha, random)))
-        return made
+                windows.append(_window(rgb, alpha, coarse(alpha, random)))
+        return windows
 
     def loss(self, images: Tensor, masks: Tensor) -> Tensor:
         """Return the loss of a batch of windows, a scalar."""
@@ -146,8 +146,8 @@ class DetailRun(TrainingRun):
             answer = self.average(torch.from_numpy(window)[None].to(self.device))[0, 0].cpu().numpy()
             band = target[1] > FAR
             rows.append([np.abs(each - target[0])[band].sum() / max(1, band.sum()) for each in (answer, window[3])])
-        drawn, real = np.mean(rows[::2], 0), np.mean(rows[1::2], 0)
-        return {"drawn": drawn[0], "real": real[0], "drawn_coarse": drawn[1], "real_coarse": real[1]}
+        synthetic, real = (np.mean(part, 0).tolist() for part in (rows[::2], rows[1::2]))
+        return {"drawn": synthetic[0], "real": real[0], "drawn_coarse": synthetic[1], "real_coarse": real[1]}
 
     def score(self, figures: dict[str, float]) -> float:
         """Return by what the best weights are chosen."""
