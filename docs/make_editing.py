@@ -134,6 +134,7 @@ SHEETS: dict[str, tuple[str, ...]] = {
         "astronaut --background gray",
         "astronaut --background original",
         "astronaut --background checker",
+        "astronaut --background '#bfe3d0' --keep-colors",
     ),
     "background-fit": (
         "coffee --background chelsea.jpg --background-fit cover --canvas 400x600",

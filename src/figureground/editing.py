@@ -234,6 +234,8 @@ def compose(
     >>> compose(Separation(picture, mask, SaliencyMap(mask), find("subject")), EditOptions(background="white"))[0, 0].tolist()
     [255, 255, 255]
     """
+    if options.keep_colors:
+        separation = replace(separation, keep_colors=True)
     cutout = separation.cutout()
     if not options.composes:
         return cutout

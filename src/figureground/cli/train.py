@@ -37,7 +37,9 @@ def recipe_options(command: F) -> F:
 def train(
     data: tuple[str, ...], val: tuple[str, ...], out: Path, start: Path | None, encoder_weights: str | None, **recipe: Any
 ) -> None:
-    """Train the embedded network, or with --network detail the one that refines edges, and export it as ONNX.
+    """Train the embedded network and export it as ONNX.
+
+    --network detail trains the network that refines edges.
 
     DATA is folders, zip archives or lists of pictures with masks.
 
