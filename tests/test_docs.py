@@ -111,6 +111,8 @@ def test_a_command_runs(words, folder, monkeypatch, tmp_path):
         given += ["--workers", "1", "--engine", "inline"]
     if "--shard" in given:  # a ledger of its own for each part, beside no other
         given[given.index("out/")] = "parts/"
+    if given[0] == "app":  # it would serve until its page is closed; tests/server/test_app_command.py has it do so
+        monkeypatch.setattr("figureground.server.run.serve", lambda config, ready: None)
     end = command(*given)
     assert end.code == 0, end.err
 
