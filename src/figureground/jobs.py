@@ -118,8 +118,7 @@ def run_job(
             if isinstance(opened, Animation):
                 return _animated(spec, separate, opened, suffixes, label, clock)
             source = opened
-        held = [separate(source, spec.prompt)]
-        return finish_job(spec, held.pop(), suffixes, label, clock)
+        return finish_job(spec, separate(source, spec.prompt), suffixes, label, clock)
 
 
 def finish_job(spec: JobSpec, separation: Separation, suffixes: Mapping[str, str], label: str, clock: Clock) -> JobResult:

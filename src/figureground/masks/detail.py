@@ -17,7 +17,6 @@ from figureground.masks.guided_filter import linear_coefficients
 from figureground.masks.tiles import tiles
 from figureground.types import Mask, Rgb
 
-Flags = NDArray[np.bool_]
 Slices = tuple[slice, slice]
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 

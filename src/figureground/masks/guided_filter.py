@@ -14,8 +14,9 @@ EPSILON = np.float32(1e-4)  # regularization, for colors in [0, 1]: contrast bel
 
 def guided_filter(rgb: Rgb, mask: Mask, radius: int) -> Floats:
     """Filter one window in float32, (h, w): each pixel's color under the mean of its windows' functions."""
-    *slopes, filtered = linear_coefficients(rgb, mask, radius)
-    for slope, plane in zip(slopes, _planes(rgb), strict=True):
+    planes = _planes(rgb)
+    *slopes, filtered = _means(planes, mask, radius)
+    for slope, plane in zip(slopes, planes, strict=True):
         filtered += slope * plane
     return np.clip(filtered, 0, 1, out=filtered)
 
@@ -25,13 +26,17 @@ def linear_coefficients(rgb: Rgb, mask: Mask, radius: int) -> list[Floats]:
 
     They are functions of colors in [−0.5, 0.5]: value / 255 − 0.5.
     """
+    return _means(_planes(rgb), mask, radius)
+
+
+def _means(planes: list[Floats], mask: Mask, radius: int) -> list[Floats]:
     import cv2
 
     def mean(plane: Floats) -> Floats:
         box = cv2.blur(plane, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT)
         return np.asarray(box, np.float32)
 
-    slopes, offset = _fit(_planes(rgb), mask, mean)
+    slopes, offset = _fit(planes, mask, mean)
     return [mean(each) for each in (*slopes, offset)]
 
 

@@ -80,7 +80,7 @@ def detail(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: Keep
 
 
 def auto(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False) -> Mask:
-    """Apply the best refiner that needs no extra, by measured error and time: `detail`."""
+    """Apply the best refiner that needs no extra, by measured error: `detail`."""
     return detail(rgb, mask, min_part=min_part, keep_largest=keep_largest)
 
 

@@ -97,21 +97,12 @@ def train(
     pictures, held = decode(data, quiet), decode(val, quiet)
     for part, samples in ((data, pictures), (val, held)):
         warn_single_class([pair.name for pair in part], [shows(mask) for _, mask in samples], to_learn=True)
-    run.open()
-    weights = np.ones(len(pictures)) if weights is None else weights
-    with tqdm(total=1000, disable=quiet or None, unit="‰", desc="train", bar_format=BAR) as bar:
-        while run.progress(len(pictures)) < 1:
-            loss = run.epoch(pictures, weights, bar)
-            if run.state.step:
-                continue
-            run.validate(held, loss, bar)
-            run.save()
-        bar.update(1000 - bar.n)
+    run.train(pictures, held, weights, quiet)
     calibrate(run.best, run.average.cpu(), held, recipe.last_size or recipe.size)
     return run.best
 
 
-BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
+_BAR = "{desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}"
 
 
 def bf16_is_quick(device: torch.device) -> bool:
@@ -138,6 +129,19 @@ class TrainingRun:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub does not know it alone
         self.model, self.average = network, copy.deepcopy(network)
         self.optimizer = Optimizer(self.model, recipe)
+
+    def train(self, pictures: list[Sample], held: Any, weights: NDArray[np.float64] | None, quiet: bool) -> None:
+        """Train to the end, validating after each epoch. held : what `figures` takes. weights : as of the function `train`."""
+        self.open()
+        weights = np.ones(len(pictures)) if weights is None else weights
+        with tqdm(total=1000, disable=quiet or None, unit="‰", desc="train", bar_format=_BAR) as bar:
+            while self.progress(len(pictures)) < 1:
+                loss = self.epoch(pictures, weights, bar)
+                if self.state.step:
+                    continue
+                self.validate(held, loss, bar)
+                self.save()
+            bar.update(1000 - bar.n)
 
     def open(self) -> None:
         """Make the folder of the run, and continue from the checkpoint in it if there is one."""
@@ -202,10 +206,16 @@ class TrainingRun:
         return float(np.mean(losses)) if losses else float("nan")
 
     def batches(self, pictures: list[Sample], weights: NDArray[np.float64], size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield pictures (N, 3, size, size) and masks (N, 2, size, size) of the epoch from the step where it stands."""
+        """Yield the batches of the epoch, stacked from what `sample` gives, from the step where it stands."""
         where = (self.recipe.seed, self.state.epoch)
         order = epoch_order(weights, where)
-        return batches(partial(augmented, pictures, size), order, self.recipe.batch, where, self.state.step)
+        return batches(partial(self.sample, pictures, size), order, self.recipe.batch, where, self.state.step)
+
+    def sample(
+        self, pictures: list[Sample], size: int, index: int, random: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return what the network gets of a picture, and what its answer is compared with."""
+        return augmented(pictures, size, index, random)
 
     def loss(self, images: Tensor, masks: Tensor) -> Tensor:
         """Return the loss of a batch, a scalar."""

@@ -36,7 +36,10 @@ Quality = Annotated[
 
 
 class Recent:
-    """A function of a picture that remembers its last value while the picture's array is alive: corrections ask again."""
+    """A function of a picture that remembers its last value while the picture's array is alive: corrections ask again.
+
+    Arrays that can be written to may change, so nothing is remembered of them; those of a `Picture` are read-only.
+    """
 
     def __init__(self, function: Callable[[Rgb], Mask]) -> None:
         self.function = function
@@ -49,7 +52,8 @@ class Recent:
             return last[1]
         values = self.function(rgb)
         values.flags.writeable = False
-        self.last = weakref.ref(rgb, self._forget), values
+        if not rgb.flags.writeable:
+            self.last = weakref.ref(rgb, self._forget), values
         return values
 
     def _forget(self, reference: "weakref.ref[Rgb]") -> None:

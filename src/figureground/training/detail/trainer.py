@@ -1,6 +1,6 @@
 """Train the detail network: `figureground train --network detail`. Loop, schedule and files are those of `TrainingRun`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from figureground.evaluation.dataset import LabeledImage
 from figureground.settings import Settings
 from figureground.training.augmentation import Sample
 from figureground.training.config import Recipe
-from figureground.training.data_loader import batches, decode, epoch_order
+from figureground.training.data_loader import decode
 from figureground.training.detail.network import DetailNetwork
 from figureground.training.detail.pairs import Floats, coarse, composite, crop
 from figureground.training.detail.scenes import Scene, draw
-from figureground.training.trainer import BAR, TrainingRun
+from figureground.training.trainer import TrainingRun
 from figureground.training.weights import load_detail
 
 SCENES = 2000
@@ -65,16 +65,7 @@ def train(
     network = DetailNetwork() if start is None else load_detail(start)
     run = DetailRun(recipe, out, network, decode(data, quiet), quiet)
     held = run.windows(decode(val, quiet))
-    run.open()
-    weights = np.ones(len(data)) if weights is None else weights
-    with tqdm(total=1000, disable=quiet or None, unit="‰", desc="train", bar_format=BAR) as bar:
-        while run.progress(len(data)) < 1:
-            loss = run.epoch(run.pictures, weights, bar)
-            if run.state.step:
-                continue
-            run.validate(held, loss, bar)
-            run.save()
-        bar.update(1000 - bar.n)
+    run.train(run.pictures, held, weights, quiet)
     return run.best
 
 
@@ -102,23 +93,16 @@ class DetailRun(TrainingRun):
             masks[number] = np.rint(values * 255).astype(np.uint8)
         return masks
 
-    def batches(self, pictures: list[Sample], weights: NDArray[np.float64], size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield windows (N, 4, S, S) and targets (N, 2, S, S): alpha, and the weight of each pixel."""
-        where = (self.recipe.seed, self.state.epoch)
-        order = epoch_order(weights, where)
-        return batches(
-            lambda index, random: self._window(index, size, random), order, self.recipe.batch, where, self.state.step
-        )
-
-    def _window(self, index: int, size: int, random: np.random.Generator) -> tuple[Floats, Floats]:
+    def sample(self, pictures: list[Sample], size: int, index: int, random: np.random.Generator) -> tuple[Floats, Floats]:
+        """Return a window (4, S, S) and its target (2, S, S): alpha, and the weight of each pixel."""
         if random.random() < 0.5:
-            rgb, alpha = composite(self.scenes, self.pictures, size, random)
+            rgb, alpha = composite(self.scenes, pictures, size, random)
             return _window(rgb, alpha, coarse(alpha, random))
         answer = self.answers.get(index) if random.random() < 0.5 else None
         if answer is None:
-            rgb, alpha = crop(self.pictures[index], size, random)
+            rgb, alpha = crop(pictures[index], size, random)
             return _window(rgb, alpha, coarse(alpha, random))
-        rgb, planes = crop((self.pictures[index][0], np.dstack([self.pictures[index][1], answer])), size, random)
+        rgb, planes = crop((pictures[index][0], np.dstack([pictures[index][1], answer])), size, random)
         return _window(rgb, np.ascontiguousarray(planes[..., 0]), np.ascontiguousarray(planes[..., 1]))
 
     def windows(self, held: list[Sample]) -> list[tuple[Floats, Floats]]:
