@@ -23,7 +23,7 @@ from figureground.compositing.foreground_colors import cut_out
 from figureground.masks.refine import REFINERS
 from figureground.methods import find
 from figureground.pipeline import Separator
-from holes import photograph
+from holes import texture
 
 SIDE, FINE = 1024, 3
 REFINED = ("none", "clean", "guided", "auto")
@@ -36,22 +36,6 @@ class Case:
     rgb: np.ndarray
     alpha: np.ndarray
     colors: np.ndarray
-
-
-def texture(number: int, subject: bool, random: np.random.Generator) -> np.ndarray:
-    """A part of a photograph that shows its subject (or its background) alone, reflected to (SIDE, SIDE, 3) float32."""
-    rgb, mask = photograph(number)
-    wanted = cv2.integral((mask == subject).astype(np.uint8))
-    side = min(mask.shape)
-    while True:
-        sums = wanted[side:, side:] - wanted[:-side, side:] - wanted[side:, :-side] + wanted[:-side, :-side]
-        rows, columns = np.nonzero(sums >= 0.99 * side**2)
-        if rows.size:
-            break
-        side = int(0.9 * side)
-    chosen = int(random.integers(rows.size))
-    part = rgb[rows[chosen] : rows[chosen] + side, columns[chosen] : columns[chosen] + side]
-    return np.pad(part, [(0, SIDE), (0, SIDE), (0, 0)], "symmetric")[:SIDE, :SIDE].astype(np.float32)
 
 
 def body(random: np.random.Generator) -> np.ndarray:
@@ -141,8 +125,8 @@ def case(number: int) -> Case:
     alpha = cv2.GaussianBlur(alpha, (0, 0), random.uniform(0.5, 1.2))
     front, back = random.permutation(len(PHOTOGRAPHS))[:2]
     light = cv2.GaussianBlur(random.uniform(0.75, 1.25, (SIDE, SIDE)).astype(np.float32), (0, 0), 1.5)
-    colors = np.clip(texture(int(front), True, random) * light[..., None], 0, 255)
-    behind = cv2.GaussianBlur(texture(int(back), False, random), (0, 0), random.uniform(3, 10))
+    colors = np.clip(texture(int(front), True, random, (SIDE, SIDE)) * light[..., None], 0, 255)
+    behind = cv2.GaussianBlur(texture(int(back), False, random, (SIDE, SIDE)), (0, 0), random.uniform(3, 10))
     mixed = colors * alpha[..., None] + behind * (1 - alpha[..., None]) + random.normal(0, 2, (SIDE, SIDE, 3))
     return Case(np.clip(np.rint(mixed), 0, 255).astype(np.uint8), alpha, colors)
 

@@ -110,8 +110,8 @@ def photograph(number: int) -> tuple[np.ndarray, np.ndarray]:
         return np.asarray(image.convert("RGB")), np.asarray(mask.convert("L")) > 127
 
 
-def texture(number: int, subject: bool, random: np.random.Generator) -> np.ndarray:
-    """A part of a photograph that shows its subject (or its background) alone, reflected to (HEIGHT, WIDTH, 3) float32."""
+def texture(number: int, subject: bool, random: np.random.Generator, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
+    """A part of a photograph that shows its subject (or its background) alone, reflected to this height and width, float32."""
     rgb, mask = photograph(number)
     wanted = cv2.integral((mask == subject).astype(np.uint8))
     side = min(mask.shape)
@@ -123,7 +123,8 @@ def texture(number: int, subject: bool, random: np.random.Generator) -> np.ndarr
         side = int(0.9 * side)
     chosen = int(random.integers(rows.size))
     part = rgb[rows[chosen] : rows[chosen] + side, columns[chosen] : columns[chosen] + side]
-    return np.pad(part, [(0, HEIGHT), (0, WIDTH), (0, 0)], "symmetric")[:HEIGHT, :WIDTH].astype(np.float32)
+    height, width = shape
+    return np.pad(part, [(0, height), (0, width), (0, 0)], "symmetric")[:height, :width].astype(np.float32)
 
 
 def case(kind: str, seed: int) -> Case:

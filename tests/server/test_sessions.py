@@ -10,13 +10,12 @@ import pytest
 from PIL import Image
 
 from figureground.errors import UsageError
-from figureground.io.picture import Encoded
 from figureground.jobs import JobSpec
 from figureground.methods import find
 from figureground.server import sessions, worker
 from figureground.server.errors import Refused
-from figureground.server.sessions import Sessions
-from figureground.server.worker import PictureWorker, RecentPictures, ServerTask
+from figureground.server.sessions import Held, Sessions
+from figureground.server.worker import PictureWorker, ServerTask
 from figureground.settings import Settings
 from http_server import App
 from photographs import FOLDER
@@ -32,45 +31,43 @@ def png(array):
 
 def test_a_session_is_found_by_its_id_and_its_owner_alone():
     held = Sessions()
-    name = held.add(b"picture", "anna")
+    name, _ = held.add(b"picture", "anna")
     assert len(name) >= 32 and held.find(name, "anna").data == b"picture"
     for wrong, owner in ((name, "ben"), (name, ""), (name[:-1], "anna"), ("", "anna")):
         with pytest.raises(Refused) as refused:
             held.find(wrong, owner)
         assert refused.value.status == 404
     held.remove(name, "anna")
-    with pytest.raises(Refused):
-        held.find(name, "anna")
-    assert len({held.add(b"picture", "anna") for _ in range(20)}) == 20
-
-
-def test_sessions_are_bounded_in_number_bytes_and_time(monkeypatch):
-    held = Sessions()
-    names = [held.add(b"x", "") for _ in range(sessions.MOST)]
-    held.find(names[0], "")  # used again: the second is the oldest now
-    held.add(b"x", "")
-    assert held.find(names[0], "") and names[1] not in held.held
-    monkeypatch.setattr(sessions, "BYTES", 10)
-    last = held.add(b"y" * 8, "")
-    assert list(held.held) == [*list(held.held)[:-1], last] and sum(len(each.data) for each in held.held.values()) <= 10
-    huge = held.add(b"z" * 100, "")
-    assert list(held.held) == [huge]
-    held.held[huge].used -= sessions.SECONDS + 1
     with pytest.raises(Refused, match="send it again"):
-        held.find(huge, "")
+        held.find(name, "anna")
+    assert len({held.add(b"picture", "anna")[0] for _ in range(20)}) == 20
 
 
-def test_decoded_pictures_are_bounded_in_bytes_and_time(monkeypatch):
-    recent, settings = RecentPictures(), Settings()
-    source = Encoded(png(np.zeros((20, 30, 3), np.uint8)), "p")
-    first = recent.read("a", source, settings)
-    assert recent.read("a", source, settings) is first
-    assert recent.read("b", source, settings) is not first
-    monkeypatch.setattr(worker, "BYTES", 20 * 30 * 3)
-    recent.read("c", source, settings)
-    assert list(recent.held) == [("c", settings)]
-    recent.held["c", settings] = (first, time.monotonic() - worker.SECONDS - 1)
-    assert recent.read("d", source, settings) is not first and len(recent.held) == 1
+def test_what_is_held_is_bounded_in_number_and_bytes(monkeypatch):
+    held = Held()
+    for number in range(sessions.MOST):
+        held.put(number, "x", 1)
+    assert held.get(0) == "x"  # used again: the second is the oldest now
+    held.put("more", "x", 1)
+    assert held.get(0) and held.get(1) is None and len(held.rows) == sessions.MOST
+    monkeypatch.setattr(sessions, "BYTES", 10)
+    held.put("last", "y", 8)
+    assert "last" in held.rows and sum(row[1] for row in held.rows.values()) <= 10
+    held.put("huge", "z", 100)
+    assert list(held.rows) == ["huge"]
+    held.drop("huge")
+    held.drop("huge")
+    assert held.get("huge") is None
+
+
+def test_what_is_not_used_is_given_up_without_being_asked_for(monkeypatch):
+    monkeypatch.setattr(sessions, "SECONDS", 0.2)
+    held = Held()
+    held.put("a", "x", 1)
+    ends = time.monotonic() + 20
+    while held.rows and time.monotonic() < ends:
+        time.sleep(0.01)
+    assert not held.rows and held.get("a") is None
 
 
 def spec(**given):

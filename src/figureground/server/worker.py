@@ -1,7 +1,5 @@
 """What a worker process does with one picture: decode, separate, encode. It holds one network at a time."""
 
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +12,7 @@ from figureground.jobs import JobResult, JobSpec, finish_job, run_job
 from figureground.methods import Method
 from figureground.pipeline import Clock, Separator
 from figureground.separation import Separation
-from figureground.server.sessions import BYTES, SECONDS
+from figureground.server.sessions import Held
 from figureground.settings import Settings
 from figureground.types import SaliencyMap
 
@@ -65,30 +63,6 @@ class PictureWorkerConfig:
         return worker
 
 
-class RecentPictures:
-    """Decoded pictures of pages, the least recently used ones given up first."""
-
-    def __init__(self) -> None:
-        self.held: OrderedDict[tuple[str, Settings], tuple[Picture, float]] = OrderedDict()
-
-    def read(self, name: str, source: Encoded, settings: Settings) -> Picture:
-        """Return a picture, decoded unless it is held. Raises InputError."""
-        oldest = time.monotonic() - SECONDS
-        for key in [key for key, (_, used) in self.held.items() if used < oldest]:
-            del self.held[key]
-        held = self.held.pop((name, settings), None)
-        picture = Picture.read(source, settings) if held is None else held[0]
-        self.held[name, settings] = picture, time.monotonic()
-        while len(self.held) > 1 and sum(size_of(each) for each, _ in self.held.values()) > BYTES:
-            self.held.popitem(last=False)
-        return picture
-
-
-def size_of(picture: Picture) -> int:
-    """Return the bytes of a picture's pixels."""
-    return picture.rgb.nbytes + (0 if picture.original is picture.rgb else picture.original.nbytes)
-
-
 def separation_of(picture: Picture, data: bytes, spec: JobSpec) -> Separation:
     """Return the separation that a mask drawn by hand gives, a PNG; raises InputError, and UsageError for another size."""
     painted = Picture.read(Encoded(data, "the mask"), spec.settings).rgb
@@ -104,7 +78,7 @@ class PictureWorker:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.pictures = RecentPictures()
+        self.pictures: Held[Picture] = Held()
         self.loaded: Separator | None = None
         self.wanted: Method | None = None
 
@@ -127,14 +101,21 @@ class PictureWorker:
         separate = clock("load", self.separator, task.spec.method, task.spec.settings)
         source = Encoded(task.data, LABEL)
         if task.remember:
-            picture = clock("decode", self.pictures.read, task.remember, source, task.spec.settings)
-            if task.mask is None:
-                separation = separate(picture, task.spec.prompt)
-            else:
-                separation = clock("decode", separation_of, picture, task.mask, task.spec)
-            result = finish_job(task.spec, separation, task.suffixes, LABEL, clock)
+            result = finish_job(task.spec, self._corrected(task, source, separate, clock), task.suffixes, LABEL, clock)
         elif task.finish is None:
             result = run_job(task.spec, separate, source, task.suffixes, LABEL, clock)
         else:
             result = task.finish(task.spec, separate, source, clock)
         return ServerResult(result.facts, result.files, {name: round(value, 4) for name, value in clock.seconds.items()})
+
+    def _corrected(self, task: ServerTask, source: Encoded, separate: Separator, clock: Clock) -> Separation:
+        """Return the separation of a page's picture, which is decoded once: by its network, or by the mask that was sent."""
+        key = task.remember, task.spec.settings
+        picture = self.pictures.get(key)
+        if picture is None:
+            picture = clock("decode", Picture.read, source, task.spec.settings)
+            own = 0 if picture.original is picture.rgb else picture.original.nbytes
+            self.pictures.put(key, picture, picture.rgb.nbytes + own)
+        if task.mask is None:
+            return separate(picture, task.spec.prompt)
+        return clock("decode", separation_of, picture, task.mask, task.spec)

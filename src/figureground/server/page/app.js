@@ -127,7 +127,7 @@ function remove(item) {
 /** What the mask depends on. */
 function maskOptions(item) {
   const options = { view: "mask", method: $("method").value, refiner: $("refiner").value };
-  if (QUALITIES.includes($("quality").value) && server.methods[0].qualities) options.quality = $("quality").value;
+  if (server.methods.find(row => row.name === options.method).qualities) options.quality = $("quality").value;
   if (+$("feather").value) options.feather = `${$("feather").value / 5}%`;
   if (+$("shift").value) options[+$("shift").value > 0 ? "grow" : "shrink"] = `${Math.abs($("shift").value) / 5}%`;
   const places = kind => item.points.filter(point => point.keep === kind).map(({ x, y }) => `${x},${y}`);

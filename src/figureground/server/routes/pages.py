@@ -1,26 +1,21 @@
 """The page for people, and the API's description. Both load nothing from elsewhere."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import AsyncIterator
-from functools import cache
 from html import escape
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.staticfiles import StaticFiles
 
 from figureground.methods import find, option_names
 from figureground.models import card
-from figureground.server.errors import Refused
 from figureground.server.service import Service
 
-PAGE = files("figureground").joinpath("server/page")
-PARTS = tuple(sorted(part.name for part in PAGE.iterdir() if "." in part.name))
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".jpg": "image/jpeg"}
+PARTS = StaticFiles(packages=[("figureground", "server/page")])
+SAMPLES = ("astronaut.jpg", "cat.jpg", "cup.jpg")
 STYLE = """:root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
 label { display: block; margin: 1rem 0; }
@@ -37,7 +32,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/")
     async def page(request: Request) -> Response:
         """Return the page; its parts are below /page/."""
-        return _part("index.html", request)
+        return await PARTS.get_response("index.html", request.scope)
 
     @routes.get("/page/settings.json")
     async def settings() -> dict[str, Any]:
@@ -51,13 +46,13 @@ def router(service: Service) -> APIRouter:
             "key": service.keys is not None,
             "local": config.is_loopback,
             "watch": config.page_seconds > 0,
-            "samples": [name for name in PARTS if name.endswith(".jpg")],
+            "samples": SAMPLES,
         }
 
     @routes.get("/page/{name}")
     async def part(request: Request, name: str) -> Response:
         """Return a part of the page."""
-        return _part(name, request)
+        return await PARTS.get_response(name, request.scope)
 
     @routes.get("/open")
     async def opened() -> Response:
@@ -79,22 +74,6 @@ def router(service: Service) -> APIRouter:
         return _page("The API of figureground", f"<h1>The API of figureground {version}</h1>{link}{''.join(parts)}")
 
     return routes
-
-
-def _part(name: str, request: Request) -> Response:
-    """Return a file of the page, or 304 where the browser has it; raises Refused for other names."""
-    if name not in PARTS:
-        raise Refused("not_found", "the page has no such part", status=404)
-    data, tag = _read_part(name)
-    if tag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers={"ETag": tag})
-    return Response(data, media_type=TYPES[Path(name).suffix], headers={"ETag": tag})
-
-
-@cache
-def _read_part(name: str) -> tuple[bytes, str]:
-    data = PAGE.joinpath(name).read_bytes()
-    return data, f'"{hashlib.sha256(data).hexdigest()[:16]}"'
 
 
 async def _open(service: Service) -> AsyncIterator[str]:

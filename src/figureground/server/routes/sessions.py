@@ -29,12 +29,11 @@ def router(service: Service) -> APIRouter:
             options, pictures, url = read_request(service, request, body)
             data = one_picture(pictures if url is None else [await service.fetch(url)])
             spec = build_spec(options, service.config.methods, service.config.settings)
-            name = sessions.add(data, owner_of(request))
+            name, session = sessions.add(data, owner_of(request))
             try:
-                remember = sessions.find(name, owner_of(request)).digest
-                result = await service.process(ServerTask(data, spec, suffixes(spec, ".png"), remember=remember))
+                result = await service.process(ServerTask(data, spec, suffixes(spec, ".png"), remember=session.digest))
             except BaseException:
-                sessions.held.pop(name, None)
+                sessions.held.drop(name)
                 raise
         return JSONResponse({"id": name, "bytes": len(data), **document(result, ".png")})
 

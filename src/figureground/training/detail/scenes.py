@@ -100,24 +100,35 @@ def _grown(
     return list(np.concatenate([roots[:, None], roots[:, None] + paths], 1))
 
 
+def _body(
+    canvas: Canvas,
+    random: Generator,
+    rough: float,
+    counts: tuple[float, float],
+    length: tuple[float, float, float],
+    curl: tuple[float, float],
+    spread: tuple[float, float],
+    width: tuple[float, float],
+) -> None:
+    """Draw a body with strands. Pairs are ranges; length : the shortest, and the range of the longest, in pixels."""
+    outline = blob(canvas.size, random, rough)
+    canvas.polygon(outline)
+    low, high = (float(np.log(each)) for each in counts)
+    count = int(np.exp(random.uniform(low, high)))
+    shortest, longest = length[0], length[1:]
+    lines = _grown(outline, random, count, (shortest, random.uniform(*longest)), random.uniform(*curl), random.uniform(*spread))
+    wide = random.uniform(*width)
+    canvas.strands(lines, wide * random.uniform(0.6, 1.5, count), random.uniform(90, 170, count))
+
+
 def hair(canvas: Canvas, random: Generator) -> None:
     """Draw a head with long strands, of which some fly."""
-    outline = blob(canvas.size, random, 0.06)
-    canvas.polygon(outline)
-    count = int(np.exp(random.uniform(np.log(60), np.log(900))))
-    lines = _grown(outline, random, count, (12, random.uniform(30, 120)), random.uniform(0.01, 0.12), random.uniform(0.15, 0.7))
-    width = random.uniform(0.25, 1.2)
-    canvas.strands(lines, width * random.uniform(0.6, 1.5, count), random.uniform(90, 170, count))
+    _body(canvas, random, 0.06, (60, 900), (12, 30, 120), (0.01, 0.12), (0.15, 0.7), (0.25, 1.2))
 
 
 def fur(canvas: Canvas, random: Generator) -> None:
     """Draw a body with short, dense fur."""
-    outline = blob(canvas.size, random, 0.1)
-    canvas.polygon(outline)
-    count = int(np.exp(random.uniform(np.log(500), np.log(3500))))
-    lines = _grown(outline, random, count, (4, random.uniform(10, 45)), random.uniform(0.01, 0.08), random.uniform(0.2, 0.6))
-    width = random.uniform(0.3, 1.6)
-    canvas.strands(lines, width * random.uniform(0.6, 1.5, count), random.uniform(90, 170, count))
+    _body(canvas, random, 0.1, (500, 3500), (4, 10, 45), (0.01, 0.08), (0.2, 0.6), (0.3, 1.6))
 
 
 def leaves(canvas: Canvas, random: Generator) -> None:
