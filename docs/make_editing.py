@@ -130,7 +130,6 @@ SHEETS: dict[str, tuple[str, ...]] = {
         "astronaut --background '#ff000080'",
         "astronaut --background rocket.jpg",
         "astronaut --background blur",
-        "astronaut --background blur:3",
         "astronaut --background gray",
         "astronaut --background original",
         "astronaut --background checker",

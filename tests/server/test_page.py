@@ -237,6 +237,17 @@ def test_every_format_and_effect_gives_a_file(page):
 
 
 @in_browser
+def test_the_note_of_work_goes_when_all_of_several_changes_are_done(page):
+    open_files(page, "astronaut.jpg")
+    page.locator("#tools").evaluate(
+        "tools => { for (const id of ['shadow', 'outline']) tools.querySelector('#' + id).click(); }"
+    )
+    page.wait_for_timeout(2500)
+    expect(page.locator("#busy")).to_be_hidden()
+    expect(page.locator("#status")).to_contain_text("Subject found")
+
+
+@in_browser
 def test_a_picture_behind_never_leaves_the_browser(page):
     open_files(page, "astronaut.jpg")
     sent = []

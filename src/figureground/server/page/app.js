@@ -171,7 +171,7 @@ async function again(item = current) {
   } catch (error) {
     if (item.asked === wanted) item.error = error.message;
   }
-  if (item.asked === wanted) ended(item);
+  ended(item);
   if (item === current) refresh();
   update();
 }
@@ -235,13 +235,17 @@ function encoded(made, format) {
   return new Promise(resolve => made.toBlob(resolve, type, 0.92));
 }
 
+/** Note that a request begins; several may be under way, and the last that ends takes the note away. */
 function begun(item, what) {
+  item.pending = (item.pending ?? 0) + 1;
   item.doing = what;
+  clearTimeout(item.wait);
   item.wait = setTimeout(() => { item.slow = true; update(); }, BUSY_AFTER);
   update();
 }
 
 function ended(item) {
+  if (--item.pending) return;
   clearTimeout(item.wait);
   item.doing = item.slow = null;
 }
