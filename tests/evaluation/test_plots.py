@@ -11,7 +11,7 @@ from drawn import archive
 from figureground.errors import UnknownName, WriteFailed
 from figureground.evaluation.dataset import LabeledImage
 from figureground.evaluation.evaluate import evaluate
-from figureground.evaluation.plots import COLORS, MARGIN, SQUARE, plot_result
+from figureground.evaluation.plots import BLUE, MARGIN, RED, SQUARE, plot_result
 
 
 def png(array):
@@ -39,10 +39,10 @@ def test_points_stand_where_the_figures_are(result, tmp_path):
     plot_result(result, tmp_path / "plot.png")
     image = cv2.imread(str(tmp_path / "plot.png"))[..., ::-1]
     assert image.shape == (SQUARE + 2 * MARGIN, 2 * SQUARE + 3 * MARGIN, 3)
-    assert at(image, 1, 0.25, 0.25) == at(image, 1, 0.75, 0.75) == COLORS["mae"]  # reliable: on the diagonal
+    assert at(image, 1, 0.25, 0.25) == at(image, 1, 0.75, 0.75) == RED  # reliable: on the diagonal
     assert at(image, 1, 0.25, 0.4) == (225, 225, 225)  # half of the pixels are in its bin
     assert at(image, 1, 0.25, 0.6) == (255, 255, 255)
-    assert at(image, 0, 0.75, 0.75) == COLORS["max_f"]  # precision and recall at 0.75, where F is greatest
+    assert at(image, 0, 0.75, 0.75) == BLUE  # precision and recall at 0.75, where F is greatest
     assert at(image, 0, 0.2, 0.6) == (255, 255, 255)
 
 

@@ -136,11 +136,11 @@ def test_encoder_weights_from_the_command_line(tmp_path, monkeypatch):
     monkeypatch.setattr("figureground.cli.train.write_graph", lambda *_: None)
     data = archive(tmp_path / "data.zip", 4)
     words = ["--val", data, "--epochs", 1, "--size", 64, "--batch", 4, "--precision", "fp32"]
-    end = command("train", data, *words, "--out", tmp_path / "a", "--encoder-weights", packaged("lite0"))
+    end = command("train", data, *words, "--out", tmp_path / "a", "--encoder-weights", packaged("lite2"))
     assert end.code == 0, end
     refused = ["--from", tmp_path / "a" / "best.safetensors", "--encoder-weights", "none"]
     command("train", data, *words, "--out", tmp_path / "b", *refused).refused(2, "--encoder-weights")
-    other = ["--network", "scratch", "--encoder-weights", packaged("lite0")]
+    other = ["--network", "scratch", "--encoder-weights", packaged("lite2")]
     command("train", data, *words, "--out", tmp_path / "b", *other).refused(2, "no pre-trained encoder")
     (tmp_path / "bad.pth").write_bytes(b"no")
     command("train", data, *words, "--out", tmp_path / "b", "--encoder-weights", tmp_path / "bad.pth").refused(
