@@ -1,6 +1,5 @@
 """What every request passes: request id, who may ask, security headers, errors as JSON, one line of log, metrics."""
 
-import asyncio
 import json
 import logging
 import re
@@ -20,8 +19,6 @@ from figureground.server.errors import Refused, refused
 from figureground.server.service import Service
 
 LOG = logging.getLogger("figureground.server")
-PAUSE = 0.03
-"""Seconds that a refusal for want of room waits, so that clients that ask again at once leave more time to accepted work."""
 OPEN = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz", "/style.css"})
 """Paths that need no key."""
 PAGE = "/page/"
@@ -154,8 +151,6 @@ class _Passage:
         """Pass a message of the answer on, with our headers."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            if self.code == "too_many_requests":
-                await asyncio.sleep(PAUSE)
             headers = MutableHeaders(scope=message)
             for name, value in {**SECURITY, "X-Request-Id": self.id, **self.extra}.items():
                 if name == "Vary" and name in headers:

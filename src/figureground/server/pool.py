@@ -6,7 +6,6 @@ Each worker has a task of the event loop, which gives it one item after the othe
 import asyncio
 import logging
 import math
-import os
 import sys
 import time
 from collections import deque
@@ -27,8 +26,6 @@ START_SECONDS = 120.0
 """Seconds in which a worker must be ready."""
 PAUSES = (0.0, 1.0, 5.0, 15.0)
 """Seconds before a worker that did not become ready is started again; the last counts for all further tries."""
-NICE = 10
-"""How much lower the priority of workers is: the process in front refuses and reports at once however busy they are."""
 
 
 @dataclass(slots=True, eq=False)
@@ -171,8 +168,6 @@ class _Slot:
         timer = loop.call_later(START_SECONDS, self.kill)
         try:
             self.process = await loop.run_in_executor(self.pool.threads, WorkerProcess, self.pool.function, self.pool.config)
-            with suppress(AttributeError, OSError):  # Windows has no such call
-                os.setpriority(os.PRIO_PROCESS, self.process.process.pid or 0, NICE)
             await loop.run_in_executor(self.pool.threads, self.process.receive)
         except (EOFError, FigureGroundError, OSError) as error:
             LOG.error("a worker could not start: %s", error or type(error).__name__)  # noqa: TRY400  # no fault of ours
