@@ -201,6 +201,59 @@ def test_strokes_are_undone_and_done_again(page):
 
 
 @in_browser
+def test_a_stroke_looks_the_same_while_it_is_drawn_and_afterwards(page):
+    open_files(page, "astronaut.jpg")
+    page.keyboard.press("e")
+    page.mouse.move(*place(page, 0.5, 0.6))
+    page.mouse.down()
+    page.mouse.move(*place(page, 0.62, 0.5), steps=5)
+    during = opened_image(page.locator("#view").screenshot()).astype(int)
+    page.mouse.up()
+    expect(page.locator("#undo")).to_be_enabled()
+    after = opened_image(page.locator("#view").screenshot()).astype(int)
+    assert (np.abs(during - after).max(axis=-1) > 40).mean() < 1e-4
+
+
+@in_browser
+def test_the_mask_is_shown_as_an_overlay_a_line_and_by_itself(page):
+    open_files(page, "astronaut.jpg")
+    corner, middle = place(page, 0.05, 0.05), place(page, 0.5, 0.6)
+
+    def colors():
+        page.wait_for_timeout(200)
+        image = opened_image(page.screenshot())
+        return [image[int(y), int(x)].astype(int) for x, y in (corner, middle)]
+
+    page.locator("#before").click()
+    original = colors()
+    page.locator("#before").click()
+    page.locator("#look").select_option("overlay")
+    outside, inside = colors()
+    assert outside[0] - outside[1] > original[0][0] - original[0][1] + 60, "red"
+    assert np.array_equal(inside, original[1])
+    page.keyboard.press("Escape")
+    page.locator("#view").focus()
+    page.keyboard.press("m")
+    assert page.locator("#look").input_value() == "line"
+    assert np.array_equal(colors(), original)
+    line = page.locator("#line")
+    expect(line).to_be_visible()
+    dashes = """line => {
+        const { data } = line.getContext("2d").getImageData(0, 0, line.width, line.height);
+        let sum = 0, count = 0;
+        for (let at = 0; at < data.length; at += 4) if (data[at + 3]) { count++; sum += data[at] * (at % 997); }
+        return [count, sum];
+    }"""
+    count, first = line.evaluate(dashes)
+    page.wait_for_timeout(300)
+    assert 500 < count < 20_000 and line.evaluate(dashes)[1] != first, "the dashes move"
+    page.locator("#look").select_option("mask")
+    outside, inside = colors()
+    assert outside.max() < 5 and inside.min() > 250
+    expect(line).to_be_hidden()
+
+
+@in_browser
 def test_twenty_pictures_wait_are_done_and_come_as_one_file(page, tmp_path):
     paths = []
     with Image.open(FOLDER / "coffee.jpg") as image:
@@ -372,4 +425,26 @@ def test_a_telephone_shows_everything_without_scrolling_sideways(browser, addres
         box = page.locator(name).bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 390.5 and box["y"] + box["height"] <= 844.5, name
     assert page.locator("body").evaluate("body => body.scrollWidth") <= 390
+    shown = page.locator("#before").evaluate("button => button.getAttribute('aria-pressed')")
+    for kind, pressed in (("pointerdown", "true"), ("pointerup", "false")):
+        page.locator("#before").dispatch_event(kind, {"pointerType": "touch", "pointerId": 5, "isPrimary": True})
+        expect(page.locator("#before")).to_have_attribute("aria-pressed", pressed)
+    assert shown != "true"
+    client, (x, y) = context.new_cdp_session(page), place(page, 0.5, 0.5)
+
+    def touch(kind, *offsets):
+        points = [{"x": x + offset, "y": y, "id": number} for number, offset in enumerate(offsets)]
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    before = int(page.locator("#zoom").inner_text().split()[0])
+    touch("touchStart", -30)
+    touch("touchStart", -30, 30)
+    for step in range(1, 6):
+        touch("touchMove", -30 - 6 * step, 30 + 6 * step)
+    touch("touchEnd")
+    assert int(page.locator("#zoom").inner_text().split()[0]) == pytest.approx(2 * before, rel=0.05)
+    expect(page.locator("#dots button")).to_have_count(0)
+    touch("touchStart", 0)
+    touch("touchEnd")
+    expect(page.locator("#dots button")).to_have_count(1)
     context.close()

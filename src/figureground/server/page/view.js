@@ -1,12 +1,16 @@
-/* The picture on the stage: zoom, pan, before and after, checkerboard. */
+/* The picture on the stage: zoom, pan, before and after, checkerboard, and the mask as a line, an overlay or by itself. */
+import { canvas } from "./mask.js";
+
 const ZOOMS = [0.05, 16];
+const STEP = 120, DASH = 5;  // of the line: milliseconds between steps, pixels of a dash
 
 export class View {
-  constructor(element, slider) {
-    this.element = element; this.slider = slider;
+  constructor(element, slider, line) {
+    this.element = element; this.slider = slider; this.line = line;
     this.context = element.getContext("2d");
     this.scale = 1; this.x = 0; this.y = 0;  // of the picture's pixels in those of the stage
     this.split = 0; this.before = false; this.result = null; this.item = null; this.back = null;
+    this.style = "cutout";  // or "line", "overlay", "mask"
     this.onmove = () => {};
     new ResizeObserver(() => this.resize()).observe(element);
   }
@@ -84,10 +88,10 @@ export class View {
       const [x, y] = [this.x * ratio, this.y * ratio], [w, h] = [image.width * this.scale * ratio, image.height * this.scale * ratio];
       context.imageSmoothingEnabled = this.scale * ratio < 3;
       context.imageSmoothingQuality = box ? "low" : "medium";
-      if (this.before || !item.mask?.ready) this.#original(x, y, w, h);
+      if (this.before || !this.separated) this.#original(x, y, w, h);
       else {
         this.#after(x, y, w, h, box);
-        if (this.split > 0 && !this.result) {
+        if (this.split > 0 && this.slides) {
           context.save();
           context.beginPath();
           context.rect(x, y, this.split * w, h);
@@ -98,8 +102,14 @@ export class View {
       }
     }
     context.restore();
+    this.#march();
     if (!box) { this.#slide(); this.onmove(); }
   }
+
+  /** Whether there is a cut-out to show; where no subject was found, the picture is. */
+  get separated() { return Boolean(this.item?.mask?.ready && this.item.state !== "empty"); }
+  /** Whether before and after are compared by the slider. */
+  get slides() { return this.separated && this.style === "cutout" && !this.result && !this.before; }
 
   #original(x, y, w, h) {
     if (this.item.image) this.context.drawImage(this.item.image, x, y, w, h);
@@ -107,14 +117,71 @@ export class View {
 
   #after(x, y, w, h, box) {
     const { context, item } = this;
+    if (this.style !== "cutout" && !this.result) { this.#original(x, y, w, h); if (this.style !== "line") this.#tint(x, y, w, h); return; }
     this.#checkerboard(x, y, w, h);
     if (this.result) { context.drawImage(this.result, x, y, w, h); return; }
     if (typeof this.back === "string") { context.fillStyle = this.back; context.fillRect(x, y, w, h); }
     else if (this.back) cover(context, this.back, x, y, w, h);
     if (box) {
-      const scale = this.scale * this.ratio;
-      context.drawImage(item.mask.cut, ...box, x + box[0] * scale, y + box[1] * scale, box[2] * scale, box[3] * scale);
+      const scale = this.scale * this.ratio, room = Math.ceil(4 / scale);  // the box was cleared a little beyond its border
+      const left = Math.max(0, box[0] - room), top = Math.max(0, box[1] - room);
+      const wide = Math.min(item.mask.width, box[0] + box[2] + room) - left, high = Math.min(item.mask.height, box[1] + box[3] + room) - top;
+      context.drawImage(item.mask.cut, left, top, wide, high, x + left * scale, y + top * scale, wide * scale, high * scale);
     } else context.drawImage(item.mask.cut, x, y, w, h);
+  }
+
+  /** Return the mask as the stage shows it: a canvas of the stage's size whose alpha is the foreground. */
+  #layer() {
+    const { width, height } = this.element, image = this.shown, ratio = this.ratio;
+    if (this.sheet?.width !== width || this.sheet?.height !== height) this.sheet = canvas(width, height, true);
+    const context = this.sheet.getContext("2d");
+    context.globalCompositeOperation = "source-over";
+    context.clearRect(0, 0, width, height);
+    context.drawImage(this.item.mask.alpha, this.x * ratio, this.y * ratio, image.width * this.scale * ratio, image.height * this.scale * ratio);
+    return context;
+  }
+
+  /** Cover the background with a color, or show the mask by itself. */
+  #tint(x, y, w, h) {
+    const context = this.#layer(), overlay = this.style === "overlay";
+    context.globalCompositeOperation = overlay ? "source-out" : "source-in";
+    context.fillStyle = overlay ? "rgb(214 40 57 / 60%)" : "#fff";
+    context.fillRect(x, y, w, h);
+    if (!overlay) { this.context.fillStyle = "#000"; this.context.fillRect(x, y, w, h); }
+    this.context.drawImage(this.sheet, 0, 0);
+  }
+
+  /** Draw the mask's edge as a line of dashes that move, or take it away. */
+  #march() {
+    const visible = this.separated && this.style === "line" && !this.result && !this.before;
+    this.line.hidden = !visible;
+    clearInterval(this.marching);
+    if (!visible) return;
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => {
+      const { width, height } = this.element, alpha = this.#layer().getImageData(0, 0, width, height).data, places = [];
+      for (let y = 1; y < height - 1; y++) {
+        for (let at = y * width + 1, end = at + width - 2; at < end; at++) {
+          const inside = alpha[4 * at + 3] > 127;
+          if (inside !== alpha[4 * at + 7] > 127 || inside !== alpha[4 * (at + width) + 3] > 127) places.push(at);
+        }
+      }
+      this.line.width = width;
+      this.line.height = height;
+      const context = this.line.getContext("2d"), pixels = context.createImageData(width, height), colors = new Uint32Array(pixels.data.buffer);
+      let phase = 0;
+      const paint = () => {
+        for (const at of places) {
+          const along = at % width + Math.floor(at / width) + phase, color = Math.floor(along / (DASH * this.ratio)) % 2 ? 0xffffffff : 0xff1b1f1e;
+          colors[at] = colors[at + 1] = colors[at + width] = color;
+        }
+        context.putImageData(pixels, 0, 0);
+        phase += 1;
+      };
+      paint();
+      clearInterval(this.marching);
+      if (!matchMedia("(prefers-reduced-motion: reduce)").matches) this.marching = setInterval(paint, STEP);
+    });
   }
 
   #checkerboard(x, y, w, h) {
@@ -135,9 +202,9 @@ export class View {
   }
 
   #slide() {
-    const image = this.shown, visible = Boolean(image && this.item?.mask?.ready && !this.result && !this.before);
-    this.slider.hidden = !visible;
-    if (!visible) return;
+    const image = this.shown;
+    this.slider.hidden = !this.slides;
+    if (!this.slides) return;
     this.slider.style.left = `${this.x + this.split * image.width * this.scale}px`;
     this.slider.style.top = `${Math.max(0, this.y)}px`;
     this.slider.style.bottom = `${Math.max(0, this.height - this.y - image.height * this.scale)}px`;
