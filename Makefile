@@ -67,6 +67,7 @@ clean:
 	@touch $@
 
 .venv/.test: .venv/.base tests/requirements.txt
-	$(PIP) --editable '.[cloud,docs,evaluate,fast,formats,ray,server,torch,train]' --requirement tests/requirements.txt
+	$(PIP) --editable '.[cloud,docs,evaluate,fast,formats,matting,ray,server,torch,train]' --requirement tests/requirements.txt
 	$(PIP) --no-deps pysodmetrics
+	@$(BIN)/python -c 'import pymatting'  # compiles its functions, once
 	@touch $@

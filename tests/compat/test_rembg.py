@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import sys
 import warnings
 
 import numpy as np
@@ -13,9 +14,8 @@ from figureground.compat.rembg import command as rembg_command
 from figureground.compat.rembg import new_session, remove
 from figureground.compat.rembg.command import main
 from figureground.compat.rembg.compose import post_process, trimap
-from figureground.errors import UnreadablePicture, UsageError, WeightsError
+from figureground.errors import MissingExtra, UnreadablePicture, UsageError, WeightsError
 from figureground.io.png import png
-from figureground.masks.closed_form import closed_form_alpha
 from figureground.models.onnx_saliency import NO_CHECKSUM
 from small_onnx import save
 
@@ -112,22 +112,18 @@ def test_a_trimap_has_what_is_certain():
     assert set(np.unique(trimap(np.full((20, 20), 100, np.uint8), 240, 10, 0))) == {128}
 
 
-def test_alpha_of_mixed_pixels_is_found():
-    """Where two flat colors are mixed, alpha is the share of the foreground's."""
-    truth = np.clip((np.arange(60) - 20) / 20, 0, 1)[None].repeat(30, 0)
-    mixed = truth[..., None] * (220, 60, 40) + (1 - truth[..., None]) * (20, 90, 200)
-    given = np.where(truth == 0, 0, np.where(truth == 1, 255, 128)).astype(np.uint8)
-    alpha = closed_form_alpha(np.rint(mixed).astype(np.uint8), given)
-    assert np.abs(alpha - truth).max() < 0.02
-    with pytest.raises(ValueError, match="foreground"):
-        closed_form_alpha(RGB, np.zeros(RGB.shape[:2], np.uint8))
-
-
 def test_alpha_matting_keeps_what_is_certain_and_falls_back(session):
+    pytest.importorskip("pymatting", reason="the extra 'matting' is not installed")
     matted = remove(IMAGE, session=session, alpha_matting=True, alpha_matting_erode_size=2)
     assert matted.mode == "RGBA" and matted.size == IMAGE.size
     nothing_certain = remove(IMAGE, session=session, alpha_matting=True, alpha_matting_foreground_threshold=255)
     assert np.array_equal(np.asarray(nothing_certain), np.asarray(remove(IMAGE, session=session, decontaminate=True)))
+
+
+def test_alpha_matting_without_its_extra_says_what_to_install(session, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymatting", None)
+    with pytest.raises(MissingExtra, match=r"figureground\[matting\]"):
+        remove(IMAGE, session=session, alpha_matting=True)
 
 
 def test_what_has_no_effect_warns(session):

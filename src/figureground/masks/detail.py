@@ -56,6 +56,16 @@ def refine_edges(rgb: Rgb, mask: Mask) -> Mask:
     >>> bool(np.abs(fine - (picture[..., 0] > 0)).mean() < np.abs(rough - (picture[..., 0] > 0)).mean())
     True
     """
+    run = _network()
+    return in_windows(rgb, mask, lambda colors, coarse: _alpha(run, colors, coarse))
+
+
+def in_windows(rgb: Rgb, mask: Mask, alpha: Callable[[Rgb, Mask], Mask]) -> Mask:
+    """Return the mask with the alpha that a function gives for windows along its edge.
+
+    alpha : gets colors (h, w, 3) uint8 and mask (h, w) float32 of a window and returns its alpha, (h, w) float32; it is called
+    from several threads.
+    """
     import cv2
 
     if not _doubtful(mask).any():
@@ -63,11 +73,11 @@ def refine_edges(rgb: Rgb, mask: Mask) -> Mask:
     pixels = mask.size
     scale = min(1.0, (max(SMALL, min(SHARE * pixels, LARGE)) / pixels) ** 0.5)
     if scale == 1:
-        return _in_windows(rgb, mask)[0]
+        return _changed(rgb, mask, alpha)[0]
     size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
     small_rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
     small = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32)
-    fine, band = _in_windows(small_rgb, small)
+    fine, band = _changed(small_rgb, small, alpha)
     return _enlarged(rgb, mask, small_rgb, fine, band)
 
 
@@ -97,14 +107,14 @@ def _network() -> Run:
     return session(data, Settings(runtime="onnxruntime", device="cpu", precision="fp32", threads=1))
 
 
-def _in_windows(rgb: Rgb, mask: Mask) -> tuple[Mask, Mask]:
+def _changed(rgb: Rgb, mask: Mask, alpha: Callable[[Rgb, Mask], Mask]) -> tuple[Mask, Mask]:
     """Return the refined mask of a picture of moderate size, and the band in which it may have changed."""
-    run, band = _network(), doubt_band(mask)
+    band = doubt_band(mask)
 
     def change(tile: Slices) -> NDArray[np.float32]:
         window = _window(tile, mask.shape)
         part = mask[window]
-        return (_alpha(run, rgb[window], part) - part) * band[window] * _weight(tile, mask.shape)
+        return (alpha(rgb[window], part) - part) * band[window] * _weight(tile, mask.shape)
 
     tiles_to_do = list(_tiles(band))
     result = mask.copy()

@@ -79,6 +79,13 @@ def detail(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: Keep
     return refine_edges(rgb, clean(rgb, mask, min_part=min_part, keep_largest=keep_largest))
 
 
+def matting(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False) -> Mask:
+    """Apply `detail`, then closed-form matting along the edge, as `refine_by_matting` does; needs the extra `matting`."""
+    from figureground.masks.matting import refine_by_matting
+
+    return refine_by_matting(rgb, clean(rgb, mask, min_part=min_part, keep_largest=keep_largest))
+
+
 def auto(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False) -> Mask:
     """Apply the best refiner that needs no extra, by measured error: `detail`."""
     return detail(rgb, mask, min_part=min_part, keep_largest=keep_largest)
@@ -91,6 +98,7 @@ REFINERS: Mapping[str, Callable[..., Mask]] = {
     "guided": guided,
     "clean+guided": clean_guided,
     "detail": detail,
+    "matting": matting,
 }
 
 

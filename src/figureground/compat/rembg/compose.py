@@ -72,6 +72,8 @@ def remove(
     ------
     UsageError, WeightsError
         As `new_session`.
+    MissingExtra
+        `alpha_matting` without the extra `matting`.
     InputError
         For bytes that are not a picture that can be read, or that has more pixels than the limits allow.
     """
@@ -193,15 +195,15 @@ def trimap(mask: Pixels, foreground: int, background: int, erode: int) -> Pixels
 
 def _matted(image: Image.Image, mask: Image.Image, foreground: int, background: int, erode: int, putalpha: bool) -> Image.Image:
     """Return the cut-out with its edge found by closed-form matting; where nothing is certain, the mask as it is."""
-    from figureground.masks.closed_form import closed_form_alpha
+    from figureground.masks.matting import pymatting
 
     rgb: Pixels = np.asarray(image.convert("RGB"))
     certain = trimap(np.asarray(mask.convert("L")), foreground, background, erode)
     try:
-        alpha = closed_form_alpha(rgb, certain)
+        alpha = pymatting().estimate_alpha_cf(rgb / 255.0, certain / 255.0)
     except ValueError:
         return with_alpha(image, mask) if putalpha else decontaminated(image, mask)
-    return decontaminated(image, Image.fromarray((alpha * np.float32(255)).astype(np.uint8)))
+    return decontaminated(image, Image.fromarray((alpha * 255).astype(np.uint8)))
 
 
 def _stacked(images: list[Image.Image]) -> Image.Image:

@@ -1,7 +1,8 @@
 """Make what the detail network learns from: windows with a coarse mask, and their exact alpha.
 
 Half of them are drawn foregrounds over photographs; the others are windows of labeled pictures. Photographs are never enlarged,
-and blur, noise and JPEG are applied to the whole, so that nothing but the subject betrays where it ends.
+and blur, noise and JPEG are applied to the whole, so that nothing but the subject betrays where it ends. Coarse masks are made
+from alpha, or are a network's own answers.
 """
 
 from collections.abc import Sequence
@@ -21,8 +22,13 @@ CELL = (1.4, 7.0)
 """How many pixels of a window one pixel of the coarse mask covers, from and to."""
 
 
-def composite(scenes: Sequence[Scene], pictures: Sequence[Sample], size: int, random: Generator) -> tuple[Image8, Floats]:
-    """Return a drawn foreground over a photograph, (S, S, 3) uint8, and its alpha, (S, S) float32."""
+def composite(
+    scenes: Sequence[Scene], pictures: Sequence[Sample], size: int, random: Generator, *, blurred: bool = False
+) -> tuple[Image8, Floats]:
+    """Return a drawn foreground over a photograph, (S, S, 3) uint8, and its alpha, (S, S) float32.
+
+    blurred : the photograph is out of focus, so that nothing in it is the subject; otherwise some are.
+    """
     scene = scenes[int(random.integers(len(scenes)))]
     top, left = random.integers(0, scene.alpha.shape[0] - size + 1, 2).tolist()
     place = int(random.integers(8))
@@ -32,8 +38,9 @@ def composite(scenes: Sequence[Scene], pictures: Sequence[Sample], size: int, ra
         color = random.uniform(10, 245, 3) if random.random() < 0.5 else random.uniform(10, 245) * random.uniform(0.8, 1.2, 3)
         share = random.uniform(0, 0.3)
         front = np.clip(front * share + color * (1 - share), 0, 255).astype(np.uint8)
-    if random.random() < 0.3:
-        behind = np.asarray(cv2.GaussianBlur(behind, (0, 0), float(random.uniform(0.5, 6))), np.uint8)
+    if blurred or random.random() < 0.3:
+        sigma = random.uniform(5, 20) if blurred else random.uniform(0.5, 6)
+        behind = np.asarray(cv2.GaussianBlur(behind, (0, 0), float(sigma)), np.uint8)
     shade = (light.astype(np.float32) / 128) ** random.uniform(0, 2.5)
     above = np.clip(front * shade[..., None], 0, 255)
     values = alpha.astype(np.float32) / np.float32(255)
@@ -42,12 +49,13 @@ def composite(scenes: Sequence[Scene], pictures: Sequence[Sample], size: int, ra
 
 
 def crop(sample: Sample, size: int, random: Generator) -> tuple[Image8, Floats]:
-    """Return a window of a labeled picture, mostly at its edge, and its mask or masks, (S, S) or (S, S, n) float32.
+    """Return a window of a labeled picture, mostly at an edge, and its mask or masks, (S, S) or (S, S, n) float32.
 
-    Pictures smaller than the window are reflected; the first mask says where the edge is.
+    Pictures smaller than the window are reflected.
     """
     rgb, mask = sample
-    edges = cv2.morphologyEx(mask if mask.ndim == 2 else mask[..., 0].copy(), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    one = mask if mask.ndim == 2 else mask[..., int(random.integers(mask.shape[2]))].copy()
+    edges = cv2.morphologyEx(one, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     rows, columns = np.nonzero(edges > 127)
     if rows.size and random.random() < 0.9:
         chosen = int(random.integers(rows.size))
@@ -71,7 +79,8 @@ def crop(sample: Sample, size: int, random: Generator) -> tuple[Image8, Floats]:
 def coarse(alpha: Floats, random: Generator) -> Floats:
     """Return what a network that looks at small pictures could say of this alpha, (S, S) float32.
 
-    It is averaged down, loses thin parts, hardens what is half there, errs by about a pixel of its own, and is enlarged.
+    It is averaged down, loses thin parts or fills gaps, is displaced by up to some pixels of its own, misses a part or takes
+    too much, hardens what is half there, and is enlarged.
     """
     size = alpha.shape[0]
     cell = float(np.exp(random.uniform(*np.log(CELL))))
@@ -79,21 +88,41 @@ def coarse(alpha: Floats, random: Generator) -> Floats:
     small: Any = cv2.resize(alpha, (side, side), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), float(random.uniform(0.3, 1.3)))
     kind = random.random()
-    if kind < 0.35:
-        element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-        small = cv2.morphologyEx(small, cv2.MORPH_OPEN if kind < 0.2 else cv2.MORPH_CLOSE, element)
+    if kind < 0.55:
+        width = 2 * int(random.integers(1, 4)) + 1
+        element = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+        small = cv2.morphologyEx(small, cv2.MORPH_OPEN if kind < 0.35 else cv2.MORPH_CLOSE, element)
+    if random.random() < 0.7:
+        small = _displaced(small, random.uniform(0, 2.2), random)
     wave = cv2.resize(random.normal(0, 1, (6, 6)).astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
     doubt = 4 * small * (1 - small) + random.uniform(0, 0.08)
     small = (small - 0.5) * random.uniform(1.0, 3.5) + 0.5 + wave * doubt * random.uniform(0, 0.5)
-    if random.random() < 0.25:  # a part is missed, or too much is taken
+    if random.random() < 0.35:
         spot = np.zeros((side, side), np.float32)
-        axes = random.uniform(1, max(2.0, side / 7), 2).astype(int).tolist()
+        axes = random.uniform(1, max(2.0, side / 5), 2).astype(int).tolist()
         cv2.ellipse(spot, random.integers(0, side, 2).tolist(), axes, random.uniform(0, 180), 0, 360, 1.0, -1)
         spot = cv2.GaussianBlur(spot, (0, 0), 1.0)
         small = small + spot * (1.0 if random.random() < 0.5 else -1.0) * random.uniform(0.3, 1.0)
     small = cv2.GaussianBlur(np.clip(small, 0, 1), (0, 0), float(random.uniform(0.3, 0.9)))
     large = np.asarray(cv2.resize(small, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
-    return np.clip(large, 0, 1, out=large)
+    return firm(np.clip(large, 0, 1, out=large), random)
+
+
+def firm(mask: Floats, random: Generator) -> Floats:
+    """Return the mask with its log odds multiplied by 1 to 4, as the rule of salient pixels does."""
+    power = np.float32(random.uniform(1, 4))
+    raised, lowered = mask**power, (1 - mask) ** power
+    return np.asarray(raised / (raised + lowered), np.float32)
+
+
+def _displaced(small: Any, amount: float, random: Generator) -> Any:
+    """Move each pixel by a smooth field of so many pixels on average."""
+    side = small.shape[0]
+    knots = int(random.integers(2, 8))
+    coarse_field = random.normal(0, amount, (knots, knots, 2)).astype(np.float32)
+    field = cv2.resize(coarse_field, (side, side), interpolation=cv2.INTER_CUBIC)
+    down, right = np.indices((side, side), np.float32)
+    return cv2.remap(small, right + field[..., 0], down + field[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
 
 
 def _crop(pictures: Sequence[Sample], size: int, random: Generator) -> Image8:

@@ -15,6 +15,8 @@ Image8 = NDArray[np.uint8]
 Generator = np.random.Generator
 FINE = 4
 """How many times larger than the scene it is drawn."""
+USUAL = 240
+"""Pixels of a scene's side for which the counts of strands are stated; a larger one has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def _body(
     outline = blob(canvas.size, random, rough)
     canvas.polygon(outline)
     low, high = (float(np.log(each)) for each in counts)
-    count = int(np.exp(random.uniform(low, high)))
+    count = int(np.exp(random.uniform(low, high)) * canvas.size / USUAL)
     shortest, longest = length[0], length[1:]
     lines = _grown(outline, random, count, (shortest, random.uniform(*longest)), random.uniform(*curl), random.uniform(*spread))
     wide = random.uniform(*width)

@@ -20,7 +20,7 @@ from figureground.training.augmentation import Sample
 from figureground.training.config import Recipe
 from figureground.training.data_loader import decode
 from figureground.training.detail.network import DetailNetwork
-from figureground.training.detail.pairs import Floats, coarse, composite, crop
+from figureground.training.detail.pairs import Floats, coarse, composite, crop, firm
 from figureground.training.detail.scenes import Scene, draw
 from figureground.training.trainer import TrainingRun
 from figureground.training.weights import load_detail
@@ -31,6 +31,12 @@ ROOM = 1.25
 """How much larger a scene's side is than a window's."""
 ANSWERS = 1500
 """Pictures for which the embedded network's own masks are used, half of the time that they are seen."""
+COMPOSITES, WHOLE = 600, 512
+"""Drawn foregrounds over photographs for which its masks are used too, and the pixels of their sides."""
+LIKE = 0.5
+"""The least IoU of such a mask with the truth; otherwise the network took something else for the subject."""
+SHRUNK = 0.35
+"""The pictures are shown to it at this share of their size, or more, so that it errs as it does on pictures not seen."""
 HELD = 96
 """Windows of each kind in validation."""
 UNCERTAIN = (0.03, 0.97)
@@ -80,30 +86,49 @@ class DetailRun(TrainingRun):
             seeds = range(SCENES)
             generated = pool.map(lambda seed: draw(side, np.random.default_rng((recipe.seed, 1, seed))), seeds)
             self.scenes: list[Scene] = list(tqdm(generated, "draw", SCENES, disable=quiet or None, unit="scene"))
-        self.answers = self._ask(quiet)
+        self._ask(quiet)
 
-    def _ask(self, quiet: bool) -> dict[int, NDArray[np.uint8]]:
-        """Return the embedded network's masks of some pictures, by their number."""
+    def _ask(self, quiet: bool) -> None:
+        """Keep the embedded network's masks of some pictures, by their number, and of composites."""
         model = models.load("saliency", Settings(threads=self.recipe.threads or 0), quality="fast")
+        seed = self.recipe.seed
+
+        def answer(rgb: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+            share = random.uniform(SHRUNK, 1)
+            small = np.asarray(cv2.resize(rgb, None, fx=share, fy=share, interpolation=cv2.INTER_AREA), np.uint8)
+            values = model(small).values  # type: ignore[union-attr]
+            return np.rint(cv2.resize(values, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR) * 255).astype(np.uint8)
+
         count = min(ANSWERS, len(self.pictures))
-        chosen = np.random.default_rng((self.recipe.seed, 2)).choice(len(self.pictures), count, replace=False)
-        masks = {}
+        chosen = np.random.default_rng((seed, 2)).choice(len(self.pictures), count, replace=False)
+        self.answers: dict[int, NDArray[np.uint8]] = {}
         for number in tqdm(chosen.tolist(), "look", disable=quiet or None, unit="picture"):
-            values = model(self.pictures[number][0]).values  # type: ignore[union-attr]
-            masks[number] = np.rint(values * 255).astype(np.uint8)
-        return masks
+            self.answers[number] = answer(self.pictures[number][0], np.random.default_rng((seed, 5, number)))
+        self.composites: list[Sample] = []
+        for number in tqdm(range(COMPOSITES), "compose", disable=quiet or None, unit="picture"):
+            random = np.random.default_rng((seed, 6, number))
+            rgb, alpha = composite([draw(WHOLE, random)], self.pictures, WHOLE, random, blurred=True)
+            mask = answer(rgb, random)
+            found, truth = mask > 127, alpha > 0.5
+            if (found & truth).sum() >= LIKE * (found | truth).sum() > 0:
+                self.composites.append((rgb, np.dstack([np.rint(alpha * 255).astype(np.uint8), mask])))
 
     def sample(self, pictures: list[Sample], size: int, index: int, random: np.random.Generator) -> tuple[Floats, Floats]:
         """Return a window (4, S, S) and its target (2, S, S): alpha, and the weight of each pixel."""
+        seen: Sample | None = None
         if random.random() < 0.5:
-            rgb, alpha = composite(self.scenes, pictures, size, random)
-            return _window(rgb, alpha, coarse(alpha, random))
-        answer = self.answers.get(index) if random.random() < 0.5 else None
-        if answer is None:
+            if random.random() < 0.5 and self.composites:
+                seen = self.composites[int(random.integers(len(self.composites)))]
+            else:
+                rgb, alpha = composite(self.scenes, pictures, size, random)
+        elif random.random() < 0.5 and index in self.answers:
+            seen = pictures[index][0], np.dstack([pictures[index][1], self.answers[index]])
+        else:
             rgb, alpha = crop(pictures[index], size, random)
+        if seen is None:
             return _window(rgb, alpha, coarse(alpha, random))
-        rgb, planes = crop((pictures[index][0], np.dstack([pictures[index][1], answer])), size, random)
-        return _window(rgb, np.ascontiguousarray(planes[..., 0]), np.ascontiguousarray(planes[..., 1]))
+        rgb, planes = crop(seen, size, random)
+        return _window(rgb, np.ascontiguousarray(planes[..., 0]), firm(np.ascontiguousarray(planes[..., 1]), random))
 
     def windows(self, held: list[Sample]) -> list[tuple[Floats, Floats]]:
         """Return the windows of validation, the same each time: drawn ones, and ones of labeled pictures."""
