@@ -11,6 +11,7 @@ from shutil import which
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 import figureground
 from photographs import FOLDER, ROOT
@@ -48,6 +49,25 @@ def test_the_examples_run_and_print_what_they_say(tmp_path, monkeypatch):
     assert cv2.imread("photo.png", cv2.IMREAD_UNCHANGED).shape == (400, 600, 4)
     for name in ("white.jpg", "on-white.jpg"):
         assert cv2.imread(name)[0, 0].min() >= 250, "the corner is background"
+
+
+@pytest.mark.parametrize("page", ["arrays", "guides/batches", "guides/editing"])
+def test_the_examples_of_other_pages_run(page, tmp_path):
+    """In a process of their own, in a folder with the files that the pages name."""
+    photo = cv2.resize(cv2.imread(str(FOLDER / "coffee.jpg")), (150, 100))
+    (tmp_path / "photos").mkdir()
+    for name in ("photo.jpg", "photos/one.jpg"):
+        cv2.imwrite(str(tmp_path / name), photo)
+    frames = [Image.fromarray(np.roll(photo[..., ::-1], 4 * step, 1)) for step in range(2)]
+    frames[0].save(tmp_path / "cup.gif", save_all=True, append_images=frames[1:])
+    text = (ROOT / "docs" / f"{page}.md").read_text("utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    (tmp_path / "example.py").write_text(code, "utf-8")
+    words = [sys.executable, "example.py"]
+    end = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert code and end.returncode == 0, end.stderr
+    if page == "guides/batches":
+        assert (tmp_path / "out" / "one.cutout.png").is_file()
 
 
 GOOD = """

@@ -23,12 +23,29 @@ CLEAR = 0.02  # a mask this near to 0 or 1 is taken for it
 
 
 def cut_out(picture: Pixels, mask: Mask, opaque: Mask | None = None) -> Pixels:
-    """Return the subject without its background's colors, (H, W, 4) of the picture's dtype, straight alpha.
+    """Return the subject without its background's colors, with straight alpha.
 
-    picture : (H, W, 3 or more) uint8 or uint16, of which the first three channels are looked at. mask : (H, W) float32 in
-    [0, 1]. opaque : what the picture itself shows, (H, W) float32 in [0, 1]; None: all of it.
-    The colors are black where alpha comes out as 0; the picture's where the mask is within a fiftieth of 1, or of 0, where
-    no eye could tell the difference; and the estimate in between.
+    Parameters
+    ----------
+    picture : (H, W, 3 or more) uint8 or uint16
+        The first three channels are red, green and blue.
+    mask : (H, W) float32 in [0, 1]
+    opaque : (H, W) float32 in [0, 1], optional
+        The picture's own alpha; None where it has none.
+
+    Returns
+    -------
+    (H, W, 4) of the same type
+        The colors are black where alpha is 0; the picture's where the mask is within 0.02 of 0 or 1; and the estimate in
+        between.
+
+    Examples
+    --------
+    >>> picture = np.full((8, 8, 3), 200, np.uint8)
+    >>> mask = np.zeros((8, 8), np.float32)
+    >>> mask[2:6, 2:6] = 1
+    >>> cut_out(picture, mask)[[0, 4], [0, 4]].tolist()
+    [[0, 0, 0, 0], [200, 200, 200, 255]]
     """
     result: Pixels = np.empty((*mask.shape, 4), picture.dtype)
     corners = list(product(range(0, mask.shape[0], TILE), range(0, mask.shape[1], TILE)))

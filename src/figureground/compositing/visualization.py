@@ -14,7 +14,18 @@ from figureground.types import THRESHOLD, DepthMap, Image8, InstanceMap, LabelMa
 
 
 def render(map_shown: LabelMap | InstanceMap, mask: Mask) -> Image8:
-    """Each class or object in its color, over a legend, (H + legend, W, 3) uint8; objects bear their numbers."""
+    """Return each class or object in its color, over a legend; objects have their numbers.
+
+    Parameters
+    ----------
+    map_shown : LabelMap or InstanceMap
+    mask : (H, W) float32 in [0, 1]
+        The foreground.
+
+    Returns
+    -------
+    (H + legend, W, 3) uint8
+    """
     if isinstance(map_shown, LabelMap):
         palette = np.array([class_color(index) for index in range(len(map_shown.names))], np.uint8)
         rows = [
@@ -32,10 +43,22 @@ def render(map_shown: LabelMap | InstanceMap, mask: Mask) -> Image8:
 
 
 def nearness(map_shown: DepthMap) -> Image8:
-    """From blue, far, to yellow, near, (H, W, 3) uint8; stretched between the 1st and the 99th percentile, to be looked at.
+    """Return a depth map in color: from blue, far, to yellow, near.
 
-    The ramp is even in perceived lightness and the same to color-blind eyes: Nuñez et al., "Optimizing colormaps with
-    consideration for color vision deficiency" (PLoS ONE 2018).
+    Values are stretched between the 1st and the 99th percentile. The colors change evenly in perceived lightness, also for
+    color-blind eyes.
+
+    Parameters
+    ----------
+    map_shown : DepthMap
+
+    Returns
+    -------
+    (H, W, 3) uint8
+
+    References
+    ----------
+    Nuñez et al., "Optimizing colormaps with consideration for color vision deficiency" (PLoS ONE 2018).
     """
     import cv2
 
@@ -47,9 +70,18 @@ def nearness(map_shown: DepthMap) -> Image8:
 
 
 def objects_found(map_shown: InstanceMap, mask: Mask | NDArray[np.bool_]) -> list[dict[str, Any]]:
-    """Each object by its number: name, share of the picture, score, and the share of it that was counted as foreground.
+    """Return each object by its number.
 
-    mask : (H, W), or where it is foreground, bool.
+    Parameters
+    ----------
+    map_shown : InstanceMap
+    mask : (H, W) float32 in [0, 1], or bool
+        The foreground.
+
+    Returns
+    -------
+    list of dict
+        Name, share of the picture, score, and the share of the object that is foreground.
     """
     total = map_shown.areas()
     inside = _inside(map_shown.numbers, mask, len(map_shown.objects) + 1)[1:]
@@ -73,9 +105,18 @@ def class_color(index: int) -> tuple[int, int, int]:
 
 
 def classes_found(map_shown: LabelMap, mask: Mask | NDArray[np.bool_]) -> list[dict[str, Any]]:
-    """Each class found, its share of the picture and the share of it that was counted as foreground.
+    """Return each class that was found.
 
-    mask : (H, W), or where it is foreground, bool.
+    Parameters
+    ----------
+    map_shown : LabelMap
+    mask : (H, W) float32 in [0, 1], or bool
+        The foreground.
+
+    Returns
+    -------
+    list of dict
+        Name, share of the picture, and the share of the class that is foreground.
     """
     inside = _inside(map_shown.labels, mask, len(map_shown.names))
     return [

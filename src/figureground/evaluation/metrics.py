@@ -26,7 +26,25 @@ class Counts:
 
     @classmethod
     def of(cls, mask: NDArray[np.floating | np.bool_], truth: NDArray[np.bool_], threshold: float = 0.5) -> "Counts":
-        """Count the pixels of a mask in [0, 1] against a truth of the same (H, W); foreground is mask ≥ threshold."""
+        """Count the pixels of a mask against the truth.
+
+        Parameters
+        ----------
+        mask : (H, W) float in [0, 1], or bool
+        truth : (H, W) bool
+        threshold : float
+            Foreground is mask ≥ threshold.
+
+        Returns
+        -------
+        Counts
+
+        Examples
+        --------
+        >>> counts = Counts.of(np.array([[0.9, 0.4]]), np.array([[True, True]]))
+        >>> counts.precision, counts.recall
+        (1.0, 0.5)
+        """
         predicted = mask >= threshold
         hits = int(np.count_nonzero(predicted & truth))
         positive, real = int(np.count_nonzero(predicted)), int(np.count_nonzero(truth))
@@ -82,7 +100,18 @@ def _share(part: int, whole: int) -> float:
 
 
 def mean_absolute_error(mask: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
-    """Return mean |mask − truth| over the pixels, in [0, 1]."""
+    """Return the mean of |mask − truth| over the pixels.
+
+    Parameters
+    ----------
+    mask : (H, W) float32 in [0, 1]
+    truth : (H, W) bool
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
     return float(np.mean(np.abs(mask - truth), dtype=np.float64))
 
 
@@ -94,10 +123,20 @@ def levels(mask: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def precision_recall(mask: NDArray[np.floating], truth: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Return precision and recall, each (256,), where `levels(mask)` ≥ 255, 254, …, 0; an empty denominator gives 0.
+    """Return precision and recall where `levels(mask)` ≥ 255, 254, …, 0.
 
-    The convention of the salient-object literature (and of its usual evaluation code), but for one thing: the mask is
-    not stretched by its own minimum and maximum first.
+    This is the convention of the literature on salient objects, and of its usual evaluation code, with one difference: the
+    mask is not stretched to its own minimum and maximum first.
+
+    Parameters
+    ----------
+    mask : (H, W) float32 in [0, 1]
+    truth : (H, W) bool
+
+    Returns
+    -------
+    precision, recall : (256,) float64
+        0 where the denominator is 0.
     """
     level_map = levels(mask)
     hits = np.cumsum(np.bincount(level_map[truth], minlength=256)[::-1])
@@ -106,13 +145,41 @@ def precision_recall(mask: NDArray[np.floating], truth: NDArray[np.bool_]) -> tu
 
 
 def f_beta(precision: Floats, recall: Floats, beta2: float = BETA2) -> Floats:
-    """Return F = (1 + β²) P R / (β² P + R), elementwise; 0 where both are 0."""
+    """Return F = (1 + β²) P R / (β² P + R), elementwise.
+
+    Parameters
+    ----------
+    precision, recall : (n,) float64
+    beta2 : float
+        β².
+
+    Returns
+    -------
+    (n,) float64
+        0 where both are 0.
+
+    Examples
+    --------
+    >>> f_beta(np.array([1.0, 0.5]), np.array([0.5, 0.5]), beta2=1).round(3).tolist()
+    [0.667, 0.5]
+    """
     below = beta2 * precision + recall
     return (1 + beta2) * precision * recall / np.where(below > 0, below, 1)
 
 
 def max_f(curves: Sequence[tuple[Floats, Floats]] | Floats) -> float:
-    """Return precision and recall averaged over pictures at each of 256 thresholds, then F (β² = 0.3), then its maximum."""
+    """Return the largest F (β² = 0.3) over 256 thresholds of the averaged precision and recall.
+
+    Parameters
+    ----------
+    curves : sequence of (precision, recall), or (n, 2, 256) float64
+        As `precision_recall` gives them for each picture.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
     precision, recall = np.mean(np.asarray(curves), axis=0)
     return float(f_beta(precision, recall).max())
 
@@ -137,7 +204,17 @@ class Reliability:
 
     @classmethod
     def of(cls, mask: NDArray[np.floating], truth: NDArray[np.bool_]) -> "Reliability":
-        """Count the pixels of a mask in [0, 1] against a truth of the same (H, W)."""
+        """Count the pixels of a mask by probability against the truth.
+
+        Parameters
+        ----------
+        mask : (H, W) float32 in [0, 1]
+        truth : (H, W) bool
+
+        Returns
+        -------
+        Reliability
+        """
         place = np.minimum((mask * BINS).astype(np.uint8), BINS - 1)
         probability_sums = np.asarray(np.bincount(place.ravel(), mask.ravel(), BINS), np.float64)
         return cls(np.bincount(place.ravel(), minlength=BINS), probability_sums, np.bincount(place[truth], minlength=BINS))
@@ -162,8 +239,26 @@ class Reliability:
 def boundary_iou(mask: NDArray[np.floating], truth: NDArray[np.bool_], width: float = 0.02, threshold: float = 0.5) -> float:
     """Return the intersection over union of the inner edges: how exact the outline is, for subjects of any size.
 
-    The inner edge of a shape is its pixels nearer than `width` × the picture's diagonal (at least 1 pixel) to what is
-    not the shape; the picture's border counts as not the shape. Cheng et al., "Boundary IoU" (CVPR 2021).
+    The inner edge of a shape is its pixels that are nearer than `width` × the picture's diagonal (at least 1 pixel) to the
+    outside of the shape. The picture's border counts as outside.
+
+    Parameters
+    ----------
+    mask : (H, W) float32 in [0, 1]
+    truth : (H, W) bool
+    width : float
+        Share of the picture's diagonal.
+    threshold : float
+        Foreground is mask ≥ threshold.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    References
+    ----------
+    Cheng et al., "Boundary IoU" (CVPR 2021).
     """
     import cv2
 

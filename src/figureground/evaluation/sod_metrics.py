@@ -19,10 +19,21 @@ _TINY = float(np.spacing(1))
 
 
 def s_measure(mask: Masks, truth: Truth) -> float:
-    """Return the structure-measure in [0, 1]: the mean of region similarity and object similarity.
+    """Return the structure measure: the mean of the similarity of regions and of objects.
 
-    Fan et al., "Structure-measure" (ICCV 2017), α = 0.5. Where there is nothing to find, 1 − the mask's mean; where all is
-    foreground, its mean.
+    Parameters
+    ----------
+    mask : (H, W) float32 in [0, 1]
+    truth : (H, W) bool
+
+    Returns
+    -------
+    float
+        In [0, 1]. Where there is nothing to find, 1 − the mask's mean; where everything is foreground, the mask's mean.
+
+    References
+    ----------
+    Fan et al., "Structure-measure" (ICCV 2017), α = 0.5.
     """
     prediction: Floats = np.asarray(mask, np.float64)
     share = float(truth.mean())
@@ -64,11 +75,25 @@ def _similar(mask: Floats, truth: Truth) -> float:
 
 
 def e_measure(mask: Masks, truth: Truth) -> Floats:
-    """Return the enhanced-alignment measure, (256,), ≥ 0: of the mask cut at the levels 255, 254, …, 0 of 255.
+    """Return the enhanced-alignment measure of the mask cut at the levels 255, 254, …, 0 of 255.
 
-    Fan et al., "Enhanced-alignment Measure for Binary Foreground Map Evaluation" (IJCAI 2018): each pixel's agreement once
-    both are freed of their means. Where the truth is empty or full, the share of right pixels. All is divided by the
-    number of pixels less one, as in the paper's own code: perfection is a hair above 1.
+    It is each pixel's agreement after both are freed of their means. Where the truth is empty or full, it is the share of
+    right pixels.
+
+    Parameters
+    ----------
+    mask : (H, W) float32 in [0, 1]
+    truth : (H, W) bool
+
+    Returns
+    -------
+    (256,) float64
+        At least 0. The sum is divided by the number of pixels less one, as in the paper's own code, so a perfect mask has
+        slightly more than 1.
+
+    References
+    ----------
+    Fan et al., "Enhanced-alignment Measure for Binary Foreground Map Evaluation" (IJCAI 2018).
     """
     level_map = levels(mask)
     hits = np.cumsum(np.bincount(level_map[truth], minlength=256)[::-1])
@@ -93,10 +118,26 @@ def e_measure(mask: Masks, truth: Truth) -> Floats:
 
 
 def weighted_f(mask: Masks, truth: Truth) -> float:
-    """Return the weighted F-measure in [0, 1], β = 1: errors near the outline weigh less, those far from it more.
+    """Return the weighted F-measure, β = 1: errors near the outline weigh less, those far from it more.
 
-    Margolin et al., "How to Evaluate Foreground Maps?" (CVPR 2014). Where there is nothing to find it is 0, as in the
-    field's code. Raises MissingExtra without scipy.
+    Parameters
+    ----------
+    mask : (H, W) float32 in [0, 1]
+    truth : (H, W) bool
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 where there is nothing to find, as in the field's code.
+
+    Raises
+    ------
+    MissingExtra
+        If scipy is not installed.
+
+    References
+    ----------
+    Margolin et al., "How to Evaluate Foreground Maps?" (CVPR 2014).
     """
     try:
         from scipy import ndimage

@@ -18,15 +18,38 @@ Floats = NDArray[np.float64]
 
 
 def mean_interval(values: ArrayLike, seed: int = 0) -> Interval:
-    """Return the interval of the mean of `values` (n,) in [0, 1], with confidence `LEVEL`, within their own range.
+    """Return the confidence interval of a mean, by the bootstrap.
 
-    The quantiles of the means of drawn samples, at the level of `expanded_level`. One value says nothing of the spread: (0, 1).
+    The limits are quantiles of the means of resampled values, at the level of `expanded_level`. They stay within the range of
+    the values.
+
+    Parameters
+    ----------
+    values : (n,) array_like in [0, 1]
+    seed : int
+        Seed of the samples.
+
+    Returns
+    -------
+    (float, float)
+        With confidence `LEVEL`; (0, 1) for a single value, which does not show the spread.
     """
     return _of_means(values, seed, (0.0, 1.0))
 
 
 def difference_interval(values: ArrayLike, seed: int = 0) -> Interval:
-    """Return the interval, as `mean_interval`, for values in [−1, 1] such as differences between two methods."""
+    """Return the interval, as `mean_interval`, for differences between two methods.
+
+    Parameters
+    ----------
+    values : (n,) array_like in [−1, 1]
+    seed : int
+        Seed of the samples.
+
+    Returns
+    -------
+    (float, float)
+    """
     return _of_means(values, seed, (-1.0, 1.0))
 
 
@@ -41,7 +64,20 @@ def _of_means(values: ArrayLike, seed: int, unknown: Interval) -> Interval:
 
 
 def interval(figure: Callable[[NDArray[np.int64]], float], pictures: int, seed: int = 0) -> Interval:
-    """Return the interval, as `mean_interval`, of any figure `figure(indices)`; (pictures,) int64, repeats included."""
+    """Return the interval, as `mean_interval`, of any figure.
+
+    Parameters
+    ----------
+    figure : callable
+        Gets the indices of a sample, (pictures,) int64, repeats included, and returns its figure.
+    pictures : int
+    seed : int
+        Seed of the samples.
+
+    Returns
+    -------
+    (float, float)
+    """
     values = [figure(indices) for several in _resampled(pictures, seed, 500) for indices in several]
     low, high = _ends(np.asarray(values), pictures)
     return float(low), float(high)
@@ -70,9 +106,19 @@ def expanded_level(count: int) -> float:
 
 
 def paired_p(differences: ArrayLike, seed: int = 0) -> float:
-    """Return the p-value of the mean difference: two-sided sign-flip permutation test.
+    """Return the p-value of a mean difference: a two-sided permutation test that flips signs.
 
-    differences : (n,), one method's figure less the other's, of the same pictures. In (0, 1]; 1 where there is none.
+    Parameters
+    ----------
+    differences : (n,) array_like
+        One method's figure less the other's, of the same pictures.
+    seed : int
+        Seed of the samples.
+
+    Returns
+    -------
+    float
+        In (0, 1]; 1 where there are no differences.
     """
     values = np.asarray(differences, np.float64)
     actual, larger, draws = abs(float(values.mean())) if values.size else 0.0, 0, 10_000

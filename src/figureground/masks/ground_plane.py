@@ -51,11 +51,29 @@ class Plane:
 
 
 def foreground_from_depth(nearness: Floats, near: float | None = None) -> Shape:
-    """Return the pixels that stand out as near, (H, W) bool, of nearness (H, W) float32, finite.
+    """Return the pixels that stand out as near, without the floor.
 
-    near : the cut by hand, in [0, 1] from the farthest to the nearest of the picture: the 1st and 99th percentile of its
-    nearness; None finds it: see `gap`. Pixels of the floor, where there is one, are never among them. Parts smaller than a
-    thousandth of the picture are left out. Nothing where the picture is flat, or, unless cut by hand, nothing stands out.
+    Parts smaller than a thousandth of the picture are left out. Nothing is foreground where the picture is flat or, without
+    `near`, where nothing stands out.
+
+    Parameters
+    ----------
+    nearness : (H, W) float32
+        Finite; larger is nearer, on any scale.
+    near : float, optional
+        The cut, from 0 to 1 between the 1st and the 99th percentile of nearness; None finds it, see `widest_gap`.
+
+    Returns
+    -------
+    (H, W) bool
+
+    Examples
+    --------
+    >>> nearness = np.tile(np.linspace(0, 0.1, 100, dtype=np.float32), (100, 1))
+    >>> nearness[30:70, 30:70] += 1
+    >>> foreground = foreground_from_depth(nearness)
+    >>> int(foreground.sum()), bool(foreground[50, 50])
+    (1600, True)
     """
     small = _shrunk(nearness)
     low, high = np.percentile(small, (1, 99))

@@ -32,7 +32,17 @@ SUPPORT_CLASSES = {
 
 
 def prominence(objects_map: InstanceMap) -> Factor:
-    """Return how likely each object is the subject, (objects,) float64 in [0, 1]: the product of `FACTORS`; 0 for stuff."""
+    """Return how likely each object is the subject: the product of `FACTORS`.
+
+    Parameters
+    ----------
+    objects_map : InstanceMap
+
+    Returns
+    -------
+    (objects,) float64 in [0, 1]
+        0 for stuff.
+    """
     weight = np.array([0.0 if one.stuff else 1.0 for one in objects_map.objects])
     for factor in FACTORS.values():
         weight *= factor(objects_map)

@@ -39,19 +39,36 @@ WIDE = 0.9  # a window of more than this share of the picture is no nearer look
 
 
 def steer(rgb: Rgb, values: Mask, places: Places, predict: Predict | None = None) -> Mask:
-    """Return the map changed by points and a box, and unchanged elsewhere, (H, W) float32 in [0, 1].
+    """Return the map changed by points and a box.
 
-    rgb : (H, W, 3) uint8 sRGB. values : (H, W) float32 in [0, 1], what a network says by itself.
-    predict : what the network says of a part of the picture; with it, what lies around the points or in the box is looked
-    at again from nearer by.
+    A point adds what is connected with it and takes nothing away. A not-point takes away what is nearer to it than to a
+    point; all other foreground stays. A not-point on one of several parts removes that part as a whole. Both spread as far as
+    colors and map are alike. Outside the box everything becomes 0; inside it, colors decide together with the map, and may
+    take away.
 
-    A point adds what is connected with it, and takes nothing away. A not-point takes away what is nearer to it than to a
-    point; all else that was foreground stays. Where it lies on one of several parts, that part goes as a whole. Both reach
-    as far as colors and map are alike. Outside the box all is 0; inside, colors decide with the map, and may take away. It
-    is worked out at 320 pixels of the longer side and enlarged, so it costs hardly more for larger pictures. Without points
-    and box `values` itself is returned.
+    The work is done at 320 pixels of the longer side and enlarged, so larger pictures cost little more.
 
-    Raises UsageError where one pixel is both a point and a not-point, or a point lies outside the box.
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+        sRGB.
+    values : (H, W) float32 in [0, 1]
+        What a network says by itself.
+    places : Places
+        Points, not-points and box, in pixels.
+    predict : callable, optional
+        Returns what the network says of a part of the picture. With it, the surroundings of the points, or the box, are
+        looked at again at a larger scale.
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]
+        `values` itself where there are neither points nor a box.
+
+    Raises
+    ------
+    UsageError
+        If one pixel is both a point and a not-point, or a point lies outside the box.
     """
     import cv2
 

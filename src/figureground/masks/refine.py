@@ -29,17 +29,54 @@ EdgeRadius = Annotated[float, "How far the guided filter looks, as a share of th
 
 
 def none(rgb: Rgb, mask: Mask) -> Mask:
-    """Return the mask unchanged."""
+    """Return the mask unchanged.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+    mask : (H, W) float32 in [0, 1]
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]
+        The same array.
+    """
     return mask
 
 
 def clean(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False) -> Mask:
-    """Remove islands and fill pinholes; all else stays unchanged, soft edges and true holes included.
+    """Remove islands and fill pinholes; everything else stays unchanged, soft edges and true holes included.
 
-    Islands are the 8-connected parts of mask > 0.1 whose area (the sum of their mask) is less than `min_part` of the
-    largest part's; they go to 0 with the fainter rim around them. Pinholes are the 4-connected parts of mask < 0.9 that do
-    not touch the picture's border and have at most a thousandth as many pixels as the parts that stay; they go to 1.
-    With `keep_largest` every part but the largest is an island. Raises UnknownOption where `min_part` is not from 0 to 1.
+    Islands are the 8-connected parts of mask > 0.1 whose area (the sum of their mask) is less than `min_part` of the largest
+    part's. They become 0, with the fainter rim around them. Pinholes are the 4-connected parts of mask < 0.9 that do not
+    touch the picture's border and have at most a thousandth as many pixels as the parts that stay. They become 1.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+    mask : (H, W) float32 in [0, 1]
+    min_part : float
+        Share of the largest part's area below which a part is removed, in [0, 1].
+    keep_largest : bool
+        Remove every part but the largest.
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]
+
+    Raises
+    ------
+    UnknownOption
+        If `min_part` is not from 0 to 1.
+
+    Examples
+    --------
+    >>> mask = np.zeros((60, 60), np.float32)
+    >>> mask[5:55, 5:55] = 1
+    >>> mask[20, 20], mask[1, 1] = 0, 1
+    >>> cleaned = clean(np.zeros((60, 60, 3), np.uint8), mask)
+    >>> float(cleaned[20, 20]), float(cleaned[1, 1])
+    (1.0, 0.0)
     """
     if not 0 <= min_part <= 1:
         raise UnknownOption(f"min_part must be from 0 to 1, but got {min_part:g}")
@@ -48,12 +85,31 @@ def clean(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepL
 
 
 def guided(rgb: Rgb, mask: Mask, *, edge_radius: EdgeRadius = 0.0125) -> Mask:
-    """Move the mask's edge to the picture's edges with the guided filter, at full resolution; values are clipped to [0, 1].
+    """Move the mask's edge to the picture's edges with the guided filter, at full resolution.
 
-    He, Sun and Tang, "Guided Image Filtering" (TPAMI 2013), with the color picture as the guide: within each window the
-    mask is the linear function of the color that fits it best. It is done tile by tile, with margins of two radii, so
-    that memory does not grow with the picture and the tiles do not show; where the mask is flat in all of that, as far
-    from every edge, it stays untouched. Raises UnknownOption where `edge_radius` is not above 0 and up to 0.1.
+    Within each window the mask becomes the linear function of the color that fits it best. The filter works tile by tile,
+    with margins of two radii, so that memory does not grow with the picture and the tiles do not show. Where the mask is flat
+    in all of a tile, it stays as it is.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+    mask : (H, W) float32 in [0, 1]
+    edge_radius : float
+        The filter's radius as a share of the longer side, above 0 and at most 0.1.
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]
+
+    Raises
+    ------
+    UnknownOption
+        If `edge_radius` is out of range.
+
+    References
+    ----------
+    He, Sun and Tang, "Guided Image Filtering" (TPAMI 2013).
     """
     if not 0 < edge_radius <= 0.1:
         raise UnknownOption(f"edge_radius must be above 0 and at most 0.1, but got {edge_radius:g}")
@@ -68,26 +124,106 @@ def guided(rgb: Rgb, mask: Mask, *, edge_radius: EdgeRadius = 0.0125) -> Mask:
 def clean_guided(
     rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False, edge_radius: EdgeRadius = 0.0125
 ) -> Mask:
-    """Apply `clean`, then `guided`."""
+    """Apply `clean`, then `guided`.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+    mask : (H, W) float32 in [0, 1]
+    min_part : float
+        Share of the largest part's area below which a part is removed, in [0, 1].
+    keep_largest : bool
+        Remove every part but the largest.
+    edge_radius : float
+        As of `guided`.
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]
+
+    Raises
+    ------
+    UnknownOption
+        If an option is out of range.
+    """
     return guided(rgb, clean(rgb, mask, min_part=min_part, keep_largest=keep_largest), edge_radius=edge_radius)
 
 
 def detail(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False) -> Mask:
-    """Apply `clean`, then find the edge in the picture's own pixels with the detail network, as `refine_edges` does."""
+    """Apply `clean`, then find the edge in the picture's own pixels with the detail network, as `detail.refine_edges` does.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+    mask : (H, W) float32 in [0, 1]
+    min_part : float
+        Share of the largest part's area below which a part is removed, in [0, 1].
+    keep_largest : bool
+        Remove every part but the largest.
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]
+
+    Raises
+    ------
+    UnknownOption
+        If `min_part` is not from 0 to 1.
+    """
     from figureground.masks.detail import refine_edges
 
     return refine_edges(rgb, clean(rgb, mask, min_part=min_part, keep_largest=keep_largest))
 
 
 def matting(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False) -> Mask:
-    """Apply `detail`, then closed-form matting along the edge, as `refine_by_matting` does; needs the extra `matting`."""
+    """Apply `detail`, then closed-form matting along the edge, as `matting.refine_by_matting` does.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+    mask : (H, W) float32 in [0, 1]
+    min_part : float
+        Share of the largest part's area below which a part is removed, in [0, 1].
+    keep_largest : bool
+        Remove every part but the largest.
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]
+
+    Raises
+    ------
+    UnknownOption
+        If `min_part` is not from 0 to 1.
+    MissingExtra
+        If pymatting is not installed.
+    """
     from figureground.masks.matting import refine_by_matting
 
     return refine_by_matting(rgb, clean(rgb, mask, min_part=min_part, keep_largest=keep_largest))
 
 
 def auto(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False) -> Mask:
-    """Apply the best refiner that needs no extra, by measured error: `detail`."""
+    """Apply the refiner of the base install with the lowest measured error: `detail`.
+
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+    mask : (H, W) float32 in [0, 1]
+    min_part : float
+        Share of the largest part's area below which a part is removed, in [0, 1].
+    keep_largest : bool
+        Remove every part but the largest.
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]
+
+    Raises
+    ------
+    UnknownOption
+        If `min_part` is not from 0 to 1.
+    """
     return detail(rgb, mask, min_part=min_part, keep_largest=keep_largest)
 
 

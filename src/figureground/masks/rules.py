@@ -49,9 +49,29 @@ LARGE_PART = 10  # a part of the most common class gets a hull if the largest on
 def salient(map_given: SaliencyMap, *, logit_scale: LogitScale = 3.0) -> Mask:
     """Take the salient pixels: multiply the log odds of the map by `logit_scale`, so that the inside of a subject is solid.
 
-    A map says how likely a pixel is the subject's, a mask how much of it is: within a subject of which the network is fairly
-    sure nothing should shine through. One half stays one half, and no two values change places. With 1 the mask is the
-    map itself. Raises UsageError for a logit_scale that is not above 0.
+    A map says how likely a pixel is the subject's; a mask says how much of the pixel is. Where the network is fairly sure,
+    nothing should shine through. A value of 0.5 stays 0.5, and the order of the values stays.
+
+    Parameters
+    ----------
+    map_given : SaliencyMap
+    logit_scale : float
+        Above 0; 1 leaves the map unchanged.
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]
+
+    Raises
+    ------
+    UsageError
+        If `logit_scale` is not above 0.
+
+    Examples
+    --------
+    >>> odds = SaliencyMap(np.array([[0.2, 0.5, 0.8]], np.float32))
+    >>> salient(odds, logit_scale=3).round(2).tolist()
+    [[0.019999999552965164, 0.5, 0.9800000190734863]]
     """
     if not 0 < logit_scale < float("inf"):
         raise UsageError(f"logit_scale must be above 0 (1 leaves the map unchanged), but got {logit_scale:g}")
@@ -70,7 +90,24 @@ def salient(map_given: SaliencyMap, *, logit_scale: LogitScale = 3.0) -> Mask:
 
 
 def stuff(map_given: LabelMap, *, background_classes: Background = (), foreground_classes: Foreground = ()) -> Mask:
-    """Take every pixel whose class is a thing; stuff is background."""
+    """Take every pixel whose class is a thing; stuff is background.
+
+    Parameters
+    ----------
+    map_given : LabelMap
+    background_classes, foreground_classes : sequence of str
+        Names of classes that count as background, or as foreground, whatever the class list says.
+
+    Returns
+    -------
+    (H, W) float32
+        0 or 1.
+
+    Raises
+    ------
+    UnknownOption
+        If a class is not in the map's list.
+    """
     return _pick(map_given, _things(map_given, background_classes, foreground_classes))
 
 
@@ -81,10 +118,27 @@ def most_common(
     background_classes: Background = (),
     foreground_classes: Foreground = (),
 ) -> Mask:
-    """Take the class with the most pixels; of equal ones, that of the lower index.
+    """Take the class with the most pixels; of equal ones, the one with the lower index.
 
-    Only things are counted; with `count_stuff` all classes but those of `background_classes`. Where none of the counted
-    classes is present nothing is foreground.
+    Where none of the counted classes is present, nothing is foreground.
+
+    Parameters
+    ----------
+    map_given : LabelMap
+    count_stuff : bool
+        Count all classes but those of `background_classes`. By default only things are counted.
+    background_classes, foreground_classes : sequence of str
+        Names of classes that count as background, or as foreground, whatever the class list says.
+
+    Returns
+    -------
+    (H, W) float32
+        0 or 1.
+
+    Raises
+    ------
+    UnknownOption
+        If a class is not in the map's list.
     """
     things = _things(map_given, background_classes, foreground_classes)
     return _pick(map_given, _most_common_class(map_given, things, count_stuff, background_classes))
@@ -101,9 +155,28 @@ def most_common_hull(
     """Take the most common class, as `most_common`, and what its parts enclose: the dog in the person's arms.
 
     Each 8-connected part with at least a tenth of the largest part's area has a convex hull, of its pixels' centers.
-    With `hull_fill` "things", every other thing-labeled region (8-connected pixels of one class) with more than half
-    of its area inside the hulls is added as a whole; no pixel of stuff ever is: a hole that shows the background stays.
-    With "everything", the hulls themselves are added: every pixel inside, stuff too, and nothing outside.
+
+    Parameters
+    ----------
+    map_given : LabelMap
+    hull_fill : {"things", "everything"}
+        "things" adds every other region of a thing (8-connected pixels of one class) that has more than half of its area
+        inside the hulls, as a whole. Stuff is never added, so a hole that shows the background stays. "everything" adds the
+        hulls themselves: every pixel inside, stuff too, and nothing outside.
+    count_stuff : bool
+        As of `most_common`.
+    background_classes, foreground_classes : sequence of str
+        Names of classes that count as background, or as foreground, whatever the class list says.
+
+    Returns
+    -------
+    (H, W) float32
+        0 or 1.
+
+    Raises
+    ------
+    UnknownOption
+        If a class is not in the map's list.
     """
     things = _things(map_given, background_classes, foreground_classes)
     chosen = _most_common_class(map_given, things, count_stuff, background_classes)
@@ -120,12 +193,30 @@ def most_common_hull(
 def main_instance(map_given: InstanceMap, *, keep: Keep = "1", instance: Instance = None, contact: Contact = 0.2) -> Mask:
     """Take the object that looks most like the subject, and what belongs to it, without people in the background.
 
-    Objects are ranked by `prominence`: large, central, sharp, surely seen, near, alive; of equal ones the lower number goes
-    first. Stuff is never the subject: where there is no thing, nothing is foreground. A thing that is not larger and shares
-    at least `contact` of its outline with the subject belongs to it (the dog in the arms, the bag on the shoulder), one of the
-    subject's own class only from half of its outline on. With `keep` above 1, the next ones are those that do not belong to
-    those before; "all" takes every thing. `instance` takes that object alone, stuff too, and nothing that touches it.
-    Raises UnknownOption for a `keep` that is no count, or an `instance` that is not there.
+    Objects are ranked by `prominence`: large, central, sharp, certain, near, alive; of equal ones, the lower number goes
+    first. Stuff is never the subject: where there is no thing, nothing is foreground. A thing that is not larger than the
+    subject and shares at least `contact` of its outline with it belongs to it (the dog in the arms, the bag on the shoulder).
+    A thing of the subject's own class must share half of its outline.
+
+    Parameters
+    ----------
+    map_given : InstanceMap
+    keep : str
+        How many subjects: a count, or "all" for every thing. Each further subject is the next one that does not belong to
+        those before it.
+    instance : int, optional
+        Take the object with this number, stuff too, and nothing that touches it.
+    contact : float
+        In [0, 1].
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]
+
+    Raises
+    ------
+    UnknownOption
+        If `keep` is not a count, or there is no object with the number `instance`.
     """
     count = len(map_given.objects)
     chosen = np.zeros(count + 1, bool)
@@ -150,11 +241,27 @@ def main_instance(map_given: InstanceMap, *, keep: Keep = "1", instance: Instanc
 
 
 def nearest(map_given: DepthMap, *, near: Near = None) -> Mask:
-    """Take what stands out as near, without the floor below it; see ground_plane.py.
+    """Take what stands out as near, without the floor below it.
 
-    The cut lies in the middle of the widest stretch of depth that is all but empty; where there is none, as in a flat scene,
-    nothing is foreground. `near` sets it by hand, from 0 to 1 between the 1st and the 99th percentile of the picture's
-    nearness. The result does not change with scale and shift of nearness. Raises UnknownOption for a `near` outside 0 to 1.
+    The cut lies in the middle of the widest stretch of depth that is nearly empty. Where there is none, as in a flat scene,
+    nothing is foreground. The result does not change with the scale and the shift of nearness. See
+    `ground_plane.foreground_from_depth`.
+
+    Parameters
+    ----------
+    map_given : DepthMap
+    near : float, optional
+        The cut, from 0 to 1 between the 1st and the 99th percentile of the picture's nearness.
+
+    Returns
+    -------
+    (H, W) float32
+        0 or 1.
+
+    Raises
+    ------
+    UnknownOption
+        If `near` is not from 0 to 1.
     """
     if near is not None and not 0 <= near <= 1:
         raise UnknownOption(f"near must be from 0, the farthest, to 1, the nearest, but got {near}")

@@ -115,19 +115,19 @@ class DetailRun(TrainingRun):
 
     def sample(self, pictures: list[Sample], size: int, index: int, random: np.random.Generator) -> tuple[Floats, Floats]:
         """Return a window (4, S, S) and its target (2, S, S): alpha, and the weight of each pixel."""
-        seen: Sample | None = None
+        answered: Sample | None = None
         if random.random() < 0.5:
             if random.random() < 0.5 and self.composites:
-                seen = self.composites[int(random.integers(len(self.composites)))]
+                answered = self.composites[int(random.integers(len(self.composites)))]
             else:
                 rgb, alpha = composite(self.scenes, pictures, size, random)
         elif random.random() < 0.5 and index in self.answers:
-            seen = pictures[index][0], np.dstack([pictures[index][1], self.answers[index]])
+            answered = pictures[index][0], np.dstack([pictures[index][1], self.answers[index]])
         else:
             rgb, alpha = crop(pictures[index], size, random)
-        if seen is None:
+        if answered is None:
             return _window(rgb, alpha, coarse(alpha, random))
-        rgb, planes = crop(seen, size, random)
+        rgb, planes = crop(answered, size, random)
         return _window(rgb, np.ascontiguousarray(planes[..., 0]), firm(np.ascontiguousarray(planes[..., 1]), random))
 
     def windows(self, held: list[Sample]) -> list[tuple[Floats, Floats]]:
