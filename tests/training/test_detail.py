@@ -15,13 +15,13 @@ from figureground.inference.session import session  # noqa: E402
 from figureground.training.config import Recipe  # noqa: E402
 from figureground.training.detail import scenes, trainer  # noqa: E402
 from figureground.training.detail.network import CERTAIN, CHANNELS, DetailNetwork  # noqa: E402
-from figureground.training.detail.pairs import coarse, composite, crop  # noqa: E402
+from figureground.training.detail.pairs import coarse, composite, crop, firm, whole  # noqa: E402
 from figureground.training.weights import load_detail  # noqa: E402
 
 
 @pytest.fixture
 def quick(monkeypatch):
-    for name, value in (("SCENES", 8), ("ANSWERS", 2), ("HELD", 4)):
+    for name, value in (("SCENES", 8), ("ANSWERS", 2), ("COMPOSITES", 6), ("WHOLE", 128), ("HELD", 4)):
         monkeypatch.setattr(trainer, name, value)
 
 
@@ -61,6 +61,19 @@ def test_scenes_and_pairs_are_the_generators():
     assert crop((pictures[0][0][:30, :40], pictures[0][1][:30, :40]), 64, np.random.default_rng(0))[0].shape == (64, 64, 3)
 
 
+def test_drawn_foregrounds_as_a_whole_stand_before_what_is_free_of_subjects():
+    drawn = [scenes.draw(96, np.random.default_rng((2, seed)), centered=True) for seed in range(8)]
+    pictures = [pair(number, 100) for number in range(3)]
+    shares = []
+    for seed in range(12):
+        rgb, mask = whole(drawn, pictures, 64, np.random.default_rng(seed))
+        again = whole(drawn, pictures, 64, np.random.default_rng(seed))
+        assert rgb.shape == (64, 64, 3) and mask.shape == (64, 64) and rgb.dtype == mask.dtype == np.uint8
+        assert np.array_equal(rgb, again[0]) and np.array_equal(mask, again[1])
+        shares.append(mask.mean() / 255)
+    assert 0.1 < np.mean(shares) < 0.6
+
+
 def test_coarse_masks_are_near_the_truth_and_not_it():
     alpha = np.zeros((128, 128), np.float32)
     alpha[30:100, 20:90] = 1
@@ -68,6 +81,9 @@ def test_coarse_masks_are_near_the_truth_and_not_it():
         rough = coarse(alpha, np.random.default_rng(seed))
         assert rough.min() >= 0 and rough.max() <= 1
         assert 0.001 < np.abs(rough - alpha).mean() < 0.25
+    soft = np.linspace(0, 1, 11, dtype=np.float32)
+    hard = firm(soft, np.random.default_rng(1))
+    assert hard[5] == 0.5 and (np.diff(hard) > 0).all() and hard[3] < soft[3] and hard[8] > soft[8]
 
 
 def test_from_the_command_line_to_a_graph(quick, tmp_path):

@@ -27,6 +27,7 @@ from figureground.training import augmentation, trainer  # noqa: E402
 from figureground.training.calibration import BIAS, calibrate, fit  # noqa: E402
 from figureground.training.config import Recipe  # noqa: E402
 from figureground.training.data_loader import epoch_order, sampling_weights  # noqa: E402
+from figureground.training.detail.pairs import whole  # noqa: E402
 from figureground.training.export import Probability, difference, drawn_picture, export  # noqa: E402
 from figureground.training.losses import boundary_loss, total_loss  # noqa: E402
 from figureground.training.networks import NETWORKS, means  # noqa: E402
@@ -362,6 +363,17 @@ def test_samples_are_the_generators(tmp_path):
     assert np.array_equal(one[0], two[0]) and np.array_equal(one[1], two[1])
 
 
+def test_a_share_of_the_samples_is_drawn(data, val, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "SCENES", 6)
+    drawn = []
+    monkeypatch.setattr(trainer, "whole", lambda *given: drawn.append(given) or whole(*given))
+    recipe = replace(TINY, epochs=1, drawn=0.5)
+    trainer.train(labeled_images([data]), labeled_images([val]), tmp_path, recipe, quiet=True)
+    shown = len(labeled_images([data])) // recipe.batch * recipe.batch
+    assert 0.2 * shown <= len(drawn) <= 0.8 * shown
+    assert json.loads((tmp_path / "recipe.json").read_text())["drawn"] == 0.5
+
+
 @pytest.fixture(scope="module")
 def commanded(data, val, tmp_path_factory):
     """The folder of a run of the command, which exports what it trained: that of the default network, for every size."""
@@ -446,6 +458,7 @@ def test_mistakes_in_training(data, tmp_path):
     command("train", data, *words, "--network", "large").refused(2, "large", "scratch")
     command("train", data, *words, "--freeze", "-1").refused(2, "freeze")
     command("train", data, *words, "--unfreeze-at", "2").refused(2, "unfreeze_at")
+    command("train", data, *words, "--drawn", "1").refused(2, "drawn")
     command("train", f"{data}=much", *words).refused(2, "DATA=SHARE", "much")
     command("train", f"{data}=0.5", *words).refused(2, "share")
     command("train", data, *words, "--device", "quantum").refused(2, "quantum")

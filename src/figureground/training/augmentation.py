@@ -78,7 +78,7 @@ def _paste(rgb: Image8, mask: Image8, other: Sample, random: Generator) -> Image
     size = mask.shape[0]
     if not 0.02 < mask.mean() / 255 < 0.8:
         return rgb
-    strip = None if random.random() < 0.15 else _free_strip(*other)
+    strip = None if random.random() < 0.15 else free_strip(*other)
     if strip is None:
         corners = np.clip(random.uniform(20, 255) + random.uniform(-30, 30, (2, 2, 3)), 0, 255).astype(np.uint8)
         strip = np.asarray(cv2.resize(corners, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
@@ -96,7 +96,7 @@ def _blend(front: Any, behind: Any, alpha: Any) -> Image8:
     return np.asarray(cv2.add(*parts), np.uint8)
 
 
-def _free_strip(rgb: Image8, mask: Image8) -> Image8 | None:
+def free_strip(rgb: Image8, mask: Image8) -> Image8 | None:
     """Return the largest of the four strips beside the foreground's box; None where it is below a sixth of the picture."""
     height, width = mask.shape
     x, y, w, h = cv2.boundingRect((mask > 25).astype(np.uint8))

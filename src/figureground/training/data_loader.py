@@ -105,7 +105,11 @@ def augmented(
     pictures: list[Sample], size: int, index: int, random: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return an augmented picture (3, size, size) in [0, 1]; and its mask (2, size, size): truth, and weight of its edges."""
-    rgb, mask = sample(pictures, index, size, random)
+    return as_input(*sample(pictures, index, size, random))
+
+
+def as_input(rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return a picture (S, S, 3) and its mask (S, S) in the shapes and types of `augmented`."""
     return rgb.transpose(2, 0, 1).astype(np.float32) / np.float32(255), _with_weight(mask)
 
 

@@ -30,14 +30,17 @@ from figureground.evaluation.plots import plot_log
 from figureground.training.augmentation import Sample
 from figureground.training.calibration import calibrate
 from figureground.training.config import Recipe
-from figureground.training.data_loader import augmented, batches, decode, epoch_order
+from figureground.training.data_loader import as_input, augmented, batches, decode, epoch_order
 from figureground.training.detail.network import DetailNetwork
+from figureground.training.detail.pairs import whole
+from figureground.training.detail.scenes import Scene, draw_all
 from figureground.training.encoder import EfficientNetLite, load_imagenet
 from figureground.training.losses import total_loss
 from figureground.training.networks import SaliencyNetwork
 from figureground.training.optimizer import Optimizer
 from figureground.training.weights import build, load, save
 
+SCENES = 1000  # drawn foregrounds; each is seen in other places, colors and lights every time
 TOGETHER = 20  # pictures that validation looks at at once
 PAUSE = 5.0  # seconds: a step that took longer stood still (a stopped process, a sleeping laptop) and counts as this
 
@@ -94,6 +97,8 @@ def train(
     if not data or not val:
         raise BadData("training needs at least one picture to train on and one to validate on")
     run = TrainingRun(recipe, out, _network(recipe, start, encoder_weights))
+    if recipe.drawn:
+        run.scenes = draw_all(SCENES, recipe.last_size or recipe.size, recipe.seed, quiet, centered=True)
     pictures, held = decode(data, quiet), decode(val, quiet)
     for part, samples in ((data, pictures), (val, held)):
         warn_single_class([pair.name for pair in part], [shows(mask) for _, mask in samples], to_learn=True)
@@ -129,6 +134,7 @@ class TrainingRun:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub does not know it alone
         self.model, self.average = network, copy.deepcopy(network)
         self.optimizer = Optimizer(self.model, recipe)
+        self.scenes: list[Scene] = []
 
     def train(self, pictures: list[Sample], held: Any, weights: NDArray[np.float64] | None, quiet: bool) -> None:
         """Train to the end, validating after each epoch. held : what `figures` takes. weights : as of the function `train`."""
@@ -215,6 +221,8 @@ class TrainingRun:
         self, pictures: list[Sample], size: int, index: int, random: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return what the network gets of a picture, and what its answer is compared with."""
+        if self.scenes and random.random() < self.recipe.drawn:
+            return as_input(*whole(self.scenes, pictures, size, random))
         return augmented(pictures, size, index, random)
 
     def loss(self, images: Tensor, masks: Tensor) -> Tensor:

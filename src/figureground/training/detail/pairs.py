@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground.training.augmentation import Sample
+from figureground.training.augmentation import Sample, free_strip
 from figureground.training.detail.scenes import Scene
 
 Image8 = NDArray[np.uint8]
@@ -33,14 +33,38 @@ def composite(
     top, left = random.integers(0, scene.alpha.shape[0] - size + 1, 2).tolist()
     place = int(random.integers(8))
     alpha, light = (_turned(each[top : top + size, left : left + size], place) for each in (scene.alpha, scene.light))
-    behind, front = _crop(pictures, size, random), _crop(pictures, size, random)
+    behind = _crop(pictures, size, random)
+    if blurred or random.random() < 0.3:
+        sigma = random.uniform(5, 20) if blurred else random.uniform(0.5, 6)
+        behind = np.asarray(cv2.GaussianBlur(behind, (0, 0), float(sigma)), np.uint8)
+    return _composed(alpha, light, behind, pictures, random)
+
+
+def whole(scenes: Sequence[Scene], pictures: Sequence[Sample], size: int, random: Generator) -> Sample:
+    """Return a drawn foreground as a whole, over the free part of a photograph, (S, S, 3), and its mask, (S, S), both uint8."""
+    scene, place = scenes[int(random.integers(len(scenes)))], int(random.integers(8))
+    alpha, light = (_turned(_to_size(each, size), place) for each in (scene.alpha, scene.light))
+    strip = free_strip(*pictures[int(random.integers(len(pictures)))])
+    if strip is None:
+        strip = np.asarray(cv2.GaussianBlur(_crop(pictures, size, random), (0, 0), float(random.uniform(6, 20))), np.uint8)
+    rgb, mask = _composed(alpha, light, _to_size(strip, size), pictures, random)
+    return rgb, np.rint(mask * 255).astype(np.uint8)
+
+
+def _to_size(array: Image8, size: int) -> Image8:
+    how = cv2.INTER_AREA if min(array.shape[:2]) > size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(array, (size, size), interpolation=how), np.uint8)
+
+
+def _composed(
+    alpha: Image8, light: Image8, behind: Image8, pictures: Sequence[Sample], random: Generator
+) -> tuple[Image8, Floats]:
+    """Return a texture with this alpha and light over a background, and alpha in [0, 1]."""
+    front = _crop(pictures, alpha.shape[0], random)
     if random.random() < 0.6:  # one color with little texture, as hair has
         color = random.uniform(10, 245, 3) if random.random() < 0.5 else random.uniform(10, 245) * random.uniform(0.8, 1.2, 3)
         share = random.uniform(0, 0.3)
         front = np.clip(front * share + color * (1 - share), 0, 255).astype(np.uint8)
-    if blurred or random.random() < 0.3:
-        sigma = random.uniform(5, 20) if blurred else random.uniform(0.5, 6)
-        behind = np.asarray(cv2.GaussianBlur(behind, (0, 0), float(sigma)), np.uint8)
     shade = (light.astype(np.float32) / 128) ** random.uniform(0, 2.5)
     above = np.clip(front * shade[..., None], 0, 255)
     values = alpha.astype(np.float32) / np.float32(255)

@@ -1,15 +1,17 @@
-"""Draw foregrounds with exact alpha: hair, fur, leaves, lace, rings, plain shapes; sharp, defocused or in motion.
+"""Draw foregrounds with exact alpha: hair, fur, leaves, lace, rings, handles, signs, shapes; sharp, defocused or in motion.
 
 Strands are drawn at four times the size and averaged down, so that a hair a third of a pixel wide covers a third of its pixels.
 To add a kind: a function that draws it, in `KINDS`.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 Image8 = NDArray[np.uint8]
 Generator = np.random.Generator
@@ -28,10 +30,10 @@ class Scene:
 
 
 class Canvas:
-    """What is being drawn: coverage and light, at `FINE` times the size."""
+    """What is being drawn: coverage and light, at `FINE` times the size. Bodies lie in its middle, or anywhere."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, *, centered: bool = False) -> None:
+        self.size, self.centered = size, centered
         self.cover = np.zeros((size * FINE, size * FINE), np.uint8)
         self.light = np.full((size * FINE, size * FINE), 128, np.uint8)
 
@@ -70,14 +72,17 @@ def _fine(points: NDArray[np.float64]) -> NDArray[np.int32]:
     return np.rint(points * FINE).astype(np.int32)
 
 
-def blob(size: int, random: Generator, rough: float = 0.12) -> NDArray[np.float64]:
-    """Return the outline of a body, (n, 2), that usually reaches beyond the scene on one side."""
+def blob(canvas: Canvas, random: Generator, rough: float = 0.12) -> NDArray[np.float64]:
+    """Return the outline of a body, (n, 2), that usually reaches beyond the scene on one side, unless it is centered."""
+    size = canvas.size
     angles = np.linspace(0, 2 * np.pi, 96, endpoint=False)
     waves = sum(
         random.normal(0, rough / order) * np.cos(order * angles + random.uniform(0, 2 * np.pi)) for order in range(1, 7)
     )
-    radius = random.uniform(0.25, 0.75) * size * (1 + waves)
+    radius = random.uniform(*((0.12, 0.4) if canvas.centered else (0.25, 0.75))) * size * (1 + waves)
     middle = random.uniform(0.1, 0.9, 2) * size + random.normal(0, 0.25, 2) * size
+    if canvas.centered:
+        middle = random.normal(0.5, 0.08, 2) * size
     stretch = random.uniform(0.7, 1.4)
     return np.stack([np.cos(angles) * radius * stretch, np.sin(angles) * radius / stretch], 1) + middle
 
@@ -113,7 +118,7 @@ def _body(
     width: tuple[float, float],
 ) -> None:
     """Draw a body with strands. Pairs are ranges; length : the shortest, and the range of the longest, in pixels."""
-    outline = blob(canvas.size, random, rough)
+    outline = blob(canvas, random, rough)
     canvas.polygon(outline)
     low, high = (float(np.log(each)) for each in counts)
     count = int(np.exp(random.uniform(low, high)) * canvas.size / USUAL)
@@ -153,7 +158,7 @@ def leaves(canvas: Canvas, random: Generator) -> None:
 
 def lace(canvas: Canvas, random: Generator) -> None:
     """Draw a cloth with a regular pattern of holes, or a net."""
-    outline = blob(canvas.size, random)
+    outline = blob(canvas, random)
     canvas.polygon(outline)
     pitch, angle = random.uniform(6, 36), random.uniform(0, np.pi)
     radius = pitch * random.uniform(0.2, 0.47)
@@ -185,9 +190,36 @@ def ring(canvas: Canvas, random: Generator) -> None:
         canvas.strands([ends], random.uniform(1, 12, 1), random.uniform(90, 170, 1))
 
 
+def handles(canvas: Canvas, random: Generator) -> None:
+    """Draw a body with handles or arms, between which and the body the background shows."""
+    outline = blob(canvas, random, random.uniform(0.02, 0.12))
+    canvas.polygon(outline)
+    middle, reach = outline.mean(0), np.ptp(outline, axis=0).mean() / 2
+    for _ in range(int(random.integers(1, 4))):
+        first = int(random.integers(len(outline)))
+        last = (first + int(random.integers(8, 40))) % len(outline)
+        away = (outline[first] + outline[last]) / 2 - middle
+        elbow = middle + away * (1 + random.uniform(0.4, 1.1) * reach / max(1.0, float(np.linalg.norm(away))))
+        t = np.linspace(0, 1, 16)[:, None]
+        ends = [point * 0.85 + middle * 0.15 for point in (outline[first], outline[last])]
+        curve = (1 - t) ** 2 * ends[0] + 2 * t * (1 - t) * (2 * elbow - (ends[0] + ends[1]) / 2) + t**2 * ends[1]
+        line = curve if random.random() < 0.6 else np.array([ends[0], elbow, ends[1]])
+        canvas.strands([line], random.uniform(0.08, 0.3, 1) * reach, random.uniform(100, 150, 1))
+
+
+def sign(canvas: Canvas, random: Generator) -> None:
+    """Draw a letter or a digit, of which many enclose the background."""
+    text, font = str(random.choice(list("ABDOPQRSU4680&@e"))), int(random.integers(0, 8))
+    thick = max(2, round(random.uniform(0.03, 0.09) * canvas.size * FINE))
+    scale = cv2.getFontScaleFromHeight(font, max(8, round(random.uniform(0.35, 0.75) * canvas.size * FINE)), thick)
+    (width, height), _ = cv2.getTextSize(text, font, scale, thick)
+    x, y = (random.normal(0.5, 0.06, 2) * canvas.size * FINE + (-width / 2, height / 2)).astype(int).tolist()
+    cv2.putText(canvas.cover, text, (x, y), font, scale, 255, thick)
+
+
 def shapes(canvas: Canvas, random: Generator) -> None:
     """Draw plain bodies with a clean outline, and pieces cut out of them."""
-    canvas.polygon(blob(canvas.size, random, random.uniform(0.02, 0.35)))
+    canvas.polygon(blob(canvas, random, random.uniform(0.02, 0.35)))
     for _ in range(int(random.integers(0, 4))):
         corners = int(random.integers(3, 9))
         around = np.sort(random.uniform(0, 2 * np.pi, corners))
@@ -196,14 +228,21 @@ def shapes(canvas: Canvas, random: Generator) -> None:
 
 
 KINDS: dict[Callable[[Canvas, Generator], None], float] = {
-    hair: 0.34, fur: 0.24, leaves: 0.12, lace: 0.08, ring: 0.1, shapes: 0.12
+    hair: 0.3, fur: 0.2, leaves: 0.12, lace: 0.06, ring: 0.1, handles: 0.08, sign: 0.04, shapes: 0.1
 }  # fmt: skip
 """Each kind and its share of the scenes."""
 
 
-def draw(size: int, random: Generator) -> Scene:
+def draw(size: int, random: Generator, *, centered: bool = False) -> Scene:
     """Return a scene of a random kind, (size, size)."""
-    canvas = Canvas(size)
+    canvas = Canvas(size, centered=centered)
     kind = list(KINDS)[int(random.choice(len(KINDS), p=list(KINDS.values())))]
     kind(canvas, random)
     return canvas.scene(random)
+
+
+def draw_all(count: int, size: int, seed: int, quiet: bool, *, centered: bool = False) -> list[Scene]:
+    """Return so many scenes, each of a seed of its own."""
+    with ThreadPoolExecutor(2) as pool:
+        generated = pool.map(lambda place: draw(size, np.random.default_rng((seed, 1, place)), centered=centered), range(count))
+        return list(tqdm(generated, "draw", count, disable=quiet or None, unit="scene"))

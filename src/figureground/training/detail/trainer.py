@@ -1,7 +1,6 @@
 """Train the detail network: `figureground train --network detail`. Loop, schedule and files are those of `TrainingRun`."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -21,7 +20,7 @@ from figureground.training.config import Recipe
 from figureground.training.data_loader import decode
 from figureground.training.detail.network import DetailNetwork
 from figureground.training.detail.pairs import Floats, coarse, composite, crop, firm
-from figureground.training.detail.scenes import Scene, draw
+from figureground.training.detail.scenes import draw, draw_all
 from figureground.training.trainer import TrainingRun
 from figureground.training.weights import load_detail
 
@@ -42,7 +41,7 @@ HELD = 96
 UNCERTAIN = (0.03, 0.97)
 FAR = 0.1
 """Weight of the pixels where the coarse mask is certain and right."""
-FIXED = ("encoder_lr", "layer_decay", "freeze", "unfreeze_at", "boundary", "last_size")
+FIXED = ("encoder_lr", "layer_decay", "freeze", "unfreeze_at", "boundary", "drawn", "last_size")
 """Fields of a recipe that this network has no use for."""
 
 
@@ -82,10 +81,7 @@ class DetailRun(TrainingRun):
         super().__init__(recipe, out, network)
         self.pictures = pictures
         side = round(ROOM * recipe.size)
-        with ThreadPoolExecutor(2) as pool:
-            seeds = range(SCENES)
-            generated = pool.map(lambda seed: draw(side, np.random.default_rng((recipe.seed, 1, seed))), seeds)
-            self.scenes: list[Scene] = list(tqdm(generated, "draw", SCENES, disable=quiet or None, unit="scene"))
+        self.scenes = draw_all(SCENES, side, recipe.seed, quiet)
         self._ask(quiet)
 
     def _ask(self, quiet: bool) -> None:
