@@ -2,6 +2,10 @@
 
 import base64
 import io
+import json
+import os
+import shutil
+import subprocess
 import zipfile
 
 import httpx
@@ -15,7 +19,7 @@ from figureground.server.errors import Refused
 from figureground.server.removebg import TITLES, error_body
 from figureground.server.worker import ServerResult
 from http_server import App
-from photographs import FOLDER
+from photographs import FOLDER, ROOT
 
 PHOTO = (FOLDER / "coffee.jpg").read_bytes()
 HEIGHT, WIDTH = np.asarray(Image.open(io.BytesIO(PHOTO))).shape[:2]
@@ -55,6 +59,42 @@ def test_the_published_client_with_a_file(remove_bg, tmp_path):
     assert result.mode == "RGBA" and result.size == (WIDTH, HEIGHT)
     alpha = np.asarray(result)[..., 3]
     assert 0.05 < (alpha > 127).mean() < 0.95
+
+
+CLIENT = ROOT / ".venv" / "node" / "node_modules" / "remove.bg" / "dist" / "index.js"
+NODE = """
+const fs = require("fs");
+const client = require("./client.js");
+const base64img = fs.readFileSync("photo.jpg").toString("base64");
+const options = { size: "full", crop: true, crop_margin: "10%", bg_color: "ff0000" };
+async function main() {
+  const apiKey = "any key", url = "http://127.0.0.1/x.jpg";
+  const file = await client.removeBackgroundFromImageFile({ path: "photo.jpg", apiKey, outputFile: "file.png" });
+  const text = await client.removeBackgroundFromImageBase64({ base64img, apiKey, outputFile: "text.png", ...options });
+  const refused = await client.removeBackgroundFromImageUrl({ url, apiKey }).catch(errors => errors);
+  console.log(JSON.stringify([file.resultWidth, file.creditsCharged, text.detectedType, refused[0].code]));
+}
+main();
+"""
+
+
+@pytest.mark.skipif(not (CLIENT.exists() and shutil.which("node")), reason="node or the client for it is not installed")
+def test_the_published_client_for_node(server, tmp_path):
+    address = f"{server.address}/v1.0/removebg"
+    code = CLIENT.read_text("utf-8")
+    assert "https://api.remove.bg/v1.0/removebg" in code
+    (tmp_path / "client.js").write_text(code.replace("https://api.remove.bg/v1.0/removebg", address), "utf-8")
+    (tmp_path / "photo.jpg").write_bytes(PHOTO)
+    environment = {**os.environ, "NODE_PATH": str(CLIENT.parents[2])}
+    words = ["node", "-e", NODE]
+    end = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert end.returncode == 0, end.stderr
+    width, credits_charged, kind, code = json.loads(end.stdout)
+    assert (int(width), float(credits_charged), code) == (WIDTH, 0, "failed_image_download")
+    assert kind in {"person", "product", "animal", "car", "other"}
+    assert loaded(tmp_path / "file.png").mode == "RGBA"
+    cropped = loaded(tmp_path / "text.png").convert("RGB")
+    assert cropped.size < (WIDTH, HEIGHT) and np.abs(np.asarray(cropped)[0, 0] - [255.0, 0, 0]).max() < 3
 
 
 def test_the_published_client_with_base64_and_a_color(remove_bg, tmp_path):
