@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from PIL import Image
@@ -69,6 +70,37 @@ def test_the_dockerfile_copies_what_is_there_and_starts_what_the_command_has():
     options = {name for parameter in main.get_command(None, "serve").params for name in parameter.opts}
     started = "\n".join(line for line in text.splitlines() if line.startswith(("ENTRYPOINT", "CMD")))
     assert set(re.findall(r"--[a-z-]+", started)) <= options
+
+
+@pytest.mark.stress
+def test_the_steps_of_the_dockerfile_give_a_server_that_answers(tmp_path):
+    """With the copied files alone, in an empty environment; only the folders are others."""
+    stage = (DEPLOY / "Dockerfile").read_text("utf-8").split("\nFROM ")[1].replace("\\\n", "")
+    source, target = tmp_path / "source", tmp_path / "opt"
+    source.mkdir()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | {
+        name: value for name, value in os.environ.items() if name.startswith("PIP_")
+    }
+    for step, words in re.findall(r"^(COPY|RUN) (.*)$", stage, re.MULTILINE):
+        if step == "RUN":
+            line = words.replace("/opt/figureground", str(target)).replace("python -m", f"{sys.executable} -m")
+            end = subprocess.run(["sh", "-ec", line], cwd=source, env=environment, capture_output=True, text=True, check=False)
+            assert end.returncode == 0, end.stderr
+            continue
+        *names, where = words.split()
+        for name in names:
+            if (ROOT / name).is_dir():
+                shutil.copytree(ROOT / name, source / where, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / name, source / where)
+    server = [target / "bin" / "figureground", "serve", "--port", "0", "--workers", "1", "--state", tmp_path / "state"]
+    with subprocess.Popen(server, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            address = next(found[1] for line in process.stderr if (found := re.search(r"listens on (\S+)", line)))
+            answer = httpx.post(f"{address}/v1/remove", content=(FOLDER / "coffee.jpg").read_bytes(), timeout=60)
+        finally:
+            process.terminate()
+    assert answer.status_code == 200 and answer.content.startswith(b"\x89PNG")
 
 
 def test_the_compose_file_and_the_unit_lock_the_server_in():
