@@ -92,12 +92,35 @@ def _shrunk(mask: Mask, pixels: float) -> Mask:
 
 
 def layout_for(mask: Mask, options: EditOptions) -> Layout | None:
-    """Return where the picture of this mask lies on the output; None: as it is."""
+    """Return where the picture of a mask lies on the output.
+
+    Parameters
+    ----------
+    mask : (H, W) float32 in [0, 1]
+    options : EditOptions
+
+    Returns
+    -------
+    Layout or None
+        None where the picture stays as it is.
+    """
     return layout_around(mask.shape, box_to_show(mask, options), options) if options.has_layout else None
 
 
 def layout_around(shape: tuple[int, ...], box: Box | None, options: EditOptions) -> Layout | None:
-    """Return where a picture of that height and width lies on the output, by the box that is shown; None: as it is."""
+    """Return where a picture lies on the output, by the box that is shown.
+
+    Parameters
+    ----------
+    shape : height and width of the picture
+    box : the box to show; None for the whole picture
+    options : EditOptions
+
+    Returns
+    -------
+    Layout or None
+        None where the picture stays as it is.
+    """
     if not options.has_layout:
         return None
     height, width = shape
@@ -152,7 +175,19 @@ def edit(separation: Separation, options: EditOptions) -> Edited:
 
 
 def lay_out(separation: Separation, mask: Mask, layout: Layout | None) -> Edited:
-    """Return the separation with another mask, laid out."""
+    """Return a separation with another mask, laid out.
+
+    Parameters
+    ----------
+    separation : Separation
+    mask : (H, W) float32 in [0, 1]
+    layout : Layout or None
+        None leaves the picture as it is.
+
+    Returns
+    -------
+    Edited
+    """
     if layout is not None:
         mask = apply_layout(mask, layout)
         # a saliency map is looked at no more: the mask stands for it
@@ -195,7 +230,22 @@ def render(
     settings: Settings | None = None,
     side: float | None = None,
 ) -> Pixels:
-    """Return a view of what `edit` gave, with what `compose` and `filled_background` do; for the rest see `compose`."""
+    """Return a view of an edited separation, with background, shadow, outline and fill.
+
+    Parameters
+    ----------
+    separation : Separation
+        As `edit` returns it.
+    view : str
+        A name in `VIEWS`.
+    options : EditOptions
+    settings, side
+        As of `compose`.
+
+    Returns
+    -------
+    (H, W), (H, W, 3) or (H, W, 4) array
+    """
     if options.keep_colors:
         separation = replace(separation, keep_colors=True)
     if view == "cutout" and options.composes:
@@ -255,7 +305,21 @@ def compose(
 
 
 def background_of(separation: Separation, cutout: Pixels, options: EditOptions, settings: Settings | None = None) -> Pixels:
-    """Return what lies behind the cut-out, (H, W, 3), or (H, W, 4) where it is transparent, in the picture's type and space."""
+    """Return what lies behind the cut-out.
+
+    Parameters
+    ----------
+    separation : Separation
+    cutout : (H, W, 4) of the picture's type
+    options : EditOptions
+    settings : Settings, optional
+        Limits for a background that is a picture.
+
+    Returns
+    -------
+    (H, W, 3) or (H, W, 4) of the picture's type
+        In the picture's color space; with alpha where it is transparent.
+    """
     picture, mask = separation.picture, separation.mask
     kind, shape = picture.original.dtype.type, (mask.shape[0], mask.shape[1])
     background = options.parsed_background()
@@ -297,7 +361,19 @@ def _scene(picture: Picture, mask: Mask, cutout: Pixels, background: backgrounds
 
 
 def check_background(options: EditOptions, settings: Settings | None = None) -> None:
-    """Read the picture that is to be a background, once for all pictures; raises InputError where it cannot be read."""
+    """Read the picture that is to be a background, once for all pictures.
+
+    Parameters
+    ----------
+    options : EditOptions
+    settings : Settings, optional
+        The limits for reading it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
     background = options.parsed_background()
     if background is not None and background.kind == "picture":
         _picture_behind(background.source, settings)

@@ -52,7 +52,22 @@ class Method:
         object.__setattr__(self, "options", current_names("option", self.options))
 
     def with_options(self, **options: Plain) -> "Method":
-        """Return the method with these options added; of two methods, each gets the options that it knows."""
+        """Return the method with more options; of two combined methods, each gets the options that it knows.
+
+        Parameters
+        ----------
+        **options
+            Keyword options of the model, the rule or the refiner.
+
+        Returns
+        -------
+        Method
+
+        Examples
+        --------
+        >>> find("subject").with_options(quality="best").options["quality"]
+        'best'
+        """
         if self.second is None:
             return replace(self, options={**self.options, **options})
         options = current_names("option", options)
@@ -89,9 +104,27 @@ class Option:
 
 
 def find(name: str) -> Method:
-    """Return the method of that name; of a network of `NETWORKS` or an ONNX file (my.onnx); or of two: subject+stuff.
+    """Return a method by its name.
 
-    A network's map is the mask, as its publisher has it. Raises UnknownName, UsageError.
+    Parameters
+    ----------
+    name : str
+        A name in `METHODS`; a network of `onnx_saliency.NETWORKS`, or an ONNX file such as ``my.onnx``, whose map is the mask
+        as its publisher uses it; the folder or file of an adapted network; or two methods such as ``subject+stuff``.
+
+    Returns
+    -------
+    Method
+
+    Raises
+    ------
+    UnknownName, UsageError
+        If there is no such method, or two cannot be combined.
+
+    Examples
+    --------
+    >>> find("subject").model
+    'saliency'
     """
     if name.lower().endswith(".onnx") and ("+" not in name or Path(name).is_file()):
         return _of_file(name)
@@ -152,7 +185,18 @@ def input_type(rule: str) -> type[Map]:
 
 
 def check_prompt(method: Method, prompt: Prompt | None) -> None:
-    """Raise UsageError where no model of the method takes what the prompt holds, or one needs a prompt and none is there."""
+    """Check a prompt against a method.
+
+    Parameters
+    ----------
+    method : Method
+    prompt : Prompt or None
+
+    Raises
+    ------
+    UsageError
+        If no model of the method takes what the prompt holds, or one needs a prompt and there is none.
+    """
     given: object = prompt
     if not isinstance(given, Prompt | None):
         raise UsageError(f"a prompt is a Prompt, such as Prompt(text='the dog'), but got {_shown(given)}")
@@ -168,10 +212,26 @@ def check_prompt(method: Method, prompt: Prompt | None) -> None:
 
 
 def configure(method: Method | str, settings: Settings | None, keywords: Mapping[str, Any]) -> tuple[Method, Settings]:
-    """Return a method and settings with the keywords over them: parts and options of the method, fields of `Settings`.
+    """Return a method and settings with keywords applied: parts and options of the method, and fields of `Settings`.
 
-    settings : None: those of the environment. Raises UnknownName, UsageError, and UnknownOption for a keyword that neither has
-    or a value of another type.
+    Parameters
+    ----------
+    method : Method or str
+    settings : Settings, optional
+        By default those of the environment.
+    keywords : mapping of str to value
+
+    Returns
+    -------
+    method : Method
+    settings : Settings
+
+    Raises
+    ------
+    UnknownName, UsageError
+        As `find`.
+    UnknownOption
+        If neither has a keyword, or a value has another type.
     """
     _check_types(method, settings)
     method = find(method) if isinstance(method, str) else method

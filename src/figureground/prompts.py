@@ -129,7 +129,22 @@ class Prompt:
         return frozenset(kinds)
 
     def places(self, width: int, height: int) -> "Places":
-        """Return points and box in pixels of a picture of that size; raises UsageError for places outside, or an empty box."""
+        """Return points and box in pixels.
+
+        Parameters
+        ----------
+        width, height : int
+            Of the picture.
+
+        Returns
+        -------
+        Places
+
+        Raises
+        ------
+        UsageError
+            If a place lies outside the picture, or the box is empty.
+        """
         points, not_points = (
             tuple(_within(x, y, width, height) for x, y in chosen) for chosen in (self.points, self.not_points)
         )

@@ -137,11 +137,28 @@ def evaluate(
     progress: bool = False,
     categories: Mapping[str, str] | None = None,
 ) -> EvaluationResult:
-    """Judge the masks that `separate` gives of the pictures, each at the picture's own size.
+    """Judge the masks that a function returns for labeled pictures, each at the picture's own size.
 
-    Truth is mask ≥ 128 of 255, an answer's foreground mask ≥ 0.5. `progress` shows a bar on stderr when that is a
-    terminal. categories : a group of each picture by its name, from `groups.read_categories`.
-    Raises BadData where there is no picture or one cannot be read, and whatever `separate` raises.
+    The truth is mask ≥ 128 of 255; the foreground of an answer is mask ≥ 0.5.
+
+    Parameters
+    ----------
+    separate : callable
+        Gets a picture (H, W, 3) uint8 and returns its mask (H, W) float32 in [0, 1].
+    data : sequence of LabeledImage
+    progress : bool
+        Show a bar on stderr if that is a terminal.
+    categories : mapping of str to str, optional
+        The group of each picture by its name, as `groups.read_categories` returns them.
+
+    Returns
+    -------
+    EvaluationResult
+
+    Raises
+    ------
+    BadData
+        If there is no picture, or one cannot be read. Errors of `separate` are passed on.
     """
     if not data:
         raise BadData("there is nothing to evaluate on: the data set holds no pictures")

@@ -38,9 +38,20 @@ def perceptual_hash(rgb: Rgb) -> Bits:
 
 
 def near_duplicates(hashes: NDArray[np.bool_], mirrored: NDArray[np.bool_], alike: int = ALIKE) -> list[list[int]]:
-    """Return groups of pictures alike, each sorted, in the order of their first; a chain of likenesses is one group.
+    """Return groups of similar pictures, each sorted, in the order of their first member.
 
-    hashes, mirrored : (n, 256) bool, of the pictures and of their mirror images.
+    If A is similar to B and B to C, all three are one group.
+
+    Parameters
+    ----------
+    hashes, mirrored : (n, 256) bool
+        Of the pictures, and of their mirror images, as `perceptual_hash` returns them.
+    alike : int
+        Bits in which the hashes of similar pictures may differ.
+
+    Returns
+    -------
+    list of list of int
     """
     group = list(range(len(hashes)))
 
@@ -72,10 +83,30 @@ class Split:
 
 
 def split(data: Sequence[LabeledImage], val: float = 0.1, test: float = 0.1, seed: int = 0, alike: int = ALIKE) -> Split:
-    """Return shares for validation and test, the rest for training; the same data and seed give the same lists, in any order.
+    """Divide pictures into lists for training, validation and test; near-duplicates stay together.
 
-    Whole groups are dealt out, in an order that the seed and their names decide, while they fit: `val` and `test` are met
-    from below. Raises UsageError for shares that leave nothing to train on, BadData for no or unreadable pictures.
+    The same data and seed give the same lists, in any order of the data. Whole groups are assigned while they fit, in an
+    order that the seed and their names decide, so validation and test never get more than their share.
+
+    Parameters
+    ----------
+    data : sequence of LabeledImage
+    val, test : float
+        Shares of the pictures.
+    seed : int
+    alike : int
+        Bits of 256 in which the hashes of near-duplicates may differ.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    UsageError
+        If the shares leave nothing to train on.
+    BadData
+        If there is no picture, or one cannot be read.
     """
     if not (0 <= val < 1 and 0 <= test < 1 and val + test < 1):
         raise UsageError(f"--val and --test are shares of which the sum is below 1, but got {val:g} and {test:g}")

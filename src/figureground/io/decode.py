@@ -79,10 +79,26 @@ class Loaded:
 
 
 def decode(data: bytes, settings: Settings, source: str = "the picture") -> Loaded:
-    """Decode the picture in `data`; the first one, with a warning, if there are several.
+    """Decode a picture; of several in one file the first, with a warning.
 
-    `source` is what messages call it. Raises UnreadablePicture (empty_file, unsupported_format, decode_error,
-    truncated) and PictureTooLarge (too_large; resource_limit where the memory does not suffice).
+    Parameters
+    ----------
+    data : bytes
+    settings : Settings
+        The limits on pixels and memory.
+    source : str
+        What messages call the picture.
+
+    Returns
+    -------
+    Loaded
+
+    Raises
+    ------
+    UnreadablePicture
+        With the code empty_file, unsupported_format, decode_error or truncated.
+    PictureTooLarge
+        With the code too_large, or resource_limit where the memory does not suffice.
     """
     if not data:
         raise UnreadablePicture(f"{source} is empty (0 bytes)", code="empty_file", picture=source)

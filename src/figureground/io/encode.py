@@ -145,9 +145,25 @@ def encoder(suffix: str) -> Encoder:
 
 
 def encode(image: Pixels | Mask, suffix: str, options: EncodeOptions | None = None) -> bytes:
-    """Return the bytes of a file with that suffix; raises UnknownName.
+    """Return the bytes of an image file.
 
-    Transparent parts get `look.background`, or white where the format needs one; 16 bits become 8 where it has no more.
+    Parameters
+    ----------
+    image : (H, W), (H, W, 3) or (H, W, 4) uint8 or uint16, or a mask (H, W) float32
+    suffix : str
+        Such as ``.png``; it decides the format.
+    options : EncodeOptions, optional
+
+    Returns
+    -------
+    bytes
+        Transparent parts become `options.background`, or white, where the format has no transparency; 16 bits become 8 where
+        the format has no more.
+
+    Raises
+    ------
+    UnknownName
+        If no encoder has this suffix.
     """
     options = options or EncodeOptions()
     suffix = suffix.lower()
@@ -159,9 +175,18 @@ def encode(image: Pixels | Mask, suffix: str, options: EncodeOptions | None = No
 
 
 def encode_pages(pages: Sequence[tuple[str, Pixels]], options: Sequence[EncodeOptions]) -> bytes:
-    """Return the bytes of a TIFF file with an image on each page.
+    """Return the bytes of a TIFF file with one image on each page.
 
-    pages : each page's name and image. options : each page's; those of the first hold for resolution and metadata.
+    Parameters
+    ----------
+    pages : sequence of (str, array)
+        The name and the image of each page.
+    options : sequence of EncodeOptions
+        Of each page; resolution and metadata are taken from the first.
+
+    Returns
+    -------
+    bytes
     """
     images = [
         over(image, parse_color(each.background)) if each.background and image.shape[2:] == (4,) else image
@@ -207,7 +232,19 @@ def parse_color(text: str) -> tuple[int, int, int]:
 
 
 def over(image: Pixels, behind: tuple[int, int, int]) -> Pixels:
-    """Return (H, W, 4) with straight alpha, uint8 or uint16, laid over a color of 8 bits: (H, W, 3) of the same type."""
+    """Return an image laid over a color.
+
+    Parameters
+    ----------
+    image : (H, W, 4) uint8 or uint16
+        With straight alpha.
+    behind : (int, int, int)
+        Red, green and blue, 0 to 255.
+
+    Returns
+    -------
+    (H, W, 3) of the same type
+    """
     most = np.iinfo(image.dtype).max
     result: Pixels = np.empty((*image.shape[:2], 3), image.dtype)
     for rows in strips(*image.shape[:2]):

@@ -61,10 +61,19 @@ def refine_edges(rgb: Rgb, mask: Mask) -> Mask:
 
 
 def in_windows(rgb: Rgb, mask: Mask, alpha: Callable[[Rgb, Mask], Mask]) -> Mask:
-    """Return the mask with the alpha that a function gives for windows along its edge.
+    """Return the mask with the alpha that a function returns for windows along its edge.
 
-    alpha : gets colors (h, w, 3) uint8 and mask (h, w) float32 of a window and returns its alpha, (h, w) float32; it is called
-    from several threads.
+    Parameters
+    ----------
+    rgb : (H, W, 3) uint8
+    mask : (H, W) float32 in [0, 1]
+    alpha : callable
+        Gets the colors (h, w, 3) uint8 and the mask (h, w) float32 of a window and returns its alpha, (h, w) float32. It is
+        called from several threads.
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]
     """
     import cv2
 

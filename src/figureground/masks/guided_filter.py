@@ -13,7 +13,25 @@ EPSILON = np.float32(1e-4)  # regularization, for colors in [0, 1]: contrast bel
 
 
 def guided_filter(rgb: Rgb, mask: Mask, radius: int) -> Floats:
-    """Filter one window in float32, (h, w): each pixel's color under the mean of its windows' functions."""
+    """Filter one window.
+
+    Parameters
+    ----------
+    rgb : (h, w, 3) uint8
+        The guide.
+    mask : (h, w) float32 in [0, 1]
+    radius : int
+        In pixels.
+
+    Returns
+    -------
+    (h, w) float32
+        Each pixel's color under the mean of the linear functions of all windows that hold the pixel; clipped to [0, 1].
+
+    References
+    ----------
+    He, Sun and Tang, "Guided Image Filtering" (TPAMI 2013).
+    """
     planes = _planes(rgb)
     *slopes, filtered = _means(planes, mask, radius)
     for slope, plane in zip(slopes, planes, strict=True):
@@ -22,9 +40,23 @@ def guided_filter(rgb: Rgb, mask: Mask, radius: int) -> Floats:
 
 
 def linear_coefficients(rgb: Rgb, mask: Mask, radius: int) -> list[Floats]:
-    """Return the slopes of red, green and blue and the offset, (h, w) float32 each, of the mean of each pixel's functions.
+    """Return the mean linear function of each pixel's windows.
 
-    They are functions of colors in [−0.5, 0.5]: value / 255 − 0.5.
+    Parameters
+    ----------
+    rgb : (h, w, 3) uint8
+    mask : (h, w) float32 in [0, 1]
+    radius : int
+        In pixels.
+
+    Returns
+    -------
+    list of four (h, w) float32
+        The slopes of red, green and blue, and the offset, for colors in [−0.5, 0.5]: value / 255 − 0.5.
+
+    References
+    ----------
+    He and Sun, "Fast Guided Filter" (2015).
     """
     return _means(_planes(rgb), mask, radius)
 
