@@ -147,6 +147,15 @@ def test_save_writes_what_the_command_writes(separator, photo, view):
     assert (photo.parent / "library.png").read_bytes() == (photo.parent / "command.png").read_bytes()
 
 
+@pytest.mark.parametrize("refiner", ["auto", "guided"])
+def test_nothing_is_added_outside_a_box(refiner):
+    separation = Separator("subject", quality="fast", refiner=refiner)(
+        FOLDER / "coffee.jpg", Prompt(box=(0, 0, "50%", "100%"))
+    )
+    half = separation.mask[:, separation.mask.shape[1] // 2 + 1 :]
+    assert not half.any() and separation.mask.any()
+
+
 def test_keywords_are_options_parts_and_settings():
     separate = Separator(
         "subject", Settings(threads=3, max_pixels=99), quality="fast", refiner="guided", threads=1, lenient=True
@@ -155,7 +164,7 @@ def test_keywords_are_options_parts_and_settings():
     assert separate.settings == Settings(threads=1, max_pixels=99, lenient=True)
     assert repr(separate) == "<Separator: model 'saliency', rule 'salient', refiner 'guided', quality='fast'>"
     both = Separator("subject+subject", quality="fast", combine="product")
-    assert repr(both).endswith("refiner 'clean', joined by product with model 'saliency', quality='fast'>")
+    assert repr(both).endswith("refiner 'auto', joined by product with model 'saliency', quality='fast'>")
 
 
 def test_an_unknown_keyword_is_refused_before_anything_is_loaded(monkeypatch):

@@ -78,7 +78,7 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    "subject": Method("saliency", "salient", "clean", about="the main subject; its weights are in the package"),
+    "subject": Method("saliency", "salient", "auto", about="the main subject; its weights are in the package"),
     "stuff": Method("segformer", "stuff", "clean", about="everything but sky, wall, floor, grass and similar classes"),
     "most-common": Method("segformer", "most-common", "clean", about="the most common class of things, such as all people"),
     "most-common-hull": Method(
@@ -146,7 +146,7 @@ def _of_file(name: str) -> Method:
     """Return the method for an ONNX file: one that `figureground adapt` wrote, or one of another origin."""
     path = Path(name)
     if not path.is_file() or has_notes(path):
-        return Method("adapted", "salient", "clean", {"weights": name}, about="a network adapted to your own pictures")
+        return Method("adapted", "salient", "auto", {"weights": name}, about="a network adapted to your own pictures")
     return Method("onnx_saliency", "salient", "none", {"weights": name, "logit_scale": 1.0}, about="an ONNX file of yours")
 
 

@@ -14,6 +14,7 @@ from figureground import executor, models
 from figureground.errors import PictureTooLarge, UsageError
 from figureground.executor import ExecutorConfig, Result, limit_threads
 from figureground.io.picture import Picture, Source
+from figureground.masks.interactive import within_box
 from figureground.masks.refine import REFINERS
 from figureground.masks.rules import RULES
 from figureground.methods import DEFAULT, Combine, Keyword, Method, check_prompt, configure, split_options
@@ -123,6 +124,8 @@ class Separator:
                 agreement = _agreement(coarse, other)
                 coarse = JOINS[self.method.combine](coarse, other)
             mask = clock("refine", self._refiner, picture.rgb, coarse, **self._refiner_options)
+            if prompt is not None and prompt.box is not None:
+                mask = within_box(mask, coarse, prompt.places(*mask.shape[::-1]))
             if picture.own_shape is not None:
                 map_found, mask = clock("refine", _as_large, map_found, mask, picture.own_shape)
         return Separation(picture, mask, map_found, self.method, clock.seconds, self._license, agreement, self.settings.threads)

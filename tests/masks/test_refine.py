@@ -17,7 +17,7 @@ from photographs import FOLDER
 GRAYS = {".": 0.0, ":": 0.05, "-": 0.3, "+": 0.7, "o": 1.0}
 
 
-NETWORKS = ("auto", "detail")
+NETWORKS = ("auto", "detail", "matting")
 
 
 def drawn(picture):

@@ -367,11 +367,11 @@ def test_a_share_of_the_samples_is_drawn(data, val, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "SCENES", 6)
     drawn = []
     monkeypatch.setattr(trainer, "whole", lambda *given: drawn.append(given) or whole(*given))
-    recipe = replace(TINY, epochs=1, drawn=0.5)
+    recipe = replace(TINY, epochs=1, synthetic=0.5)
     trainer.train(labeled_images([data]), labeled_images([val]), tmp_path, recipe, quiet=True)
     shown = len(labeled_images([data])) // recipe.batch * recipe.batch
     assert 0.2 * shown <= len(drawn) <= 0.8 * shown
-    assert json.loads((tmp_path / "recipe.json").read_text())["drawn"] == 0.5
+    assert json.loads((tmp_path / "recipe.json").read_text())["synthetic"] == 0.5
 
 
 @pytest.fixture(scope="module")
@@ -458,7 +458,7 @@ def test_mistakes_in_training(data, tmp_path):
     command("train", data, *words, "--network", "large").refused(2, "large", "scratch")
     command("train", data, *words, "--freeze", "-1").refused(2, "freeze")
     command("train", data, *words, "--unfreeze-at", "2").refused(2, "unfreeze_at")
-    command("train", data, *words, "--drawn", "1").refused(2, "drawn")
+    command("train", data, *words, "--synthetic", "1").refused(2, "synthetic")
     command("train", f"{data}=much", *words).refused(2, "DATA=SHARE", "much")
     command("train", f"{data}=0.5", *words).refused(2, "share")
     command("train", data, *words, "--device", "quantum").refused(2, "quantum")

@@ -14,24 +14,27 @@ from numpy.typing import NDArray
 
 from figureground.executor import map_parts
 from figureground.masks.guided_filter import linear_coefficients
-from figureground.masks.tiles import tiles
 from figureground.types import Mask, Rgb
 
 Slices = tuple[slice, slice]
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
-CERTAIN = 0.03
+CERTAIN = 0.05
 """A mask at most this far from 0 or 1 is certain."""
 CELLS = 336
 """Pixels of the longer side that a mask is taken to have been found at: one of them is a cell."""
 REACH = 5
 """Cells around the doubtful pixels that may change too: strands of hair that the mask misses."""
-TILE, MARGIN, MULTIPLE = 128, 24, 16
+CLEAR, BETWEEN = 0.1, 6
+"""How far from 0 or 1 a mask is clear, and within how many cells of both there must be clear pixels for one to change."""
+TILE, MARGIN, MULTIPLE = 64, 16, 16
 """Pixels of a window's side without margins, of a margin, and what the network's sides are multiples of."""
-SMALL, SHARE, LARGE = 1_300_000, 0.25, 4_000_000
+SMALL, SHARE, LARGE = 1_100_000, 0.15, 4_000_000
 """Pixels up to which a picture is looked at as it is; the share of a larger one's pixels that is looked at, and at most."""
-RADIUS = 2
-"""Of the guided filter, in pixels of the smaller copy."""
+BANDED = 672
+"""Pixels of the longer side at which the band is computed: two of a cell."""
+RADIUS, STEP = 2, 192
+"""Of the guided filter, in pixels of the smaller copy; and the side of what is enlarged at once, in pixels of the picture."""
 
 
 def refine_edges(rgb: Rgb, mask: Mask) -> Mask:
@@ -97,13 +100,26 @@ def _doubtful(mask: Mask) -> NDArray[np.uint8]:
 
 
 def doubt_band(mask: Mask) -> Mask:
-    """Return how much each pixel may change, (H, W) float32 in [0, 1]: 1 near doubtful ones, falling to 0 beyond `REACH`."""
+    """Return how much each pixel may change, (H, W) float32 in [0, 1].
+
+    It is 1 near doubtful pixels that lie between clear foreground and clear background, both at most `BETWEEN` cells away, and
+    falls to 0 beyond `REACH`. Where the doubt is wide, the network that found the mask does not know what belongs to the
+    subject, and colors nearby do not tell either.
+    """
     import cv2
 
-    radius = max(4, round(REACH * max(mask.shape) / CELLS))
+    height, width = mask.shape
+    scale = min(1.0, BANDED / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.asarray(mask if scale == 1 else cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32)
+    radius, between = (max(4, round(cells * max(size) / CELLS)) for cells in (REACH, BETWEEN))
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * between + 1, 2 * between + 1))
     box = (2 * radius + 1, 2 * radius + 1)
-    grown = cv2.dilate(_doubtful(mask), np.ones(box, np.uint8))
-    return np.asarray(cv2.blur(grown, box), np.float32) / np.float32(255)
+    grown = cv2.dilate(_doubtful(small), np.ones(box, np.uint8))
+    for low, high in ((0, CLEAR), (1 - CLEAR, 1)):
+        grown = cv2.min(grown, cv2.dilate(cv2.inRange(small, low, high), disk))
+    band = np.asarray(cv2.blur(grown, box), np.float32) / np.float32(255)
+    return band if scale == 1 else np.asarray(cv2.resize(band, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 @lru_cache(1)
@@ -178,31 +194,37 @@ def _enlarged(rgb: Rgb, mask: Mask, small_rgb: Rgb, fine: Mask, band: Mask) -> M
     """Return the mask with the refined one of a smaller copy in the band, brought to full size by the picture's colors."""
     import cv2
 
-    low, high = cv2.erode(fine, np.ones((3, 3), np.uint8)), cv2.dilate(fine, np.ones((3, 3), np.uint8))
-    lines = cv2.merge(linear_coefficients(small_rgb, fine, RADIUS))  # (h, w, 4): slopes of red, green and blue, and offset
-    bounds = cv2.merge((band, low, high))
     scale = np.array(band.shape) / mask.shape
     result = mask.copy()
 
-    def fill(tile: Slices) -> None:
-        rows, columns = tile
-        first, last = (np.floor([rows.start, columns.start] * scale), np.ceil([rows.stop, columns.stop] * scale))
-        if not band[int(first[0]) : int(last[0]) + 1, int(first[1]) : int(last[1]) + 1].any():
-            return
-        size = (columns.stop - columns.start, rows.stop - rows.start)
-        matrix = np.array(
-            [[scale[1], 0, (columns.start + 0.5) * scale[1] - 0.5], [0, scale[0], (rows.start + 0.5) * scale[0] - 0.5]]
+    def fill(corner: tuple[int, int]) -> None:
+        rows, columns = (slice(start, min(start + STEP, side)) for start, side in zip(corner, mask.shape, strict=True))
+        window = tuple(  # of the smaller copy: what the tile shows, and what its functions are fitted to
+            slice(max(0, int(part.start * each) - 2 * RADIUS - 1), int(part.stop * each) + 2 * RADIUS + 2)
+            for part, each in zip((rows, columns), scale, strict=True)
         )
+        if not band[window].any():
+            return
+        part = fine[window]
+        lines = cv2.merge(linear_coefficients(small_rgb[window], part, RADIUS))  # slopes of red, green and blue, and offset
+        low, high = cv2.erode(part, np.ones((3, 3), np.uint8)), cv2.dilate(part, np.ones((3, 3), np.uint8))
+        (down, top), (across, left) = (
+            (each, (first.start + 0.5) * each - 0.5 - inside.start)
+            for each, first, inside in zip(scale, (rows, columns), window, strict=True)
+        )
+        matrix, size = np.array([[across, 0, left], [0, down, top]]), (columns.stop - columns.start, rows.stop - rows.start)
         how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         line, bound = (
-            cv2.warpAffine(each, matrix, size, flags=how, borderMode=cv2.BORDER_REPLICATE) for each in (lines, bounds)
+            cv2.warpAffine(each, matrix, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
+            for each in (lines, cv2.merge((band[window], low, high)))
         )
         weight, least, most = cv2.split(bound)
-        alpha = line[..., 3]
-        for channel, plane in enumerate(cv2.split(rgb[tile])):
-            alpha = alpha + line[..., channel] * (plane * np.float32(1 / 255) - np.float32(0.5))
+        colors = rgb[rows, columns] * np.float32(1 / 255) - np.float32(0.5)
+        alpha = np.einsum("ijk,ijk->ij", line[..., :3], colors) + line[..., 3]
         np.clip(alpha, least, most, out=alpha)
-        result[tile] += (alpha - result[tile]) * weight
+        place = result[rows, columns]
+        place += (alpha - place) * weight
 
-    map_parts(fill, [tile for tile, _, _ in tiles(mask.shape, 0)])
+    height, width = mask.shape
+    map_parts(fill, [(top, left) for top in range(0, height, STEP) for left in range(0, width, STEP)])
     return np.clip(result, 0, 1, out=result)

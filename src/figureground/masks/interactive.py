@@ -106,6 +106,27 @@ def refuse_contradictions(places: Places) -> None:
             raise UsageError(f"the point {x:g},{y:g} lies outside the box; the foreground lies inside: move one of the two")
 
 
+def within_box(mask: Mask, coarse: Mask, places: Places) -> Mask:
+    """Return a refined mask that adds nothing outside the box to the mask before refinement.
+
+    Parameters
+    ----------
+    mask, coarse : (H, W) float32 in [0, 1]
+        With and without refinement.
+    places : Places
+
+    Returns
+    -------
+    (H, W) float32 in [0, 1]
+        `mask` itself where there is no box.
+    """
+    if places.box is None:
+        return mask
+    window, result = _window(places.box), np.minimum(mask, coarse)
+    result[window] = mask[window]
+    return result
+
+
 def _window(box: tuple[float, float, float, float]) -> tuple[slice, slice]:
     """Return rows and columns of the pixels that a box touches."""
     left, top, right, bottom = box

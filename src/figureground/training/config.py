@@ -36,7 +36,7 @@ class Recipe:
     unfreeze_at: Annotated[float, "Share of the run after which all blocks are trained."] = 0.6
     warmup: Annotated[float, "Share of the run in which the learning rate rises."] = 0.03
     boundary: Annotated[float, "Weight of the boundary term in the loss."] = 0.0
-    drawn: Annotated[float, "Share of the samples that are drawn: hair, fur, leaves, lace, rings, handles, signs."] = 0.0
+    synthetic: Annotated[float, "Share of the samples that are drawn: hair, fur, leaves, lace, rings, handles, signs."] = 0.0
     ema_decay: Annotated[float, "How much of the averaged weights each step keeps."] = 0.999
     seed: Annotated[int, "Seed of the first weights, the order and the augmentation."] = 0
     threads: Annotated[int | None, "Processor threads; as many as torch chooses without it."] = None
@@ -66,7 +66,7 @@ class Recipe:
         for name in ("freeze", "boundary", "weight_decay"):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{name} must be at least 0, but is {getattr(self, name)}")
-        for name in ("warmup", "ema_decay", "drawn"):
+        for name in ("warmup", "ema_decay", "synthetic"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 0 and below 1, but is {getattr(self, name)}")
         if not 0 <= self.unfreeze_at <= 1:

@@ -97,7 +97,7 @@ def train(
     if not data or not val:
         raise BadData("training needs at least one picture to train on and one to validate on")
     run = TrainingRun(recipe, out, _network(recipe, start, encoder_weights))
-    if recipe.drawn:
+    if recipe.synthetic:
         run.scenes = draw_all(SCENES, recipe.last_size or recipe.size, recipe.seed, quiet, centered=True)
     pictures, held = decode(data, quiet), decode(val, quiet)
     for part, samples in ((data, pictures), (val, held)):
@@ -221,7 +221,7 @@ class TrainingRun:
         self, pictures: list[Sample], size: int, index: int, random: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return what the network gets of a picture, and what its answer is compared with."""
-        if self.scenes and random.random() < self.recipe.drawn:
+        if self.scenes and random.random() < self.recipe.synthetic:
             return as_input(*whole(self.scenes, pictures, size, random))
         return augmented(pictures, size, index, random)
 

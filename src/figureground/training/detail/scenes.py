@@ -194,17 +194,17 @@ def handles(canvas: Canvas, random: Generator) -> None:
     """Draw a body with handles or arms, between which and the body the background shows."""
     outline = blob(canvas, random, random.uniform(0.02, 0.12))
     canvas.polygon(outline)
-    middle, reach = outline.mean(0), np.ptp(outline, axis=0).mean() / 2
+    middle, radius = outline.mean(0), np.ptp(outline, axis=0).mean() / 2
     for _ in range(int(random.integers(1, 4))):
         first = int(random.integers(len(outline)))
         last = (first + int(random.integers(8, 40))) % len(outline)
         away = (outline[first] + outline[last]) / 2 - middle
-        elbow = middle + away * (1 + random.uniform(0.4, 1.1) * reach / max(1.0, float(np.linalg.norm(away))))
+        elbow = middle + away * (1 + random.uniform(0.4, 1.1) * radius / max(1.0, float(np.linalg.norm(away))))
         t = np.linspace(0, 1, 16)[:, None]
         ends = [point * 0.85 + middle * 0.15 for point in (outline[first], outline[last])]
         curve = (1 - t) ** 2 * ends[0] + 2 * t * (1 - t) * (2 * elbow - (ends[0] + ends[1]) / 2) + t**2 * ends[1]
         line = curve if random.random() < 0.6 else np.array([ends[0], elbow, ends[1]])
-        canvas.strands([line], random.uniform(0.08, 0.3, 1) * reach, random.uniform(100, 150, 1))
+        canvas.strands([line], random.uniform(0.08, 0.3, 1) * radius, random.uniform(100, 150, 1))
 
 
 def sign(canvas: Canvas, random: Generator) -> None:

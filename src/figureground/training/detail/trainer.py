@@ -14,6 +14,7 @@ from tqdm import tqdm
 from figureground import models
 from figureground.errors import BadData, UsageError
 from figureground.evaluation.dataset import LabeledImage
+from figureground.evaluation.metrics import Counts
 from figureground.settings import Settings
 from figureground.training.augmentation import Sample
 from figureground.training.config import Recipe
@@ -41,7 +42,7 @@ HELD = 96
 UNCERTAIN = (0.03, 0.97)
 FAR = 0.1
 """Weight of the pixels where the coarse mask is certain and right."""
-FIXED = ("encoder_lr", "layer_decay", "freeze", "unfreeze_at", "boundary", "drawn", "last_size")
+FIXED = ("encoder_lr", "layer_decay", "freeze", "unfreeze_at", "boundary", "synthetic", "last_size")
 """Fields of a recipe that this network has no use for."""
 
 
@@ -105,8 +106,8 @@ class DetailRun(TrainingRun):
             random = np.random.default_rng((seed, 6, number))
             rgb, alpha = composite([draw(WHOLE, random)], self.pictures, WHOLE, random, blurred=True)
             mask = answer(rgb, random)
-            found, truth = mask > 127, alpha > 0.5
-            if (found & truth).sum() >= LIKE * (found | truth).sum() > 0:
+            counts = Counts.of(mask / np.float32(255), alpha > 0.5)
+            if counts.iou >= LIKE and (alpha > 0.5).any():
                 self.composites.append((rgb, np.dstack([np.rint(alpha * 255).astype(np.uint8), mask])))
 
     def sample(self, pictures: list[Sample], size: int, index: int, random: np.random.Generator) -> tuple[Floats, Floats]:
