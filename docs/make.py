@@ -98,14 +98,15 @@ def guide_portrait() -> Image.Image:
 
 
 def guide_hair() -> Image.Image:
-    """The astronaut's hair, and its cut-outs on blue with the refiners clean and guided."""
-    top, left, side = HAIR
-    window = (slice(top, top + side), slice(left, left + side))
-    panels = []
-    for refiner in ("clean", "guided"):
-        done = Separator(quality="best", refiner=refiner)(PHOTOGRAPHS / "astronaut.jpg")
-        panels.append(np.asarray(done.to_pil(background="#27408b"))[window])
-    return side_by_side([done.picture.rgb[window], *panels])
+    """Two details of photographs, every pixel doubled, and their cut-outs on blue with the refiners clean and auto."""
+    rows = []
+    for name, (top, left, side) in DETAILS.items():
+        window = (slice(top, top + side), slice(left, left + side))
+        done = [Separator(refiner=refiner)(PHOTOGRAPHS / f"{name}.jpg") for refiner in ("clean", "auto")]
+        panels = [np.asarray(each.to_pil(background="#27408b"))[window] for each in done]
+        rows.append([done[0].picture.rgb[window].repeat(2, 0).repeat(2, 1), *(panel.repeat(2, 0).repeat(2, 1) for panel in panels)])
+    sheet = [np.asarray(side_by_side(panels, 2 * side)) for panels in rows]
+    return Image.fromarray(np.vstack([sheet[0], np.full((8, *sheet[0].shape[1:]), 255, np.uint8), sheet[1]]))
 
 
 def guide_batch() -> Image.Image:
@@ -174,7 +175,7 @@ def results() -> str:
     return RESULTS.replace("TABLE\n", head + "".join(rows))
 
 
-HAIR = (10, 140, 170)  # top, left and side of the part of the astronaut that shows the refiners
+DETAILS = {"astronaut": (10, 110, 150), "rocket": (90, 130, 150)}  # top, left and side of what shows the refiners
 COARSE, CELL = 40, 14  # cells of a side of the drawing of label maps, and pixels of one
 NAMES = ("chelsea", "astronaut", "coffee", "rocket")
 LABEL_RULES = ("stuff", "most-common", "most-common-hull")

@@ -110,7 +110,7 @@ def test_from_the_command_line_to_a_graph(quick, tmp_path):
 def test_mistakes(quick, tmp_path):
     data = archive(tmp_path / "train.zip", 3)
     words = [data, "--val", data, "--out", tmp_path / "x", "--network", "detail"]
-    command("train", *words, "--freeze", "2").refused(2, "no encoder", "--freeze")
+    command("train", *words, "--freeze", "2").refused(2, "does not use", "--freeze")
     command("train", *words, "--last-size", "96").refused(2, "--last-size")
     command("train", *words, "--encoder-weights", "none").refused(2, "--encoder-weights")
     with pytest.raises(BadData):

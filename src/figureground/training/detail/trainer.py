@@ -66,7 +66,7 @@ def train(
     unused = [name for name in FIXED if getattr(recipe, name) != getattr(Recipe(), name)]
     if unused:
         flags = ", ".join("--" + name.replace("_", "-") for name in unused)
-        raise UsageError(f"the network 'detail' has no encoder and one size; leave out {flags}")
+        raise UsageError(f"the network 'detail' does not use {flags}; leave out what it does not use")
     torch.manual_seed(recipe.seed)
     network = DetailNetwork() if start is None else load_detail(start)
     run = DetailRun(recipe, out, network, decode(data, quiet), quiet)
