@@ -50,6 +50,7 @@ def tiff(
 
     Examples
     --------
+    >>> import numpy as np
     >>> data = tiff([np.zeros((2, 3, 3), np.uint16)])
     >>> data[:4]
     b'II*\\x00'

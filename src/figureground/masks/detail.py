@@ -54,7 +54,7 @@ def refine_edges(rgb: Rgb, mask: Mask) -> Mask:
     --------
     >>> picture = np.zeros((64, 64, 3), np.uint8)
     >>> picture[:, 32:] = 255
-    >>> rough = np.tile(np.clip(np.linspace(-1, 2, 64, dtype=np.float32), 0, 1), (64, 1))
+    >>> rough = np.tile(np.clip(np.linspace(-4, 5, 64, dtype=np.float32), 0, 1), (64, 1))
     >>> fine = refine_edges(picture, rough)
     >>> bool(np.abs(fine - (picture[..., 0] > 0)).mean() < np.abs(rough - (picture[..., 0] > 0)).mean())
     True
