@@ -25,19 +25,7 @@ TOLERANCE = 1e-4
 def refine_by_matting(rgb: Rgb, mask: Mask) -> Mask:
     """Return the mask with the edge that closed-form matting finds near the detail network's edge.
 
-    Parameters
-    ----------
-    rgb : (H, W, 3) uint8
-    mask : (H, W) float32 in [0, 1]
-
-    Returns
-    -------
-    (H, W) float32 in [0, 1]
-
-    Raises
-    ------
-    MissingExtra
-        pymatting is not installed.
+    Parameters and result are those of `detail.refine_edges`; raises MissingExtra if pymatting is not installed.
     """
     library = pymatting()
     return in_windows(rgb, refine_edges(rgb, mask), lambda colors, alpha: _solved(library, colors, alpha))

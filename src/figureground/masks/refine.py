@@ -29,18 +29,7 @@ EdgeRadius = Annotated[float, "How far the guided filter looks, as a share of th
 
 
 def none(rgb: Rgb, mask: Mask) -> Mask:
-    """Return the mask unchanged.
-
-    Parameters
-    ----------
-    rgb : (H, W, 3) uint8
-    mask : (H, W) float32 in [0, 1]
-
-    Returns
-    -------
-    (H, W) float32 in [0, 1]
-        The same array.
-    """
+    """Return the mask unchanged."""
     return mask
 
 
@@ -124,51 +113,14 @@ def guided(rgb: Rgb, mask: Mask, *, edge_radius: EdgeRadius = 0.0125) -> Mask:
 def clean_guided(
     rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False, edge_radius: EdgeRadius = 0.0125
 ) -> Mask:
-    """Apply `clean`, then `guided`.
-
-    Parameters
-    ----------
-    rgb : (H, W, 3) uint8
-    mask : (H, W) float32 in [0, 1]
-    min_part : float
-        Share of the largest part's area below which a part is removed, in [0, 1].
-    keep_largest : bool
-        Remove every part but the largest.
-    edge_radius : float
-        As of `guided`.
-
-    Returns
-    -------
-    (H, W) float32 in [0, 1]
-
-    Raises
-    ------
-    UnknownOption
-        If an option is out of range.
-    """
+    """Apply `clean`, then `guided`; with the parameters, result and errors of both."""
     return guided(rgb, clean(rgb, mask, min_part=min_part, keep_largest=keep_largest), edge_radius=edge_radius)
 
 
 def detail(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False) -> Mask:
     """Apply `clean`, then find the edge in the picture's own pixels with the detail network, as `detail.refine_edges` does.
 
-    Parameters
-    ----------
-    rgb : (H, W, 3) uint8
-    mask : (H, W) float32 in [0, 1]
-    min_part : float
-        Share of the largest part's area below which a part is removed, in [0, 1].
-    keep_largest : bool
-        Remove every part but the largest.
-
-    Returns
-    -------
-    (H, W) float32 in [0, 1]
-
-    Raises
-    ------
-    UnknownOption
-        If `min_part` is not from 0 to 1.
+    Parameters, result and errors are those of `clean`.
     """
     from figureground.masks.detail import refine_edges
 
@@ -178,25 +130,7 @@ def detail(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: Keep
 def matting(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False) -> Mask:
     """Apply `detail`, then closed-form matting along the edge, as `matting.refine_by_matting` does.
 
-    Parameters
-    ----------
-    rgb : (H, W, 3) uint8
-    mask : (H, W) float32 in [0, 1]
-    min_part : float
-        Share of the largest part's area below which a part is removed, in [0, 1].
-    keep_largest : bool
-        Remove every part but the largest.
-
-    Returns
-    -------
-    (H, W) float32 in [0, 1]
-
-    Raises
-    ------
-    UnknownOption
-        If `min_part` is not from 0 to 1.
-    MissingExtra
-        If pymatting is not installed.
+    Parameters, result and errors are those of `clean`; raises MissingExtra too, if pymatting is not installed.
     """
     from figureground.masks.matting import refine_by_matting
 
@@ -206,23 +140,7 @@ def matting(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: Kee
 def auto(rgb: Rgb, mask: Mask, *, min_part: MinPart = 0.05, keep_largest: KeepLargest = False) -> Mask:
     """Apply the refiner of the base install with the lowest measured error: `detail`.
 
-    Parameters
-    ----------
-    rgb : (H, W, 3) uint8
-    mask : (H, W) float32 in [0, 1]
-    min_part : float
-        Share of the largest part's area below which a part is removed, in [0, 1].
-    keep_largest : bool
-        Remove every part but the largest.
-
-    Returns
-    -------
-    (H, W) float32 in [0, 1]
-
-    Raises
-    ------
-    UnknownOption
-        If `min_part` is not from 0 to 1.
+    Parameters, result and errors are those of `clean`.
     """
     return detail(rgb, mask, min_part=min_part, keep_largest=keep_largest)
 

@@ -120,7 +120,7 @@ def most_common(
 ) -> Mask:
     """Take the class with the most pixels; of equal ones, the one with the lower index.
 
-    Where none of the counted classes is present, nothing is foreground.
+    Where none of the counted classes is present, nothing is foreground. Result and errors are those of `stuff`.
 
     Parameters
     ----------
@@ -128,17 +128,7 @@ def most_common(
     count_stuff : bool
         Count all classes but those of `background_classes`. By default only things are counted.
     background_classes, foreground_classes : sequence of str
-        Names of classes that count as background, or as foreground, whatever the class list says.
-
-    Returns
-    -------
-    (H, W) float32
-        0 or 1.
-
-    Raises
-    ------
-    UnknownOption
-        If a class is not in the map's list.
+        As of `stuff`.
     """
     things = _things(map_given, background_classes, foreground_classes)
     return _pick(map_given, _most_common_class(map_given, things, count_stuff, background_classes))
@@ -154,7 +144,8 @@ def most_common_hull(
 ) -> Mask:
     """Take the most common class, as `most_common`, and what its parts enclose: the dog in the person's arms.
 
-    Each 8-connected part with at least a tenth of the largest part's area has a convex hull, of its pixels' centers.
+    Each 8-connected part with at least a tenth of the largest part's area has a convex hull, of its pixels' centers. The
+    other parameters, result and errors are those of `most_common`.
 
     Parameters
     ----------
@@ -163,20 +154,6 @@ def most_common_hull(
         "things" adds every other region of a thing (8-connected pixels of one class) that has more than half of its area
         inside the hulls, as a whole. Stuff is never added, so a hole that shows the background stays. "everything" adds the
         hulls themselves: every pixel inside, stuff too, and nothing outside.
-    count_stuff : bool
-        As of `most_common`.
-    background_classes, foreground_classes : sequence of str
-        Names of classes that count as background, or as foreground, whatever the class list says.
-
-    Returns
-    -------
-    (H, W) float32
-        0 or 1.
-
-    Raises
-    ------
-    UnknownOption
-        If a class is not in the map's list.
     """
     things = _things(map_given, background_classes, foreground_classes)
     chosen = _most_common_class(map_given, things, count_stuff, background_classes)
