@@ -443,6 +443,7 @@ print(np.polyfit(np.arange(len(settled)) * 0.1, settled, 1)[0])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is counted as Linux does")
 def test_memory_is_flat_over_thousands_of_pictures():
     end = subprocess.run([sys.executable, "-c", FLAT], capture_output=True, text=True, check=True)

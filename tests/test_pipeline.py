@@ -149,9 +149,7 @@ def test_save_writes_what_the_command_writes(separator, photo, view):
 
 @pytest.mark.parametrize("refiner", ["auto", "guided"])
 def test_nothing_is_added_outside_a_box(refiner):
-    separation = Separator("subject", quality="fast", refiner=refiner)(
-        FOLDER / "coffee.jpg", Prompt(box=(0, 0, "50%", "100%"))
-    )
+    separation = Separator("subject", quality="fast", refiner=refiner)(FOLDER / "coffee.jpg", Prompt(box=(0, 0, "50%", "100%")))
     half = separation.mask[:, separation.mask.shape[1] // 2 + 1 :]
     assert not half.any() and separation.mask.any()
 

@@ -137,6 +137,7 @@ def test_files_and_rows_are_those_of_the_local_engine(place, ray, undisturbed):
     assert len(told(ended.stdout.splitlines())) == 22
 
 
+@pytest.mark.slow
 @with_ray
 def test_with_bytes_as_rows_the_driver_reads_and_writes(place, ray):
     with zipfile.ZipFile(place / "some.zip", "w") as archive:
@@ -152,6 +153,7 @@ def test_with_bytes_as_rows_the_driver_reads_and_writes(place, ray):
     assert len(list((place / "done").iterdir())) == 20
 
 
+@pytest.mark.slow
 @with_ray
 @on_linux
 def test_a_killed_actor_loses_nothing(place, ray, undisturbed):
@@ -162,6 +164,7 @@ def test_a_killed_actor_loses_nothing(place, ray, undisturbed):
     assert (files(place / "out"), rows(place / "out")) == undisturbed
 
 
+@pytest.mark.slow
 @with_ray
 def test_a_killed_driver_goes_on_where_it_was(place, ray, undisturbed):
     with running(place, ray, "--workers", "2") as driver:
@@ -479,6 +482,7 @@ def test_through_the_client_the_stream_is_an_actor(monkeypatch):
     assert killed == [stream]
 
 
+@pytest.mark.slow
 @with_ray
 def test_the_example_of_ray_data_runs(tmp_path, ray):
     (tmp_path / "photos").mkdir()

@@ -164,6 +164,7 @@ def test_failures_stand_until_they_are_asked_for(photos, tmp_path):
     assert command("batch", *INLINE, photos, out, "--lenient", "--json").lines()[-1]["summary"]["done_now"] == 9
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_and_ends_the_same(tmp_path):
     """kill -9 of the driver or of a worker, again and again: the files are those of an undisturbed run."""
     root, whole, out = tmp_path / "in", tmp_path / "whole", tmp_path / "out"

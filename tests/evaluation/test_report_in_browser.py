@@ -15,7 +15,12 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="neither chromium nor google-chrome is installed")
 
-LOOKS = [(width, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
+LOOKS = [
+    (1280, "light"),
+    (390, "dark"),
+    pytest.param((1280, "dark"), marks=pytest.mark.slow),
+    pytest.param((390, "light"), marks=pytest.mark.slow),
+]
 
 
 def bright(rgb):

@@ -253,6 +253,7 @@ def test_the_mask_is_shown_as_an_overlay_a_line_and_by_itself(page):
     expect(line).to_be_hidden()
 
 
+@pytest.mark.slow
 @in_browser
 def test_twenty_pictures_wait_are_done_and_come_as_one_file(page, tmp_path):
     paths = []

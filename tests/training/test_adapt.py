@@ -93,6 +93,7 @@ def checkpoint(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_command_learns_what_the_network_gets_wrong_and_its_file_is_a_method(quick, tmp_path):
     data, out = written(tmp_path / "data", turned, range(6)), tmp_path / "own.onnx"
     ended = command("adapt", data, "--out", out, "--threads", 1, "--json")

@@ -86,6 +86,7 @@ def test_coarse_masks_are_near_the_truth_and_not_it():
     assert hard[5] == 0.5 and (np.diff(hard) > 0).all() and hard[3] < soft[3] and hard[8] > soft[8]
 
 
+@pytest.mark.slow
 def test_from_the_command_line_to_a_graph(quick, tmp_path):
     data, val, out = (
         archive(tmp_path / "train.zip", 8, size=96),

@@ -392,6 +392,7 @@ def test_means_are_those_of_adaptive_pooling(size, cells):
     torch.testing.assert_close(means(x, cells), torch.nn.functional.adaptive_avg_pool2d(x, cells))
 
 
+@pytest.mark.slow
 def test_the_graph_equals_torch(commanded):
     """As written, rounded to float16; that the bound before rounding holds is tested by its refusal."""
     model = Probability(load(commanded / "best.safetensors", read_recipe(commanded / "best.safetensors").network)).eval()
@@ -399,6 +400,7 @@ def test_the_graph_equals_torch(commanded):
     assert difference(model, onnx.load(commanded / "best.onnx"), pictures) <= 2e-3
 
 
+@pytest.mark.slow
 def test_the_graph_takes_and_gives_probabilities(commanded):
     path = commanded / "best.onnx"
     run = session(path)
@@ -410,6 +412,7 @@ def test_the_graph_takes_and_gives_probabilities(commanded):
     assert path.stat().st_size < 12 * 2**20
 
 
+@pytest.mark.slow
 def test_the_graph_holds_nothing_of_the_machine(commanded):
     text = (commanded / "best.onnx").read_bytes()
     for word in (str(ROOT), str(Path.home()) + "/", ".py"):
@@ -424,6 +427,7 @@ def test_weights_that_do_not_fit(tmp_path):
     assert not (tmp_path / "out.onnx").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "bound"), [("before", "BEFORE"), ("after", "AFTER")])
 def test_a_graph_too_far_from_torch_is_refused(commanded, tmp_path, monkeypatch, step, bound):
     import figureground.training.export as exporting
@@ -434,12 +438,14 @@ def test_a_graph_too_far_from_torch_is_refused(commanded, tmp_path, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_train_from_the_command_line(commanded):
     assert session(commanded / "best.onnx").shape == (1, 3, -1, -1)
     recipe = json.loads((commanded / "recipe.json").read_text())
     assert (recipe["epochs"], recipe["seed"], recipe["precision"], recipe["threads"]) == (1, 3, "fp32", 1)
 
 
+@pytest.mark.slow
 def test_export_from_the_command_line(trained, tmp_path):
     end = command("export", trained / "best.safetensors", "--out", tmp_path / "net.onnx", "--size", 96)
     assert end.code == 0, end
