@@ -104,7 +104,9 @@ def guide_hair() -> Image.Image:
         window = (slice(top, top + side), slice(left, left + side))
         done = [Separator(refiner=refiner)(PHOTOGRAPHS / f"{name}.jpg") for refiner in ("clean", "auto")]
         panels = [np.asarray(each.to_pil(background="#27408b"))[window] for each in done]
-        rows.append([done[0].picture.rgb[window].repeat(2, 0).repeat(2, 1), *(panel.repeat(2, 0).repeat(2, 1) for panel in panels)])
+        rows.append(
+            [done[0].picture.rgb[window].repeat(2, 0).repeat(2, 1), *(panel.repeat(2, 0).repeat(2, 1) for panel in panels)]
+        )
     sheet = [np.asarray(side_by_side(panels, 2 * side)) for panels in rows]
     return Image.fromarray(np.vstack([sheet[0], np.full((8, *sheet[0].shape[1:]), 255, np.uint8), sheet[1]]))
 
