@@ -100,7 +100,7 @@ def _share(part: int, whole: int) -> float:
 
 
 def mean_absolute_error(mask: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
-    """Return the mean of |mask − truth| over the pixels.
+    """Return the mean absolute difference of mask and truth over the pixels.
 
     Parameters
     ----------
