@@ -110,7 +110,7 @@ def find(name: str) -> Method:
     ----------
     name : str
         A name in `METHODS`; a network of `onnx_saliency.NETWORKS`, or an ONNX file such as ``my.onnx``, whose map is the mask
-        as its publisher uses it; the folder or file of an adapted network; or two methods such as ``subject+stuff``.
+        as its publisher uses it; or two methods such as ``subject+stuff``.
 
     Returns
     -------

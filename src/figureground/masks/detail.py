@@ -48,7 +48,7 @@ def refine_edges(rgb: Rgb, mask: Mask) -> Mask:
     Returns
     -------
     (H, W) float32 in [0, 1]
-        Unchanged where the mask is certain, further than `REACH` cells from any doubt.
+        Unchanged where `doubt_band` is 0.
 
     Examples
     --------

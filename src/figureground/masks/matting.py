@@ -3,6 +3,7 @@
 Levin, Lischinski and Weiss, "A Closed-Form Solution to Natural Image Matting" (TPAMI 2008).
 """
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,10 @@ def refine_by_matting(rgb: Rgb, mask: Mask) -> Mask:
 def pymatting() -> Any:
     """Return the library. Its first import on a machine compiles for half a minute; raises MissingExtra."""
     try:
-        import pymatting as library
+        library, solver = import_module("pymatting"), import_module("pymatting.preconditioner.ichol")
     except ImportError as error:
         raise MissingExtra("closed-form matting (pymatting)", "matting") from error
+    vars(solver)["print"] = lambda *_: None  # it warns of slowness on standard output, where pictures may go
     return library
 
 

@@ -2,7 +2,7 @@
 import { download } from "./finish.js";
 import { addFiles, select } from "./pictures.js";
 import { update } from "./show.js";
-import { beginStroke, click, compare, holdSpace, isBrush, setTool, spaceHeld, step } from "./stage.js";
+import { beginStroke, click, compare, isBrush, setTool, step } from "./stage.js";
 import { $, app, items, view } from "./state.js";
 
 export const KEYS = [
@@ -19,7 +19,7 @@ export function onKey(event) {
     return;
   }
   if (event.altKey || $("keys").open) return;
-  if (event.key === " " && event.target === view.element) { event.preventDefault(); if (!event.repeat) holdSpace(true); return; }
+  if (event.key === " " && event.target === view.element) { event.preventDefault(); if (!event.repeat) app.space = true; return; }
   if (event.key === "Enter" && event.target.matches("button, a, select, input")) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const act = {
@@ -43,8 +43,8 @@ function nudge(key, event) {
 }
 
 export function onKeyUp(event) {
-  if (event.key !== " " || !spaceHeld()) return;
-  holdSpace(false);
+  if (event.key !== " " || !app.space) return;
+  app.space = false;
   if (event.target !== view.element || !app.current?.mask?.ready || view.result || !app.pointer) return;
   if (isBrush()) {
     if (app.current.state === "empty") app.current.state = "done";

@@ -44,11 +44,6 @@ export function drag(event, move, end) {
   target.onpointercancel = () => stop?.(true);
 }
 
-let space = false;
-/** While the space bar is held, dragging moves the picture. */
-export function holdSpace(held) { space = held; }
-export function spaceHeld() { return space; }
-
 const fingers = new Map();
 
 export function press(event) {
@@ -57,7 +52,7 @@ export function press(event) {
   if (fingers.size > 2 || !app.current?.mask?.ready) return;
   view.element.focus({ preventScroll: true });
   const at = [event.offsetX, event.offsetY];
-  if (space || event.button === 1 || view.result) pan(event, at);
+  if (app.space || event.button === 1 || view.result) pan(event, at);
   else if (isBrush()) paint(event, at);
   else if (app.tool === "box") drawBox(event, at);
   else pan(event, at, () => click(...at));
