@@ -1,5 +1,5 @@
 # make run [PICTURE=photo.jpg] [METHOD=subject]   separate a picture into out/
-# make test                                      the tests, in less than five minutes on two cores
+# make test                                      the tests, without those that are marked slow
 # make check                                     ruff, mypy, the import layers, and the tests with the slow ones and coverage: what CI runs
 # make bench-test                                the tests of the scripts in benchmarks/
 # make stress [CORPUS=FILE]                      promises that hold under long load and many faults; not in CI
