@@ -57,6 +57,25 @@ def test_windows_that_disagree_leave_no_seam(monkeypatch):
     assert np.ptp(result) > 0.001
 
 
+def test_a_mask_changed_in_one_place_is_refined_there_alone(monkeypatch):
+    """A picture that cannot be written to, of a size that is looked at in a smaller copy: as fresh, with fewer windows."""
+    rgb = cv2.resize(photograph(FOLDER / "coffee.jpg"), (1500, 1000))
+    mask = brought_down(cv2.resize(truth("coffee"), (1500, 1000)), 96)
+    changed = mask.copy()
+    changed[600:700, 200:320] = 0
+    fresh = refine_edges(rgb, changed)
+    counted, run = [], detail._network()
+    monkeypatch.setattr(detail, "_network", lambda: lambda x: counted.append(x.size) or run(x))
+    rgb.flags.writeable = False
+    windows = []
+    for each in (mask, changed, changed):
+        counted.clear()
+        result = refine_edges(rgb, each)
+        windows.append(len(counted))
+    np.testing.assert_array_equal(result, fresh)
+    assert windows[0] > 2 * windows[1] > 0 == windows[2]
+
+
 def test_what_is_certain_stays():
     rgb, mask = photograph(FOLDER / "coffee.jpg"), brought_down(truth("coffee"), 96)
     result, band = refine_edges(rgb, mask), doubt_band(mask)

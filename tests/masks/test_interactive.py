@@ -214,6 +214,7 @@ def test_a_not_point_on_the_largest_part_takes_away_what_is_near_it_alone(maps):
     mask = steer(rgb, values, Places(not_points=((289.5, 326.5),)))
     assert mask[326, 289] < 0.5 <= min(mask[134, 257], mask[220, 361])
     assert not ((mask >= 0.5) & (values < 0.5)).any()
+    np.testing.assert_array_equal(mask[:200], values[:200])  # far from it, edges stay as they were
 
 
 @pytest.fixture(scope="module")

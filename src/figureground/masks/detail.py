@@ -12,12 +12,14 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from figureground._recent import Recent
 from figureground.executor import map_parts
 from figureground.masks.guided_filter import linear_coefficients
 from figureground.types import Mask, Rgb
 
 Slices = tuple[slice, slice]
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Key = tuple[int, ...]
 
 CERTAIN = 0.05
 """A mask at most this far from 0 or 1 is certain."""
@@ -27,13 +29,13 @@ REACH = 5
 """Cells around the doubtful pixels that may change too: strands of hair that the mask misses."""
 CLEAR, BETWEEN = 0.1, 6
 """How far from 0 or 1 a mask is clear, and within how many cells of both there must be clear pixels for one to change."""
-TILE, MARGIN, MULTIPLE = 64, 16, 16
-"""Pixels of a window's side without margins, of a margin, and what the network's sides are multiples of."""
+TILE, GROUP, MARGIN, MULTIPLE = 64, 4, 16, 16
+"""Pixels of a tile's side; tiles in a window at most; pixels of its margin, and what the network's sides are multiples of."""
 SMALL, SHARE, LARGE = 1_100_000, 0.15, 4_000_000
 """Pixels up to which a picture is looked at as it is; the share of a larger one's pixels that is looked at, and at most."""
 BANDED = 672
 """Pixels of the longer side at which the band is computed: two of a cell."""
-RADIUS, STEP = 2, 192
+RADIUS, STEP = 2, 256
 """Of the guided filter, in pixels of the smaller copy; and the side of what is enlarged at once, in pixels of the picture."""
 
 
@@ -60,10 +62,36 @@ def refine_edges(rgb: Rgb, mask: Mask) -> Mask:
     True
     """
     run = _network()
-    return in_windows(rgb, mask, lambda colors, coarse: _alpha(run, colors, coarse))
+    return in_windows(rgb, mask, lambda colors, coarse: _alpha(run, colors, coarse), _answers(rgb))
 
 
-def in_windows(rgb: Rgb, mask: Mask, alpha: Callable[[Rgb, Mask], Mask]) -> Mask:
+class Answers:
+    """What was computed for the windows of a picture: a correction changes few of them, and the others are not done again.
+
+    What the last call did not use is forgotten. It may be used from several threads.
+    """
+
+    def __init__(self) -> None:
+        self.before: dict[Key, tuple[tuple[Mask, ...], tuple[Mask, ...]]] = {}
+        self.now: dict[Key, tuple[tuple[Mask, ...], tuple[Mask, ...]]] = {}
+
+    def begin(self) -> None:
+        """Begin a call: what is used or computed from now on is remembered for the next one."""
+        self.before, self.now = self.now, {}
+
+    def get(self, key: Key, inputs: tuple[Mask, ...], compute: Callable[[], tuple[Mask, ...]]) -> tuple[Mask, ...]:
+        """Return what `compute` returned for a window when its inputs were the same, else compute it."""
+        last = self.before.get(key)
+        if last is None or not all(map(np.array_equal, last[0], inputs)):
+            last = tuple(each.copy() for each in inputs), compute()
+        self.now[key] = last
+        return last[1]
+
+
+_answers: Recent[Answers] = Recent(lambda rgb: Answers())
+
+
+def in_windows(rgb: Rgb, mask: Mask, alpha: Callable[[Rgb, Mask], Mask], answers: Answers | None = None) -> Mask:
     """Return the mask with the alpha that a function returns for windows along its edge.
 
     Parameters
@@ -73,6 +101,8 @@ def in_windows(rgb: Rgb, mask: Mask, alpha: Callable[[Rgb, Mask], Mask]) -> Mask
     alpha : callable
         Gets the colors (h, w, 3) uint8 and the mask (h, w) float32 of a window and returns its alpha, (h, w) float32. It is
         called from several threads.
+    answers : Answers, optional
+        Of this picture and function.
 
     Returns
     -------
@@ -84,13 +114,15 @@ def in_windows(rgb: Rgb, mask: Mask, alpha: Callable[[Rgb, Mask], Mask]) -> Mask
         return mask
     pixels = mask.size
     scale = min(1.0, (max(SMALL, min(SHARE * pixels, LARGE)) / pixels) ** 0.5)
+    answers = answers or Answers()
+    answers.begin()
     if scale == 1:
-        return _changed(rgb, mask, alpha)[0]
+        return _changed(rgb, mask, alpha, answers)[0]
     size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
     small_rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
     small = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32)
-    fine, band = _changed(small_rgb, small, alpha)
-    return _enlarged(rgb, mask, small_rgb, fine, band)
+    fine, band = _changed(small_rgb, small, alpha, answers)
+    return _enlarged(rgb, mask, small_rgb, fine, band, answers if pixels <= LARGE else Answers())
 
 
 def _doubtful(mask: Mask) -> NDArray[np.uint8]:
@@ -132,14 +164,15 @@ def _network() -> Run:
     return session(data, Settings(runtime="onnxruntime", device="cpu", precision="fp32", threads=1))
 
 
-def _changed(rgb: Rgb, mask: Mask, alpha: Callable[[Rgb, Mask], Mask]) -> tuple[Mask, Mask]:
+def _changed(rgb: Rgb, mask: Mask, alpha: Callable[[Rgb, Mask], Mask], answers: Answers) -> tuple[Mask, Mask]:
     """Return the refined mask of a picture of moderate size, and the band in which it may have changed."""
     band = doubt_band(mask)
 
     def change(tile: Slices) -> NDArray[np.float32]:
         window = _window(tile, mask.shape)
-        part = mask[window]
-        return (alpha(rgb[window], part) - part) * band[window] * _weight(tile, mask.shape)
+        part, key = mask[window], (tile[0].start, tile[1].start, tile[1].stop)
+        (found,) = answers.get(key, (part,), lambda: (alpha(rgb[window], part),))
+        return (found - part) * band[window] * _weight(tile, mask.shape)
 
     tiles_to_do = list(_tiles(band))
     result = mask.copy()
@@ -162,12 +195,12 @@ def _alpha(run: Run, rgb: Rgb, mask: Mask) -> Mask:
 
 
 def _tiles(band: Mask) -> Iterator[Slices]:
-    """Yield runs of tiles along each row that cover the band; the last of a side may reach beyond the picture."""
+    """Yield rows of up to `GROUP` tiles that cover the band; the last of a side may reach beyond the picture."""
     for top in range(0, band.shape[0], TILE):
-        columns = np.flatnonzero(band[top : top + TILE].max(axis=0) > 0) // TILE
-        active = np.unique(columns)
-        for run in np.split(active, np.flatnonzero(np.diff(active) > 1) + 1) if active.size else ():
-            yield slice(top, top + TILE), slice(int(run[0]) * TILE, (int(run[-1]) + 1) * TILE)
+        for left in range(0, band.shape[1], GROUP * TILE):
+            active = np.flatnonzero(band[top : top + TILE, left : left + GROUP * TILE].max(axis=0) > 0) // TILE
+            if active.size:
+                yield slice(top, top + TILE), slice(left + int(active[0]) * TILE, left + (int(active[-1]) + 1) * TILE)
 
 
 def _window(tile: Slices, shape: tuple[int, ...]) -> Slices:
@@ -190,7 +223,7 @@ def _weight(tile: Slices, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return weight
 
 
-def _enlarged(rgb: Rgb, mask: Mask, small_rgb: Rgb, fine: Mask, band: Mask) -> Mask:
+def _enlarged(rgb: Rgb, mask: Mask, small_rgb: Rgb, fine: Mask, band: Mask, answers: Answers) -> Mask:
     """Return the mask with the refined one of a smaller copy in the band, brought to full size by the picture's colors."""
     import cv2
 
@@ -205,23 +238,27 @@ def _enlarged(rgb: Rgb, mask: Mask, small_rgb: Rgb, fine: Mask, band: Mask) -> M
         )
         if not band[window].any():
             return
-        part = fine[window]
-        lines = cv2.merge(linear_coefficients(small_rgb[window], part, RADIUS))  # slopes of red, green and blue, and offset
-        low, high = cv2.erode(part, np.ones((3, 3), np.uint8)), cv2.dilate(part, np.ones((3, 3), np.uint8))
-        (down, top), (across, left) = (
-            (each, (first.start + 0.5) * each - 0.5 - inside.start)
-            for each, first, inside in zip(scale, (rows, columns), window, strict=True)
-        )
-        matrix, size = np.array([[across, 0, left], [0, down, top]]), (columns.stop - columns.start, rows.stop - rows.start)
-        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        line, bound = (
-            cv2.warpAffine(each, matrix, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
-            for each in (lines, cv2.merge((band[window], low, high)))
-        )
-        weight, least, most = cv2.split(bound)
-        colors = rgb[rows, columns] * np.float32(1 / 255) - np.float32(0.5)
-        alpha = np.einsum("ijk,ijk->ij", line[..., :3], colors) + line[..., 3]
-        np.clip(alpha, least, most, out=alpha)
+        part, share = fine[window], band[window]
+
+        def enlarge() -> tuple[Mask, Mask]:
+            lines = cv2.merge(linear_coefficients(small_rgb[window], part, RADIUS))  # slopes of red, green, blue, and offset
+            low, high = cv2.erode(part, np.ones((3, 3), np.uint8)), cv2.dilate(part, np.ones((3, 3), np.uint8))
+            (down, top), (across, left) = (
+                (each, (first.start + 0.5) * each - 0.5 - inside.start)
+                for each, first, inside in zip(scale, (rows, columns), window, strict=True)
+            )
+            matrix, size = np.array([[across, 0, left], [0, down, top]]), (columns.stop - columns.start, rows.stop - rows.start)
+            how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            line, bound = (
+                cv2.warpAffine(each, matrix, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
+                for each in (lines, cv2.merge((share, low, high)))
+            )
+            weight, least, most = cv2.split(bound)
+            colors = rgb[rows, columns] * np.float32(1 / 255) - np.float32(0.5)
+            alpha = np.einsum("ijk,ijk->ij", line[..., :3], colors) + line[..., 3]
+            return np.clip(alpha, least, most, out=alpha), np.asarray(weight, np.float32)
+
+        alpha, weight = answers.get(corner, (part, share), enlarge)
         place = result[rows, columns]
         place += (alpha - place) * weight
 

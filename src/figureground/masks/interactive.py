@@ -9,6 +9,7 @@ To add another kind of evidence: a term in `_prior`, and its weight measured by 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ SEPARATE = 0.5  # a not-point removes a part whole where the others have at leas
 COLOR, COLOR_FOUND = 1.0, 0.5  # weight of the log odds that colors give; where the map shows all that points are on
 AROUND = 0.01  # share of the longer side: how far around a part its soft edge reaches
 ACTS = 0.01  # a not-point takes away all where its nearness (1 where it is) exceeds that of points by this
+CLOSE = 0.5  # a not-point also takes away faint foreground that is at least this near to it
 WINDOWS = (0.5, 0.7)  # shares of the sides: nearer looks around points
 MARGIN = 0.1  # of the box's sides, added around it for a nearer look
 FITS = 0.98  # share of what the points touch that a nearer look must show
@@ -42,9 +44,9 @@ def steer(rgb: Rgb, values: Mask, places: Places, predict: Predict | None = None
     """Return the map changed by points and a box.
 
     A point adds what is connected with it and takes nothing away. A not-point takes away what is nearer to it than to a
-    point; all other foreground stays. A not-point on one of several parts removes that part as a whole. Both spread as far as
-    colors and map are alike. Outside the box everything becomes 0; inside it, colors decide together with the map, and may
-    take away.
+    point, of the parts that it is near; all other foreground stays, with its edges. A not-point on one of several parts
+    removes that part as a whole. Both spread as far as colors and map are alike. Outside the box everything becomes 0;
+    inside it, colors decide together with the map, and may take away.
 
     The work is done at 320 pixels of the longer side and enlarged, so larger pictures cost little more.
 
@@ -172,10 +174,11 @@ def _changed(values: Mask, full: Mask, scene: "_Scene", settled: Floats) -> Mask
         change *= np.maximum(full - values, 0)
         result += change
     if scene.not_points:
-        away = _near(scene, scene.not_points)
+        away = scene.near_not_points
         if scene.points:
-            away -= _near(scene, scene.points)
-        change = enlarged(np.where(scene.removed, 1, np.clip(away / np.float32(ACTS), 0, 1)).astype(np.float32))
+            away = away - scene.near_points
+        share = np.where(scene.removed, 1, np.clip(away / np.float32(ACTS), 0, 1)).astype(np.float32)
+        change = enlarged(share * _around(scene.removed | _gone(scene, settled)))
         change *= np.minimum(full - values, 0)
         result += change
     return result
@@ -188,7 +191,7 @@ def _remove(mask: Mask, values: Mask, removed: Shape | None) -> Mask:
     return mask
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Scene:
     """The picture, its map and the points at the working size, h × w."""
 
@@ -223,6 +226,28 @@ class _Scene:
             gone |= _grown(gone) & (small < 0.5)
         return cls(np.asarray(lab, np.uint8), np.asarray(small, np.float32), points, not_points, inside, gone)
 
+    @cached_property
+    def near_points(self) -> Floats:
+        """How near each pixel is to the nearest point, (h, w), 1 where it is."""
+        return self._near(self.points)
+
+    @cached_property
+    def near_not_points(self) -> Floats:
+        """How near each pixel is to the nearest not-point, (h, w), 1 where it is."""
+        return self._near(self.not_points)
+
+    def _near(self, spots: Spots) -> Floats:
+        """Return how near each pixel is to the nearest spot, computed at half the size: it varies slowly."""
+        import cv2
+
+        h, w = self.values.shape
+        size = -(-w // 2), -(-h // 2)
+        lab, values = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (self.lab, self.values))
+        rows, columns = self.pixels(spots)
+        far = geodesic_distance(np.asarray(lab, np.uint8), np.asarray(values, np.float32), (rows // 2, columns // 2), step=2)
+        near: Floats = np.exp(-cv2.resize(far, (w, h), interpolation=cv2.INTER_LINEAR) / np.float32(REACH))
+        return near
+
     def pixels(self, spots: Spots) -> Indices:
         """Return rows and columns of spots."""
         h, w = self.values.shape
@@ -247,9 +272,9 @@ class _Scene:
         nearest, wanted = np.full((h, w), np.inf), np.zeros((h, w), np.float32)
         for spots, value in ((self.points, 1.0), (self.not_points, 0.0)):
             for across, down in spots:
-                geodesic_distance = np.hypot(x - across, y - down)
-                wanted[geodesic_distance < nearest] = value
-                nearest = np.minimum(nearest, geodesic_distance)
+                distance = np.hypot(x - across, y - down)
+                wanted[distance < nearest] = value
+                nearest = np.minimum(nearest, distance)
         near = nearest <= max(1.0, DISC * max(h, w))
         return near | ~self.inside | self.removed, wanted * near * self.inside
 
@@ -302,9 +327,9 @@ def _cut(low: float, high: float, margin: float, length: int) -> slice:
 def _prior(scene: _Scene, odds: Floats) -> Floats:
     """Return the log odds of foreground after what points and box say, (h, w)."""
     if scene.points:
-        odds = odds + PUSH * _near(scene, scene.points)
+        odds = odds + PUSH * scene.near_points
     if scene.not_points:
-        odds = odds - PUSH * _near(scene, scene.not_points)
+        odds = odds - PUSH * scene.near_not_points
     prior: Floats = np.where(scene.inside, odds, np.float32(OUTSIDE))
     return prior
 
@@ -319,6 +344,25 @@ def _connected(scene: _Scene, settled: Floats) -> Shape:
     return _grown(np.isin(numbers, touched[touched > 0]))
 
 
+def _gone(scene: _Scene, settled: Floats) -> Shape:
+    """Return where not-points act, (h, w): near to them, and on foreground that is lost of the parts that they are near."""
+    import cv2
+
+    close = scene.near_not_points >= CLOSE
+    numbers = np.asarray(cv2.connectedComponents((scene.values >= 0.5).astype(np.uint8), connectivity=8)[1])
+    lost = (numbers > 0) & (settled < 0.5) & np.isin(numbers, numbers[close])
+    opened = cv2.morphologyEx(lost.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    return (opened > 0) | close
+
+
+def _around(shape: Shape) -> Floats:
+    """Return a shape with its surroundings, (h, w): 1 on the shape and its soft edge, falling to 0 over twice that width."""
+    import cv2
+
+    radius = max(1, round(2 * AROUND * max(shape.shape)))
+    return np.asarray(cv2.blur(_grown(_grown(shape)).astype(np.float32), (2 * radius + 1, 2 * radius + 1)), np.float32)
+
+
 def _grown(shape: Shape) -> Shape:
     """Return a shape with the soft edge around it, (h, w)."""
     import cv2
@@ -326,9 +370,3 @@ def _grown(shape: Shape) -> Shape:
     radius = max(1, round(AROUND * max(shape.shape)))
     around = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
     return np.asarray(cv2.dilate(shape.astype(np.uint8), around), np.uint8).view(np.bool_)
-
-
-def _near(scene: _Scene, spots: Spots) -> Floats:
-    """Return how near each pixel is to the nearest spot, (h, w), 1 where it is."""
-    near: Floats = np.exp(-geodesic_distance(scene.lab, scene.values, scene.pixels(spots)) / np.float32(REACH))
-    return near

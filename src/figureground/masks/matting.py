@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from figureground._recent import Recent
 from figureground.errors import MissingExtra
-from figureground.masks.detail import in_windows, refine_edges
+from figureground.masks.detail import Answers, in_windows, refine_edges
 from figureground.types import Mask, Rgb
 
 UNKNOWN = (0.02, 0.98)
@@ -29,7 +30,10 @@ def refine_by_matting(rgb: Rgb, mask: Mask) -> Mask:
     Parameters and result are those of `detail.refine_edges`; raises MissingExtra if pymatting is not installed.
     """
     library = pymatting()
-    return in_windows(rgb, refine_edges(rgb, mask), lambda colors, alpha: _solved(library, colors, alpha))
+    return in_windows(rgb, refine_edges(rgb, mask), lambda colors, alpha: _solved(library, colors, alpha), _answers(rgb))
+
+
+_answers: Recent[Answers] = Recent(lambda rgb: Answers())
 
 
 def pymatting() -> Any:

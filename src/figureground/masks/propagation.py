@@ -12,7 +12,7 @@ Lab = NDArray[np.uint8]
 Indices = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Rows and columns."""
 
-STEP, SLOPE = 1.0, 50.0  # distance of a pixel's step, and of a step of the map from 0 to 1; colors count in Lab's levels
+SLOPE = 50.0  # distance of a step of the map from 0 to 1; colors count in Lab's levels
 FAR = np.float32(1e4)  # farther than any evidence reaches
 SWEEPS = 20  # of the distance at most; mazes of more turns than that are cut short
 BINS = 16  # of each channel of Lab
@@ -22,15 +22,15 @@ MIN_WEIGHT = np.float32(1e-3)  # how much neighbors of quite different colors st
 STEPS = 60  # of the conjugate gradients at most
 
 
-def geodesic_distance(lab: Lab, values: Floats, pixels: Indices) -> Floats:
+def geodesic_distance(lab: Lab, values: Floats, pixels: Indices, *, step: float = 1.0) -> Floats:
     """Return the geodesic distance of each pixel from the nearest of some, (h, w), over steps to the four neighbors.
 
-    A step costs a little, and the more the more the color or the map `values`, (h, w), change. Sweeps along rows and
+    A step to a neighbor costs `step`, and more where the color or the map `values`, (h, w), change. Sweeps along rows and
     columns, each as a running minimum, until nothing changes.
     """
     far = np.full(values.shape, FAR)
     far[pixels] = 0
-    ways = [(axis, _positions(lab, values, axis)) for axis in (1, 0)]
+    ways = [(axis, _positions(lab, values, axis, step)) for axis in (1, 0)]
     for _ in range(SWEEPS):
         before = far
         for axis, way in ways:
@@ -116,10 +116,10 @@ def sigmoid(odds: Floats) -> Floats:
     return probability
 
 
-def _positions(lab: Lab, values: Floats, axis: int) -> Floats:
+def _positions(lab: Lab, values: Floats, axis: int, step: float) -> Floats:
     """Return how far along an axis each pixel lies from the first one of its row or column, by the cost of the steps."""
     colors = np.abs(np.diff(lab.astype(np.float32), axis=axis)).sum(2)
-    steps = STEP + colors + SLOPE * np.abs(np.diff(values, axis=axis))
+    steps = step + colors + SLOPE * np.abs(np.diff(values, axis=axis))
     way = np.zeros(values.shape, np.float32)
     np.cumsum(steps, axis=axis, out=way[:, 1:] if axis else way[1:])
     return way

@@ -5,11 +5,10 @@ Trained on DUTS-TR, animals and persons of PASCAL VOC and Clothing Co-Parsing, o
 of the data stand in the card below.
 """
 
-import weakref
-from collections.abc import Callable
 from importlib.resources import files
 from typing import Annotated, Literal
 
+from figureground._recent import Recent
 from figureground.masks.interactive import steer
 from figureground.models import Card, Model
 from figureground.prompts import Prompt
@@ -35,32 +34,6 @@ Quality = Annotated[
 ]
 
 
-class Recent:
-    """A function of a picture that remembers its last value while the picture's array is alive: corrections ask again.
-
-    Arrays that can be written to may change, so nothing is remembered of them; those of a `Picture` are read-only.
-    """
-
-    def __init__(self, function: Callable[[Rgb], Mask]) -> None:
-        self.function = function
-        self.last: tuple[weakref.ref[Rgb], Mask] | None = None
-
-    def __call__(self, rgb: Rgb) -> Mask:
-        """Return the value for a picture, read-only."""
-        last = self.last
-        if last is not None and last[0]() is rgb:
-            return last[1]
-        values = self.function(rgb)
-        values.flags.writeable = False
-        if not rgb.flags.writeable:
-            self.last = weakref.ref(rgb, self._forget), values
-        return values
-
-    def _forget(self, reference: "weakref.ref[Rgb]") -> None:
-        if self.last is not None and self.last[0] is reference:
-            self.last = None
-
-
 def load(settings: Settings, *, quality: Quality = "balanced") -> Model:
     """Load the network of the package; raises UnknownName, and WeightsError if the package is damaged."""
     from figureground.inference.session import session
@@ -70,7 +43,12 @@ def load(settings: Settings, *, quality: Quality = "balanced") -> Model:
     run = session(files("figureground").joinpath("assets/saliency.onnx").read_bytes(), settings)
     sizes = sides(run.shape)
 
-    look = Recent(lambda rgb: predict(run, sizes, rgb))
+    def first(rgb: Rgb) -> Mask:
+        values = predict(run, sizes, rgb)
+        values.flags.writeable = False
+        return values
+
+    look = Recent(first)
 
     def saliency(rgb: Rgb, prompt: Prompt | None = None, /) -> SaliencyMap:
         values = look(rgb)
