@@ -12,9 +12,9 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground._recent import Recent
 from figureground.executor import map_parts
 from figureground.masks.guided_filter import linear_coefficients
+from figureground.masks.recent import Recent
 from figureground.types import Mask, Rgb
 
 Slices = tuple[slice, slice]
@@ -171,8 +171,8 @@ def _changed(rgb: Rgb, mask: Mask, alpha: Callable[[Rgb, Mask], Mask], answers: 
     def change(tile: Slices) -> NDArray[np.float32]:
         window = _window(tile, mask.shape)
         part, key = mask[window], (tile[0].start, tile[1].start, tile[1].stop)
-        (found,) = answers.get(key, (part,), lambda: (alpha(rgb[window], part),))
-        return (found - part) * band[window] * _weight(tile, mask.shape)
+        (answer,) = answers.get(key, (part,), lambda: (alpha(rgb[window], part),))
+        return (answer - part) * band[window] * _weight(tile, mask.shape)
 
     tiles_to_do = list(_tiles(band))
     result = mask.copy()

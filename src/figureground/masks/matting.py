@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from figureground._recent import Recent
 from figureground.errors import MissingExtra
 from figureground.masks.detail import Answers, in_windows, refine_edges
+from figureground.masks.recent import Recent
 from figureground.types import Mask, Rgb
 
 UNKNOWN = (0.02, 0.98)

@@ -8,8 +8,8 @@ of the data stand in the card below.
 from importlib.resources import files
 from typing import Annotated, Literal
 
-from figureground._recent import Recent
 from figureground.masks.interactive import steer
+from figureground.masks.recent import Recent
 from figureground.models import Card, Model
 from figureground.prompts import Prompt
 from figureground.settings import Settings
