@@ -201,11 +201,12 @@ def check_prompt(method: Method, prompt: Prompt | None) -> None:
     if not isinstance(given, Prompt | None):
         raise UsageError(f"a prompt is a Prompt, such as Prompt(text='the dog'), but got {_shown(given)}")
     ways = {"text": "phrases (--prompt, --not)", "places": "points or a box (--point, --not-point, --box)"}
-    names = [method.model] + ([method.second.model] if method.second else [])
+    joined = (method, method.second) if method.second else (method,)
+    names = [each.model for each in joined]
     cards, kinds = [models.card(name) for name in names], prompt.kinds if prompt else frozenset()
     for kind in sorted(kinds.difference(*(card.prompt_kinds for card in cards))):
         able = [name for name, row in METHODS.items() if kind in models.card(row.model).prompt_kinds]
-        raise UsageError(f"model '{method.model}' takes no {ways[kind]}; methods that do: {', '.join(able)}")
+        raise UsageError(f"{_called(joined)} takes no {ways[kind]}; methods that do: {', '.join(able)}")
     for name, card in zip(names, cards, strict=True):
         if card.needs_prompt and not kinds & card.prompt_kinds:
             raise UsageError(f"model '{name}' needs {' or '.join(ways[kind] for kind in sorted(card.prompt_kinds))}")

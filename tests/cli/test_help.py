@@ -30,6 +30,15 @@ def test_help_shows_common_options_and_help_all_shows_every_one(name):
     assert headings == sorted(headings, key=GROUPS.index)
 
 
+@pytest.mark.parametrize("name", ["", *entry.COMMANDS])
+def test_help_fits_and_keeps_its_examples_on_lines_of_their_own(name):
+    shown = command(*name.split(), "--help").out
+    assert "\\b" not in shown
+    assert max(map(len, shown.splitlines())) <= 120
+    if name == "":
+        assert "\n  figureground photo.jpg  " in shown
+
+
 def test_every_option_of_a_method_stands_in_its_group():
     by_name = {param.name: param for param in COMMANDS["remove"].params}
     for name in all_options():

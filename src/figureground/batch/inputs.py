@@ -73,12 +73,17 @@ def items(source: str, options: InputOptions) -> Iterator[Item]:
     return _listed([source], options)
 
 
-def check_input(source: str, watched: bool) -> None:
+def check_input(source: str, options: InputOptions, watched: bool) -> None:
     """Raise UsageError for a word that names nothing: no file, folder or list of that name, or a glob that matches no file.
 
-    watched : whether files may come later, so that a glob may match nothing yet.
+    It is raised for a table without the column too. watched : whether files may come later, so that a glob may match nothing
+    yet.
     """
-    if scheme(source) or Path(source).exists():
+    if scheme(source):
+        return
+    if Path(source).exists():
+        if source.lower().endswith(".csv"):
+            _table(source, options.column)
         return
     if glob.has_magic(source) and not source.startswith("@"):
         if not watched and not any(True for _ in glob.iglob(source, recursive=True)):  # noqa: PTH207
@@ -138,7 +143,7 @@ def _file(source: str, name: str, home: str, options: InputOptions) -> Item:
         facts = os.stat(source)  # noqa: PTH116
     except OSError as error:
         code = "permission_denied" if isinstance(error, PermissionError) else "not_found"
-        return Item(source, name, "", "failed", code, f"it cannot be looked at ({error.strerror})")
+        return Item(source, name, "", "failed", code, f"it cannot be read: {error.strerror}")
     stamp = f"{facts.st_size}:{facts.st_mtime_ns}"
     if not home and any(_within(source, folder) for folder in options.exclude):
         return Item(source, name, stamp, "skipped", "inside_output", "it lies in the folder of the outputs, or of moved inputs")
@@ -182,7 +187,8 @@ def _text(path: str) -> str:
         raise UnreadablePicture(f"the list '{path}' cannot be read ({error.strerror})", code="not_found") from error
 
 
-def _column(path: str, column: str) -> list[str]:
+def _table(path: str, column: str) -> tuple["csv.DictReader[str]", str]:
+    """Return a reader of a CSV table's rows, and the name of the column that holds paths; raises UsageError, InputError."""
     reader = csv.DictReader(_text(path).splitlines())
     names = list(reader.fieldnames or [])
     wanted = [column] if column else ["path", "picture", "file", "image", "url"]
@@ -192,6 +198,11 @@ def _column(path: str, column: str) -> list[str]:
     if chosen is None:
         what = f"no column '{column}'" if column else "several columns, none of them called path, picture, file, image or url"
         raise UsageError(f"the table '{path}' has {what}; name one with --column: {', '.join(names) or 'it is empty'}")
+    return reader, chosen
+
+
+def _column(path: str, column: str) -> list[str]:
+    reader, chosen = _table(path, column)
     return [row[chosen].strip() for row in reader if (row[chosen] or "").strip()]
 
 

@@ -102,7 +102,7 @@ def _checked(batch: Batch) -> Batch:
         raise UsageError(f"--shard is i/n with 1 <= i <= n, but got {batch.shard[0]}/{batch.shard[1]}")
     batch.input_disposal.check()
     for source in batch.inputs:
-        check_input(source, batch.watch)
+        check_input(source, batch.input_options, batch.watch)
     _refuse_overlap(batch)
     for folder in (batch.folder, *([] if is_remote(batch.out) else [Path(batch.out)])):
         try:
@@ -141,8 +141,8 @@ def _refuse_overlap(batch: Batch) -> None:
     for source in batch.inputs:
         real = os.path.realpath(source)
         if Path(source).is_dir() and os.path.commonpath([real, out]) == out:
-            what = "is the folder of the outputs" if real == out else "lies in the folder of the outputs"
-            raise UsageError(f"'{source}' {what}, '{batch.out}'; name another folder for the outputs")
+            where = "the folder of the outputs too" if real == out else f"in the folder of the outputs, '{batch.out}'"
+            raise UsageError(f"'{source}' is {where}; name another folder for the outputs")
 
 
 def _plain(batch: Batch) -> dict[str, Any]:

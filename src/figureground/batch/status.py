@@ -48,7 +48,11 @@ def ledgers(folder: Path) -> list[Path]:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
     """Open a ledger for reading, also while it is written; gives the number of its last run too."""
-    with sqlite_errors(path), closing(sqlite3.connect(f"file:{quote(os.fspath(path))}?mode=ro", uri=True, timeout=30)) as base:
+    # a connection that may write removes the files that SQLite keeps beside the ledger when it is closed
+    mode = "rw" if os.access(path, os.W_OK) else "ro"
+    address = f"file:{quote(os.fspath(path))}?mode={mode}"
+    with sqlite_errors(path), closing(sqlite3.connect(address, uri=True, timeout=30)) as base:
+        base.execute("PRAGMA query_only = ON")
         base.text_factory = os.fsdecode
         yield base, base.execute("SELECT coalesce(max(run), 0) FROM runs").fetchone()[0]
 

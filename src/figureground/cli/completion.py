@@ -15,13 +15,15 @@ PLACES = {
 @command()
 @click.argument("shell", type=click.Choice(list(PLACES)))
 def completion(shell: str) -> None:
-    r"""Print the completion script of SHELL: bash, zsh or fish.
+    """Print the completion script of SHELL: bash, zsh or fish.
 
     \b
-    bash: figureground completion bash > ~/.local/share/bash-completion/completions/figureground
+    bash: figureground completion bash >
+            ~/.local/share/bash-completion/completions/figureground
     zsh:  figureground completion zsh > "${fpath[1]}/_figureground"
-    fish: figureground completion fish > ~/.config/fish/completions/figureground.fish
-    """
+    fish: figureground completion fish >
+            ~/.config/fish/completions/figureground.fish
+    """  # noqa: D301 - click needs the character itself
     from figureground.cli.main import main
 
     kind = get_completion_class(shell)

@@ -133,10 +133,10 @@ class _Stderr(logging.Handler):
 @click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(figureground.__version__, prog_name="figureground")
 def main() -> None:
-    r"""Tell foreground from background in pictures.
+    """Tell foreground from background in pictures.
 
     \b
-    figureground photo.jpg                        photo.cutout.png: the subject on transparent
-    figureground remove photos -o cutouts/        every picture of a folder
-    figureground remove --help                    the options
-    """
+    figureground photo.jpg                  write photo.cutout.png
+    figureground remove photos -o cutouts/  every picture of a folder
+    figureground remove --help              the options
+    """  # noqa: D301 - click needs the character itself

@@ -82,8 +82,8 @@ def apply_presets(command: click.Command, context: click.Context, words: list[st
         elif name != DEFAULT:
             if not config.exists:
                 raise UsageError(
-                    f"--preset {name} is none of {', '.join(PRESETS)}, and needs a file of presets, '{config.path}', which is"
-                    " not there; see its guide"
+                    f"no preset is called '{name}'. Known: {', '.join(PRESETS)}; presets of your own are read from"
+                    f" '{config.path}', which does not exist"
                 )
             raise UnknownName("preset", name, {*config.presets, *PRESETS} - {DEFAULT})
     context.default_map = {**(context.default_map or {}), **values}

@@ -175,7 +175,7 @@ def decode_errors(source: str) -> Iterator[None]:
     except Exception as error:  # parsers raise OSError, SyntaxError, ValueError, KeyError, RuntimeError …
         reason = _reason(error)
         if isinstance(error, EOFError) or any(words in reason.lower() for words in _CUT_SHORT):
-            message = f"{source} is cut short ({reason}); get the whole file; FIGUREGROUND_LENIENT=yes takes what can be read"
+            message = f"{source} is cut short ({reason}); get the whole file; --lenient uses what can be read"
             raise UnreadablePicture(message, code="truncated", picture=source) from None
         raise UnreadablePicture(f"{source} cannot be decoded: {reason}", picture=source) from None
 

@@ -86,7 +86,7 @@ def _bytes(weights: str) -> bytes:
     try:
         return Path(weights).read_bytes()
     except OSError as error:
-        raise WeightsError(f"'{weights}' cannot be read ({error.strerror}); name a file of `figureground adapt`") from error
+        raise WeightsError(f"'{weights}' cannot be read ({error.strerror}); name an ONNX file, or one that `figureground adapt` wrote") from error
 
 
 def has_notes(path: Path) -> bool:
