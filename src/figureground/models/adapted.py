@@ -86,7 +86,8 @@ def _bytes(weights: str) -> bytes:
     try:
         return Path(weights).read_bytes()
     except OSError as error:
-        raise WeightsError(f"'{weights}' cannot be read ({error.strerror}); name an ONNX file, or one that `figureground adapt` wrote") from error
+        message = f"'{weights}' cannot be read ({error.strerror}); name an ONNX file, or one that `figureground adapt` wrote"
+        raise WeightsError(message) from error
 
 
 def has_notes(path: Path) -> bool:
