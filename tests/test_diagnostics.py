@@ -55,7 +55,7 @@ def test_every_method_and_what_it_runs_with(settings):
 
 def test_settings_that_cannot_work_are_told_method_by_method(tmp_path):
     report = examine(Settings(cache=tmp_path, device="cuda"), {})
-    assert line(report, "method subject ").startswith("CANNOT RUN: device 'cuda' is not here")
+    assert line(report, "method subject ").startswith("CANNOT RUN: device 'cuda' is not available")
     report = examine(Settings(cache=tmp_path, precision="int8"), {})
     assert line(report, "method subject ").startswith("CANNOT RUN: int8 gains nothing")
     assert "runs with onnxruntime, CPUExecutionProvider, int8" in line(report, "method stuff")

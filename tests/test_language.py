@@ -32,6 +32,7 @@ BANNED = {
     r"\bat all the same\b|\ball the same\.?$": "say 'anyway'",
     r"\bcommonest\b": "say 'most common'",
     r"\bquick(er|est)\b": "say 'faster' or 'fastest'",
+    r"\bis(n't| not) (t?here)\b": "say 'does not exist' or 'is not available'",
     r"\bwhoever\b": "say who, or 'if you'",
 }
 """Each construction, and what to write instead."""

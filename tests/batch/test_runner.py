@@ -463,9 +463,9 @@ def test_the_page_shows_doubtful_pictures_first(photos, tmp_path):
     ("words", "what"),
     [
         (["out"], "IN OUT"),
-        (["nowhere", "out"], "'nowhere' is not there"),
+        (["nowhere", "out"], "'nowhere' does not exist"),
         (["in", "nowhere/*.jpg", "out"], "no file matches 'nowhere/*.jpg'"),
-        (["@nowhere.txt", "out"], "the list 'nowhere.txt' is not there"),
+        (["@nowhere.txt", "out"], "the list 'nowhere.txt' does not exist"),
         (["in", "out", "--engine", "inline", "--picture-seconds", "3"], "--picture-seconds needs workers that can be ended"),
         (["in", "out", "--engine", "thread", "--picture-memory", "3"], "--picture-memory needs workers that can be ended"),
         (["in", "out", "--encoder-quality", "3"], "--encoder-quality is of"),

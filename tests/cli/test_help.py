@@ -133,4 +133,4 @@ def test_config_shows_what_is_in_effect(presets, monkeypatch):
     assert facts["presets"]["shop"]["background"] == "white"
     assert (facts["named_by"], facts["exists"]) == ("--config", True)
     text = command("config").out
-    assert "it is not there" in text and "FIGUREGROUND_THREADS" in text
+    assert "it does not exist" in text and "FIGUREGROUND_THREADS" in text

@@ -285,7 +285,7 @@ MISTAKES = [
     (["remove", "photo.jpg", "--instance", "2"], 2, ["--instance"]),
     (["remove", "photo.jpg", "--background", "white", "--view", "foreground"], 2, ["--background", "--view cutout"]),
     (["remove", "photo.jpg", "--preset", "mine"], 2, ["no preset is called 'mine'", "config.toml"]),
-    (["remove", "photo.jpg", "--config", "none.toml"], 2, ["'none.toml' (--config) is not there"]),
+    (["remove", "photo.jpg", "--config", "none.toml"], 2, ["'none.toml' (--config) does not exist"]),
     (["remove", "photo.jpg", "-o", "no/folder/out.png"], 1, ["write_error", "no/folder"]),
     (["remove", "photo.jpg", "photo.jpg", "-o", "out.png"], 2, ["-o FOLDER/", "{stem}"]),
     (["remove", "photo.jpg", "--view", "mask,cutout", "-o", "out.png"], 2, ["-o FOLDER/", "{view}"]),

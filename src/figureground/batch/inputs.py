@@ -92,11 +92,11 @@ def check_input(source: str, options: InputOptions, watched: bool) -> None:
     if source.startswith("@"):
         if not Path(source[1:]).exists():
             raise UsageError(
-                f"the list '{source[1:]}' is not there; @ is followed by a file with a path or address on each line"
+                f"the list '{source[1:]}' does not exist; @ is followed by a file with a path or address on each line"
             )
         return
     raise UsageError(
-        f"'{source}' is not there; IN is a folder, a picture, a glob, @list.txt, a CSV table, an archive or an address"
+        f"'{source}' does not exist; IN is a folder, a picture, a glob, @list.txt, a CSV table, an archive or an address"
     )
 
 

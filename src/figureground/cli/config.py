@@ -42,7 +42,7 @@ def config(file: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(facts, ensure_ascii=False, indent=1, default=str))
         return
     click.echo(f"file: {presets.path} ({'named by ' + presets.source if presets.source != 'user' else 'yours'}"
-               f"{'' if presets.exists else '; it is not there'})")  # fmt: skip
+               f"{'' if presets.exists else '; it does not exist'})")  # fmt: skip
     for name, options in presets.presets.items():
         click.echo(f"[{name}]  " + ", ".join(f"{key} = {json.dumps(value, default=str)}" for key, value in options.items()))
     click.echo("settings:")

@@ -44,12 +44,12 @@ class Config:
 def read_config(named: Path | None = None) -> Config:
     """Read the file that is named, or that FIGUREGROUND_CONFIG names, or that of the user; never one of the current folder.
 
-    Raises UsageError where a named file is not there, or where a file is no such table of tables.
+    Raises UsageError where a named file does not exist, or where a file is no such table of tables.
     """
     path, source = _location(named)
     if not path.is_file():
         if source != "user":
-            raise UsageError(f"the configuration '{path}' ({source}) is not there; make it, or name another file")
+            raise UsageError(f"the configuration '{path}' ({source}) does not exist; make it, or name another file")
         return Config(path, source, False, {})
     try:
         tables = tomllib.loads(path.read_text("utf-8"))

@@ -118,7 +118,7 @@ def verified(checkpoint: Checkpoint) -> tuple[Path, ...]:
 
 
 def read_json(name: str, file: str, path: Path | None, title: str) -> Json:
-    """Return one of a checkpoint's small files; raises WeightsError where it is not there or no JSON object."""
+    """Return one of a checkpoint's small files; raises WeightsError where it does not exist or is no JSON object."""
     if path is None or not path.is_file():
         raise WeightsError(f"'{name}' is no {title} checkpoint: it has no {file}; name another one with --weights")
     try:
@@ -157,7 +157,7 @@ def _local(name: str, folder: Path, settings: Settings, form: CheckpointFormat) 
 
 
 def _weights(name: str, locate: Locate, files: tuple[str, ...], form: CheckpointFormat) -> tuple[Path, ...] | None:
-    """Return the weights' files, one or several; None where one is not there. Raises WeightsError for an index that is none."""
+    """Return the weights' files, one or several; None where one does not exist. Raises WeightsError for an index that is none."""
     for file in files:
         if path := locate(file):
             paths = [path] if file != INDEX else [locate(shard) for shard in _shards(name, path, form)]

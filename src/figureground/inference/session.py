@@ -74,7 +74,7 @@ def choose(settings: Settings, order: Sequence[str] = QUICK) -> Choice:
             import_module(RUNTIMES[name]).refuse(device, settings.precision)
             return Choice(name, device, settings.precision, settings.threads or cores())
     listed = "; ".join(f"{name} has {', '.join(known)}" for name, known in found_devices.items())
-    raise UsageError(f"device '{settings.device}' is not here: {listed}; name one of these with --device")
+    raise UsageError(f"device '{settings.device}' is not available: {listed}; name one of these with --device")
 
 
 def devices(runtime: str) -> dict[str, str]:

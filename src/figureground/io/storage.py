@@ -130,7 +130,7 @@ class Place(Protocol):
         ...
 
     def sizes(self) -> Callable[[str], int | None]:
-        """Return a function that gives a file's size in bytes; None where it is not there."""
+        """Return a function that gives a file's size in bytes; None where it does not exist."""
         ...
 
 
@@ -158,7 +158,7 @@ class Folder:
         return (self.root / name).read_bytes()
 
     def sizes(self) -> Callable[[str], int | None]:
-        """Return a function that gives a file's size in bytes; None where it is not there."""
+        """Return a function that gives a file's size in bytes; None where it does not exist."""
 
         def size(name: str) -> int | None:
             try:

@@ -89,7 +89,7 @@ class Sessions:
         return name, session
 
     def find(self, name: str, owner: str) -> PageSession:
-        """Return a picture; raises Refused (404) for one that is not there, was given up, or belongs to another key."""
+        """Return a picture; raises Refused (404) for one that does not exist, was given up, or belongs to another key."""
         session = self.held.get(name)
         if session is None or session.owner != owner:
             raise Refused("not_found", "the picture is no longer held here; send it again", status=404)

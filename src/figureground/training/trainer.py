@@ -285,7 +285,7 @@ def _device(name: str) -> torch.device:
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device '{name}' is not here ({str(error).splitlines()[0]}); use cpu, or auto") from error
+        raise UsageError(f"device '{name}' is not available ({str(error).splitlines()[0]}); use cpu, or auto") from error
     return torch.device(name)
 
 

@@ -105,7 +105,7 @@ def read_parameters(service: Service, given: dict[str, str]) -> tuple[JobSpec, l
     unknown = [name for name in given if name not in (*_FIELDS, "url", "file")]
     method, warnings = find(_method(service, given)), [f"{name[:40]}: no effect here" for name in unknown]
     if given.get("model") in MODELS:
-        warnings.append(f"model: {given['model']} is not here; {service.config.methods[0]} is used")
+        warnings.append(f"model: {given['model']} is not served; {service.config.methods[0]} is used")
     refine, only_mask = _flag(given, "a"), _flag(given, "om")
     _flag(given, "ppm")
     for name, default in _NUMBERS.items():
