@@ -202,7 +202,7 @@ def _is_folder(output: str) -> bool:
 
 
 def looks_like_output(words: Sequence[str]) -> bool:
-    """Whether the last of several words is a file to write rather than a picture: it does not exist and has an image's suffix."""
+    """Whether the last of several words is a file to write, not a picture: it does not exist and has an image's suffix."""
     if len(words) != 2:
         return False
     last = words[-1]

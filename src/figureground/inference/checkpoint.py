@@ -157,7 +157,7 @@ def _local(name: str, folder: Path, settings: Settings, form: CheckpointFormat) 
 
 
 def _weights(name: str, locate: Locate, files: tuple[str, ...], form: CheckpointFormat) -> tuple[Path, ...] | None:
-    """Return the weights' files, one or several; None where one does not exist. Raises WeightsError for an index that is none."""
+    """Return the weights' files, one or several; None where one is missing. Raises WeightsError for an index that is none."""
     for file in files:
         if path := locate(file):
             paths = [path] if file != INDEX else [locate(shard) for shard in _shards(name, path, form)]
