@@ -1,14 +1,16 @@
 """rembg 2.0.86 and figureground.compat.rembg on the same file of random weights: the same results, and how long each takes.
 
 `python benchmarks/rembg.py [--environment FOLDER] [--pictures 40] [--rounds 3]` makes an environment with rembg in the folder
-unless there is one (pip fetches some 800 MB), compares every keyword on every kind of input and each command, then times the
-whole command from a cold start and a folder, in turns. The network is small, so the figures are of what stands around it.
+unless there is one (pip fetches some 800 MB), compares every keyword on every kind of input and 40 command lines, then times
+the whole command from a cold start and a folder, in turns. The network is small, so the figures are of what stands around it.
 """
 
 import argparse
+import io
 import json
 import os
 import pickle
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -74,6 +76,87 @@ for mode in ("L", "LA", "RGBA", "P", "CMYK", "1"):
     found[f"an image of mode {mode}"] = plain(remove(image.convert(mode), session=session))
 pickle.dump(found, open(sys.argv[3], "wb"))
 """
+
+
+MODELS = ("u2netp", "isnet-general-use", "birefnet-general-lite")
+COMMANDS = [
+    *(f"i -m {name} in.png out.png" for name in MODELS),
+    *(
+        f"i -m u2netp {options} in.png out.png"
+        for options in (
+            "-a", "-a -af 180 -ab 60", "-a -ae 3", "-a -ppm", "-a -dc", "-a -bgc 10 200 30 255", "-om", "-om -ppm", "-ppm",
+            "-ppm -dc", "-dc", "-dc -bgc 10 200 30 255", "-bgc 10 200 30 255", "-bgc 10 200 30 90", "-om -bgc 1 2 3 4",
+            "-x '{}'", "--only-mask --post-process-mask", "--bgcolor 255 255 255 255",
+        )
+    ),
+    *(f"i -m u2netp {file} out.png" for file in ("in.jpg", "in.webp", "gray.png", "clear.png", "turned.jpg")),
+    "i -m u2netp in.png out.webp",
+    r"""i -m u2net_custom -x "{\"model_path\": \"$U2NET_HOME/u2netp.onnx\"}" in.png out.png""",
+    "i -m u2netp < in.png > out.png",
+    "i -m u2netp -om - - < in.jpg > out.png",
+    *(f"p -m u2netp {options} folder out" for options in ("", "-om", "-ppm", "-bgc 10 200 30 255", "-d", "-x '{}'")),
+    "b -m u2netp -o out-%d.png 40 30 < <(cat raw)",
+    "b -m u2netp -om -o out-%d.png 40 30 < <(cat raw)",
+    "d u2netp",
+    "d u2netp isnet-general-use",
+]  # fmt: skip
+"""Command lines of rembg, in a folder with the files of `command_folder`."""
+
+
+def command_folder(folder: Path, image: Image.Image) -> None:
+    """Write the files that `COMMANDS` names."""
+    (folder / "folder" / "below").mkdir(parents=True)
+    image.save(folder / "in.png")
+    image.save(folder / "in.jpg", quality=95)
+    image.save(folder / "in.webp", lossless=True)
+    image.convert("L").save(folder / "gray.png")
+    clear = image.convert("RGBA")
+    clear.putalpha(120)
+    clear.save(folder / "clear.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(folder / "turned.jpg", quality=95, exif=exif)
+    for name in ("folder/a.png", "folder/b.jpg"):
+        image.save(folder / name)
+    (folder / "raw").write_bytes(image.resize((40, 30)).tobytes() * 2)
+
+
+def commands(folder: Path, programs: "Programs") -> dict:
+    """Run every command line with both; return how many end alike, and what differs."""
+    start = {"rembg": "-c 'from rembg.cli import main; main()'", "ours": "-m figureground.compat.rembg"}
+    image = Image.open(folder / "small.png").convert("RGB")
+    alike, other = 0, []
+    for line in COMMANDS:
+        ends = {}
+        for program, (words, variables) in programs.items():
+            place = folder / "command"
+            shutil.rmtree(place, ignore_errors=True)
+            command_folder(place, image)
+            before = {path.relative_to(place): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+            command = f"{shlex.join(words)} {start[program]} {line}"
+            done = subprocess.run(["bash", "-c", command], cwd=place, env=variables, capture_output=True, check=False)
+            after = {path.relative_to(place): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+            files = {str(name): data for name, data in after.items() if before.get(name) != data}
+            ends[program] = done.returncode, files, {str(name) for name in before.keys() - after.keys()}
+        problem = difference(ends["rembg"], ends["ours"])
+        alike += not problem
+        other += [f"{line}: {problem}"] if problem else []
+    return {"command lines": len(COMMANDS), "alike": alike, "differing": other}
+
+
+def difference(theirs: tuple, ours: tuple) -> str:
+    """Return what differs between exit codes, files made and files removed; alpha may by 2 of 255."""
+    (code, files, removed), (our_code, our_files, our_removed) = theirs, ours
+    if (code, files.keys(), removed) != (our_code, our_files.keys(), our_removed):
+        return f"{code} {sorted(files)} {sorted(removed)}, ours {our_code} {sorted(our_files)} {sorted(our_removed)}"
+    for name, data in files.items():
+        one, two = (Image.open(io.BytesIO(each)) for each in (data, our_files[name]))
+        if (one.format, one.mode, one.size) != (two.format, two.mode, two.size):
+            return f"{name}: {one.format} {one.mode} {one.size}, ours {two.format} {two.mode} {two.size}"
+        alphas = [np.asarray(each.getchannel("A") if "A" in each.getbands() else each, np.int16) for each in (one, two)]
+        if (apart := int(np.abs(alphas[0] - alphas[1]).max())) > 2:
+            return f"{name}: alpha differs by {apart}"
+    return ""
 
 
 def environment_with_rembg(folder: Path) -> Path:
@@ -167,7 +250,7 @@ def main() -> None:
         (folder / "photos").mkdir()
         for number in range(options.pictures):
             large.rotate(number).save(folder / "photos" / f"{number:02}.jpg", quality=92)
-        report = agreement(folder, programs)
+        report = agreement(folder, programs) | commands(folder, programs)
         print(json.dumps(report | times(folder, programs, options.rounds), indent=1))
 
 
