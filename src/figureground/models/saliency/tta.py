@@ -83,7 +83,7 @@ def flip_tta(run: Run, side: int, rgb: Rgb) -> Mask:
 
 
 def multiscale_tta(run: Run, sides: Sides, rgb: Rgb, first: Mask) -> Mask:
-    """Return `first`, (S, S), averaged in logits with the network's outputs to the picture in other sizes; (S, S)."""
+    """Return `first`, (S, S), averaged in logits with the network's answers to the picture in other sizes; (S, S)."""
     total = logit(first, SURE)
     for side in sides:
         how = cv2.INTER_AREA if side > len(first) else cv2.INTER_LINEAR
@@ -92,7 +92,7 @@ def multiscale_tta(run: Run, sides: Sides, rgb: Rgb, first: Mask) -> Mask:
 
 
 def subject(answer: Mask, shape: tuple[int, ...]) -> Window | None:
-    """Return a window of the picture, `shape` (H, W, …), around what `seen`, (S, S), shows; as square as the picture allows.
+    """Return a window of the picture, `shape` (H, W, …), around what the answer (S, S) shows, as square as the picture allows.
 
     None where too little was found, or where the window would be nearly the whole picture.
     """
@@ -107,7 +107,7 @@ def subject(answer: Mask, shape: tuple[int, ...]) -> Window | None:
 
 
 def zoom_tta(run: Run, side: int, rgb: Rgb, first: Mask, window: Window) -> Mask:
-    """Return `first`, (S, S), averaged in logits with the network's outputs to the picture in other sizes; (S, S)."""
+    """Return the first answer (S, S) enlarged to the picture, averaged inside the window with a second look at it; (H, W)."""
     part = rgb[window]
     full, second = upsample(first, rgb.shape), upsample(flip_tta(run, side, part), part.shape)
     place = full[window]
