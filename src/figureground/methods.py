@@ -206,7 +206,7 @@ def check_prompt(method: Method, prompt: Prompt | None) -> None:
     cards, kinds = [models.card(name) for name in names], prompt.kinds if prompt else frozenset()
     for kind in sorted(kinds.difference(*(card.prompt_kinds for card in cards))):
         able = [name for name, row in METHODS.items() if kind in models.card(row.model).prompt_kinds]
-        raise UsageError(f"{_called(joined)} takes no {ways[kind]}; methods that do: {', '.join(able)}")
+        raise UsageError(f"{called(*joined)} takes no {ways[kind]}; methods that do: {', '.join(able)}")
     for name, card in zip(names, cards, strict=True):
         if card.needs_prompt and not kinds & card.prompt_kinds:
             raise UsageError(f"model '{name}' needs {' or '.join(ways[kind] for kind in sorted(card.prompt_kinds))}")
@@ -354,7 +354,7 @@ def _unknown_option(name: str, method: Method) -> UnknownOption:
     else:
         near = get_close_matches(name, all_options(), 1, 0.7)
         problem = f"{_flag(name)} is no option of any method" + (f" (did you mean {_flag(near[0])}?)" if near else "")
-    return UnknownOption(f"{problem}; options of {_called(joined)}: {flags}")
+    return UnknownOption(f"{problem}; options of {called(*joined)}: {flags}")
 
 
 def _flag(option: str) -> str:
@@ -378,7 +378,7 @@ def _owners(option: str) -> str:
     return ", ".join(methods_found)
 
 
-def _called(joined: tuple[Method, ...]) -> str:
+def called(*joined: Method) -> str:
     """Return the words for a method, or two joined, in a message: names in `METHODS` if there are any, else the parts."""
     rows = {(row.model, row.rule, row.refiner): name for name, row in METHODS.items()}
     parts = [(method.model, method.rule, method.refiner) for method in joined]

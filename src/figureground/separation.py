@@ -22,7 +22,7 @@ from figureground.io.metadata import without_gps
 from figureground.io.picture import Picture
 from figureground.io.png import Effort, png
 from figureground.masks.components import ConnectedComponents, Shape
-from figureground.methods import METHODS, Method
+from figureground.methods import METHODS, Method, called
 from figureground.types import MAP_WORDS, THRESHOLD, DepthMap, Image8, InstanceMap, LabelMap, Map, Mask, SaliencyMap
 
 N = TypeVar("N", np.uint8, np.float32)
@@ -475,6 +475,4 @@ def _mismatch(view: str, output_type: type[Map], method: Method) -> Incompatible
     needs = " or ".join(MAP_WORDS[kind] for kind in VIEWS[view].needs)
     able = ", ".join(name for name, row in METHODS.items() if models.card(row.model).output_type in VIEWS[view].needs)
     given = MAP_WORDS[output_type]
-    return IncompatibleParts(
-        f"the view '{view}' shows {needs}, but model '{method.model}' gives {given}; methods for it: {able}"
-    )
+    return IncompatibleParts(f"the view '{view}' shows {needs}, but {called(method)} gives {given}; methods for it: {able}")

@@ -291,6 +291,7 @@ MISTAKES = [
     (["remove", "photo.jpg", "--view", "mask,cutout", "-o", "out.png"], 2, ["-o FOLDER/", "{view}"]),
     (["remove", "photo.jpg", "--view", "cutout", "-o", "out.npy"], 2, ["--view mask"]),
     (["remove", "photo.jpg", "--background", "reddish"], 2, ["reddish", "#rrggbb"]),
+    (["remove", "photo.jpg", "--outline", "white"], 2, ["--outline is WIDTH or WIDTH:COLOR", "8:white", "'white'"]),
     (["remove", "photo.jpg", "--encoder-quality", "0"], 2, ["quality"]),
     (["remove", "photo.jpg", "--png-effort", "tiny"], 2, ["tiny", "fast", "best"]),
     (["remove", "photo.jpg", "--sharper"], 2, ["--sharper"]),

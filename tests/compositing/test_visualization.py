@@ -4,7 +4,7 @@ import pytest
 from figureground.compositing.visualization import class_color, nearness, objects_found, render
 from figureground.errors import IncompatibleParts
 from figureground.io.picture import Picture
-from figureground.methods import Method
+from figureground.methods import METHODS, Method
 from figureground.separation import Separation, check_views
 from figureground.types import DepthMap, Instance, InstanceMap, SaliencyMap
 
@@ -66,12 +66,11 @@ def test_a_flat_scene_has_one_color(value):
 
 
 def test_views_that_other_maps_cannot_give(people):
-    with pytest.raises(IncompatibleParts, match="'panoptic' gives single objects; methods for it: depth"):
+    with pytest.raises(IncompatibleParts, match="model 'panoptic', .* gives single objects; methods for it: depth"):
         separation(*people).view("depth")
-    with pytest.raises(
-        IncompatibleParts,
-        match="'labels' shows classes or single objects, but model 'saliency'",
-    ):
+    with pytest.raises(IncompatibleParts, match="'labels' shows classes or single objects, but method subject gives"):
+        check_views(("labels",), METHODS["subject"])
+    with pytest.raises(IncompatibleParts, match="but model 'saliency', rule 'salient' and refiner 'none' gives"):
         separation(SaliencyMap(people[1]), people[1], "saliency", "salient").view("labels")
     with pytest.raises(IncompatibleParts, match="'depth' shows distances"):
         check_views(("mask", "depth"), Method("saliency", "salient"))

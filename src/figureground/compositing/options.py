@@ -80,7 +80,11 @@ class EditOptions:
         if self.outline is None:
             return None
         width, _, color = self.outline.partition(":")
-        return Length.parse(width, "--outline"), parse_color(color or "white")
+        try:
+            return Length.parse(width, "--outline"), parse_color(color or "white")
+        except UsageError as error:
+            message = f"--outline is WIDTH or WIDTH:COLOR, such as 8, 8:white or 2%:#ff0000, but got '{self.outline}'"
+            raise UsageError(message) from error
 
     def validate(self) -> None:
         """Raise UsageError for values that mean nothing, and for options that exclude each other."""

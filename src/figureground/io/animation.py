@@ -131,7 +131,7 @@ def _check_frames(size: tuple[int, int], count: int, settings: Settings, source:
     pixels = size[0] * size[1] * count
     if pixels > settings.max_pixels:
         what = f"{count} frames of {size[0]} × {size[1]} = {pixels / 1e6:,.1f} megapixels"
-        limit = f"at most {settings.max_pixels / 1e6:,.6g} are read (FIGUREGROUND_MAX_PIXELS)"
+        limit = f"at most {settings.max_pixels / 1e6:,.6g} are read (--max-pixels, FIGUREGROUND_MAX_PIXELS)"
         raise PictureTooLarge(f"{source} has {what}; {limit}; --frames first reads the first", picture=source)
 
 

@@ -156,7 +156,7 @@ def check_size(width: int, height: int, settings: Settings, source: str) -> None
         raise UnreadablePicture(f"{source} has no pixels ({width} × {height})", picture=source)
     if width * height > settings.max_pixels:
         size, limit = f"{width} × {height} = {width * height / 1e6:,.1f} megapixels", f"{settings.max_pixels / 1e6:,.6g}"
-        message = f"{source} is {size}; at most {limit} are read (FIGUREGROUND_MAX_PIXELS)"
+        message = f"{source} is {size}; at most {limit} are read (--max-pixels, FIGUREGROUND_MAX_PIXELS)"
         raise PictureTooLarge(message, picture=source)
 
 
