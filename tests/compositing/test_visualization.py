@@ -66,7 +66,7 @@ def test_a_flat_scene_has_one_color(value):
 
 
 def test_views_that_other_maps_cannot_give(people):
-    with pytest.raises(IncompatibleParts, match="model 'panoptic', .* gives single objects; methods for it: depth"):
+    with pytest.raises(IncompatibleParts, match=r"model 'panoptic', .* gives single objects; methods for it: depth"):
         separation(*people).view("depth")
     with pytest.raises(IncompatibleParts, match="'labels' shows classes or single objects, but method subject gives"):
         check_views(("labels",), METHODS["subject"])
