@@ -220,7 +220,7 @@ def test_the_command(tmp_path, monkeypatch):
     assert report["methods"]["subject"]["runtime"] == "onnxruntime"
     command("doctor", "--precision", "fp16").refused(2, "fp16", "bf16")
     monkeypatch.setenv("FIGUREGROUND_RUNTIME", "none")
-    command("doctor").refused(2, "FIGUREGROUND_RUNTIME wants one of auto, onnxruntime, openvino")
+    command("doctor").refused(2, "FIGUREGROUND_RUNTIME must be one of auto, onnxruntime, openvino")
 
 
 def test_remove_refuses_what_is_not_here(tmp_path):

@@ -33,6 +33,8 @@ BANNED = {
     r"\bcommonest\b": "say 'most common'",
     r"\bquick(er|est)\b": "say 'faster' or 'fastest'",
     r"\bis(n't| not) (t?here)\b": "say 'does not exist' or 'is not available'",
+    r"^\S+ (is|are) of ": "say 'applies to'",
+    r"^\S+ wants ": "say 'needs' or 'must be'",
     r"\bwhoever\b": "say who, or 'if you'",
 }
 """Each construction, and what to write instead."""

@@ -370,9 +370,9 @@ def test_options_of_the_encoder_are_honoured(square):
         (("png", "foreground"), {"background": "white"}, "the view cutout, but got the view 'foreground'"),
         (("jpg",), {"background": "nocolor"}, "expected a color .* but got 'nocolor'"),
         (("jpg",), {"background": 3}, "expected a color .* but got '3'"),
-        (("png",), {"quality": 90}, r"quality is of \.avif, \.jpeg, \.jpg, \.webp files, but got the suffix \.png"),
+        (("png",), {"quality": 90}, r"quality applies to \.avif, \.jpeg, \.jpg, \.webp files, but got the suffix \.png"),
         *((("jpg",), {"quality": wrong}, "a whole number from 1 to 100, but got") for wrong in (0, 101, 9.5, True, "90")),
-        (("webp",), {"png_effort": "best"}, r"png_effort is of \.png files"),
+        (("webp",), {"png_effort": "best"}, r"png_effort applies to \.png files"),
         (("png",), {"png_effort": "most"}, "png_effort is one of fast, best, but got 'most'"),
     ],
 )

@@ -58,7 +58,7 @@ def test_settings_from_the_environment():
     ],
 )
 def test_values_of_the_wrong_form(key, value, wants):
-    with pytest.raises(UsageError, match=rf"FIGUREGROUND_{key} wants .*{wants}.*'{value}'"):
+    with pytest.raises(UsageError, match=rf"FIGUREGROUND_{key} must be .*{wants}.*'{value}'"):
         Settings.from_environment({f"FIGUREGROUND_{key}": value})
 
 

@@ -51,7 +51,7 @@ class JobSpec:
         check_prompt(self.method, self.prompt)
         check_views(self.views, self.method, self.settings.draft)
         if not self.views:
-            raise UsageError(f"--view wants at least one of {', '.join(VIEWS)}")
+            raise UsageError(f"--view needs at least one of {', '.join(VIEWS)}")
         if self.encode_options.background is not None:
             parse_color(self.encode_options.background)
             if not any(VIEWS[view].transparent for view in self.views):
@@ -73,10 +73,10 @@ class JobSpec:
         if self.edit_options.background is not None and "cutout" not in self.views:
             raise UsageError(f"--background goes behind --view cutout, but got --view {','.join(self.views)}")
         if self.edit_options.keep_colors and "cutout" not in self.views:
-            raise UsageError(f"--keep-colors is of the view cutout, but got --view {','.join(self.views)}")
+            raise UsageError(f"--keep-colors applies to --view cutout, but got --view {','.join(self.views)}")
         for name in ("shadow", "outline"):
             if getattr(self.edit_options, name) is not None and "cutout" not in self.views:
-                raise UsageError(f"--{name} is of the view cutout, but got --view {','.join(self.views)}")
+                raise UsageError(f"--{name} applies to --view cutout, but got --view {','.join(self.views)}")
 
     def endings(self, suffix: str) -> dict[str, str]:
         """Return the ends of the names of each view's files, for images of this suffix."""

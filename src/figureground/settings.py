@@ -96,11 +96,11 @@ def _parse(key: str, text: str, kind: object) -> object:
             return number
     except (ValueError, KeyError):
         wanted = {bool: "yes or no", int: "a whole number ≥ 0", float: "a number ≥ 0"}[kind]  # type: ignore[index]
-        raise UsageError(f"{key} wants {wanted}, but is '{text}'") from None
+        raise UsageError(f"{key} must be {wanted}, but is '{text}'") from None
     if kind == Ports:
         return _ports(key, text)
     if get_origin(kind) is Literal and text not in get_args(kind):
-        raise UsageError(f"{key} wants one of {', '.join(get_args(kind))}, but is '{text}'")
+        raise UsageError(f"{key} must be one of {', '.join(get_args(kind))}, but is '{text}'")
     return Path(text) if kind is Path else text
 
 
@@ -108,5 +108,5 @@ def _ports(key: str, text: str) -> Ports:
     """Return the ports that a text lists; raises UsageError."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and 0 < int(part[:6]) < 1 << 16 for part in parts):
-        raise UsageError(f"{key} wants ports such as 80,443, but is '{text}'")
+        raise UsageError(f"{key} must be ports such as 80,443, but is '{text}'")
     return tuple(map(int, parts))

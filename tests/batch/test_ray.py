@@ -241,12 +241,12 @@ def test_a_missing_extra_is_named(place, monkeypatch):
 
 
 def test_only_a_cluster_takes_a_range_of_workers(place):
-    command("batch", place / "in", place / "out", "--workers", "2-3").refused(2, "--workers 2-3 wants --engine ray")
+    command("batch", place / "in", place / "out", "--workers", "2-3").refused(2, "--workers 2-3 needs --engine ray")
     command("batch", place / "in", place / "out", "--workers", "3-2").refused(2, "such as 2-16, but got '3-2'")
 
 
 def test_only_a_cluster_takes_bytes_as_rows(place):
-    command("batch", place / "in", place / "out", "--rows", "bytes").refused(2, "--rows bytes wants --engine ray")
+    command("batch", place / "in", place / "out", "--rows", "bytes").refused(2, "--rows bytes needs --engine ray")
     assert not (place / "out").exists()
 
 

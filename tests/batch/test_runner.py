@@ -468,7 +468,7 @@ def test_the_page_shows_doubtful_pictures_first(photos, tmp_path):
         (["@nowhere.txt", "out"], "the list 'nowhere.txt' does not exist"),
         (["in", "out", "--engine", "inline", "--picture-seconds", "3"], "--picture-seconds needs workers that can be ended"),
         (["in", "out", "--engine", "thread", "--picture-memory", "3"], "--picture-memory needs workers that can be ended"),
-        (["in", "out", "--encoder-quality", "3"], "--encoder-quality is of"),
+        (["in", "out", "--encoder-quality", "3"], "--encoder-quality applies to"),
         (["in", "out", "--failed"], "alone"),
         (["in", "out", "--engine", "rai"], "no engine is called 'rai'"),
         (["in", "s3://bucket/out"], "--ledger"),

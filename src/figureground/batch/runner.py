@@ -123,9 +123,9 @@ def _check_executor(batch: Batch) -> None:
     if batch.watch and name == "ray":
         raise UsageError("--watch needs --engine process, thread or inline, but got --engine ray")
     if name != "ray" and config.min_workers not in (0, workers):
-        raise UsageError(f"--workers {config.min_workers}-{workers} wants --engine ray; other engines take one number")
+        raise UsageError(f"--workers {config.min_workers}-{workers} needs --engine ray; other engines take one number")
     if name != "ray" and config.rows != "paths":
-        raise UsageError(f"--rows {config.rows} wants --engine ray; workers of other engines read and write files themselves")
+        raise UsageError(f"--rows {config.rows} needs --engine ray; workers of other engines read and write files themselves")
     if name == "inline" and (workers or 1) > 1:
         raise UsageError(f"--engine inline has one worker, this process, but --workers {workers} was given")
     if name in ("inline", "thread") and (config.seconds or config.memory):

@@ -36,4 +36,4 @@ def with_flags(text: str) -> str:
         text = re.sub(
             rf"(?<![\w-]){name}(?![\w-])" if "_" in name else rf"'{name}'(?= (?:is no option|belongs to))", flag, text
         )
-    return text.replace("quality is of", "--encoder-quality is of")
+    return text.replace("quality applies to", "--encoder-quality applies to")

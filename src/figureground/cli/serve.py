@@ -206,7 +206,7 @@ def serve(
 
 def _new_key(path: Path | None, name: str, rate: int, quota: int) -> str:
     if path is None:
-        raise UsageError("--new-key wants the file that it is added to: --keys FILE")
+        raise UsageError("--new-key needs the file that it is added to: --keys FILE")
     return new_key(path, name, rate, quota)
 
 

@@ -135,9 +135,9 @@ class EditOptions:
             ),
             (
                 bool(drop_only) and self.shadow != "drop",
-                f"{_flag(drop_only)} is of a drop shadow; give --shadow drop",
+                f"{_flag(drop_only)} applies to a drop shadow; give --shadow drop",
             ),
-            (self.shadow_opacity is not None and self.shadow is None, "--shadow-opacity is of a shadow; give --shadow too"),
+            (self.shadow_opacity is not None and self.shadow is None, "--shadow-opacity needs a shadow; give --shadow too"),
             (
                 self.shadow == "keep" and scene,
                 "--shadow keep puts the ground's shadow on another background; this one shows it already",

@@ -203,11 +203,12 @@ def check_options(suffix: str, options: EncodeOptions) -> None:
     if options.png_effort not in EFFORTS:
         raise UsageError(f"png_effort is one of {', '.join(EFFORTS)}, but got '{str(options.png_effort)[:40]}'")
     if options.png_effort != "fast" and suffix not in (".png", ".apng"):
-        raise UsageError(f"png_effort is of .png files, but got the suffix {suffix}")
+        raise UsageError(f"png_effort applies to .png files, but got the suffix {suffix}")
     if options.quality is None:
         return
     if suffix not in LOSSY:
-        raise UsageError(f"quality is of {', '.join(sorted(LOSSY))} files, but got the suffix {suffix}, which loses nothing")
+        files = ", ".join(sorted(LOSSY))
+        raise UsageError(f"quality applies to {files} files, but got the suffix {suffix}, which loses nothing")
     quality: object = options.quality
     if isinstance(quality, bool) or not (isinstance(quality, int | np.integer) and 1 <= quality <= 100):
         raise UsageError(f"quality is a whole number from 1 to 100, but got {str(options.quality)[:40]}")

@@ -83,7 +83,7 @@ class ServerConfig:
         for name in self.methods:
             if name not in METHODS:
                 find(name)
-                raise UsageError(f"--methods wants names of methods ({', '.join(METHODS)}), but got '{name}'")
+                raise UsageError(f"--methods needs names of methods ({', '.join(METHODS)}), but got '{name}'")
         if not self.methods or card(find(self.methods[0]).model).needs_prompt:
             raise UsageError("--methods begins with the default, which must do without a prompt; put another method first")
 
