@@ -1,9 +1,11 @@
-"""Files that appear whole or not at all, and locks between processes."""
+"""Files that appear whole or not at all, locks between processes, and ZIP files."""
 
+import io
 import os
 import re
 import secrets
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -56,3 +58,12 @@ def locked(lock: Path, wait: bool = True) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """Return a ZIP file of images, which are compressed already."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return buffer.getvalue()

@@ -2,14 +2,13 @@
 
 import base64
 import hashlib
-import io
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 import figureground
+from figureground._files import zipped
 from figureground.jobs import JobSpec
 from figureground.separation import VIEWS
 from figureground.server.errors import Refused
@@ -124,15 +123,6 @@ def document(result: ServerResult, suffix: str) -> dict[str, Any]:
         for view, data in result.files.items()
     }
     return {**facts, "seconds": result.seconds, "files": files}
-
-
-def zipped(files: Mapping[str, bytes]) -> bytes:
-    """Return a ZIP file; images are compressed already."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(zipfile.ZipInfo(name), data)
-    return buffer.getvalue()
 
 
 def header_text(text: str) -> str:

@@ -1,12 +1,11 @@
 """What remove.bg's parameters make of a separation, in the worker: region, crop, size, channels, file format."""
 
-import io
 import math
-import zipfile
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from figureground._files import zipped
 from figureground.errors import NoForeground, UsageError
 from figureground.io.color_modes import Pixels
 from figureground.io.encode import EncodeOptions, encode, to_8_bits
@@ -72,7 +71,7 @@ class CutoutLayout:
         if self.suffix == ".zip":
             color = encode(_whole(image[..., :3]), ".jpg", replace(options, background=None, quality=None))
             alpha = encode(_whole(image[..., 3]), ".png", EncodeOptions())
-            return _zipped({"color.jpg": color, "alpha.png": alpha})
+            return zipped({"color.jpg": color, "alpha.png": alpha})
         if self.alpha:
             return encode(_whole(image[..., 3]), self.suffix, replace(options, background=None))
         return encode(image, self.suffix, options)
@@ -125,11 +124,3 @@ def _shrunk(image: Pixels, pixels: int) -> Pixels:
     colors = small[..., :3] / np.maximum(small[..., 3:], 1 / 255)
     result: Pixels = np.rint(np.clip(np.concatenate([colors, small[..., 3:] * 255], axis=2), 0, 255)).astype(np.uint8)
     return result
-
-
-def _zipped(files: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(zipfile.ZipInfo(name), data)
-    return buffer.getvalue()
