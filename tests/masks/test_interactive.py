@@ -211,6 +211,8 @@ def test_on_photographs_a_point_takes_nothing_away(path, maps):
 def test_a_not_point_on_the_largest_part_takes_away_what_is_near_it_alone(maps):
     """The glow at the rocket's foot, one part with it; the lightning masts are parts of their own."""
     rgb, values, _ = maps(FOLDER / "rocket.jpg")
+    values = values.copy()
+    values[:, :200] = 0  # the towers on the left, which together are larger
     mask = steer(rgb, values, Places(not_points=((289.5, 326.5),)))
     assert mask[326, 289] < 0.5 <= min(mask[134, 257], mask[220, 361])
     assert not ((mask >= 0.5) & (values < 0.5)).any()
