@@ -20,6 +20,8 @@ from figureground.types import Mask, Rgb
 Slices = tuple[slice, slice]
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 Key = tuple[int, ...]
+Answer = tuple[tuple[Mask, ...], tuple[Mask, ...]]
+"""The inputs that a window had, and what was computed of them."""
 
 CERTAIN = 0.05
 """A mask at most this far from 0 or 1 is certain."""
@@ -68,24 +70,19 @@ def refine_edges(rgb: Rgb, mask: Mask) -> Mask:
 class Answers:
     """What was computed for the windows of a picture: a correction changes few of them, and the others are not done again.
 
-    What the last call did not use is forgotten. It may be used from several threads.
+    The last two answers of each window are remembered, so that a correction can be undone. It may be used from several threads.
     """
 
     def __init__(self) -> None:
-        self.before: dict[Key, tuple[tuple[Mask, ...], tuple[Mask, ...]]] = {}
-        self.now: dict[Key, tuple[tuple[Mask, ...], tuple[Mask, ...]]] = {}
-
-    def begin(self) -> None:
-        """Begin a call: what is used or computed from now on is remembered for the next one."""
-        self.before, self.now = self.now, {}
+        self.rows: dict[Key, tuple[Answer, ...]] = {}
 
     def get(self, key: Key, inputs: tuple[Mask, ...], compute: Callable[[], tuple[Mask, ...]]) -> tuple[Mask, ...]:
         """Return what `compute` returned for a window when its inputs were the same, else compute it."""
-        last = self.before.get(key)
-        if last is None or not all(map(np.array_equal, last[0], inputs)):
-            last = tuple(each.copy() for each in inputs), compute()
-        self.now[key] = last
-        return last[1]
+        known = self.rows.get(key, ())
+        same = next((row for row in known if all(map(np.array_equal, row[0], inputs))), None)
+        newest = same or (tuple(each.copy() for each in inputs), compute())
+        self.rows[key] = (newest, *[row for row in known if row is not same][:1])
+        return newest[1]
 
 
 _answers: Recent[Answers] = Recent(lambda rgb: Answers())
@@ -115,7 +112,6 @@ def in_windows(rgb: Rgb, mask: Mask, alpha: Callable[[Rgb, Mask], Mask], answers
     pixels = mask.size
     scale = min(1.0, (max(SMALL, min(SHARE * pixels, LARGE)) / pixels) ** 0.5)
     answers = answers or Answers()
-    answers.begin()
     if scale == 1:
         return _changed(rgb, mask, alpha, answers)[0]
     size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
