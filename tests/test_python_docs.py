@@ -135,7 +135,7 @@ CHECKERS = {
 }
 
 
-@pytest.mark.parametrize("name", CHECKERS)
+@pytest.mark.parametrize("name", [pytest.param("mypy", marks=pytest.mark.slow), "pyright"])
 def test_a_type_checker_knows_the_types_of_a_users_script(user, name):
     if name == "pyright":
         pytest.importorskip("pyright")

@@ -180,6 +180,7 @@ def test_a_killed_driver_goes_on_where_it_was(place, ray, undisturbed):
     assert (files(place / "out"), rows(place / "out")) == undisturbed
 
 
+@pytest.mark.slow
 @with_ray
 def test_a_stopped_run_finishes_what_is_in_hand_and_can_go_on(place, ray):
     with running(place, ray, "--workers", "2") as driver:
@@ -209,6 +210,7 @@ def test_a_picture_whose_actors_are_lost_is_given_up(tmp_path, ray):
     assert rows(tmp_path / "out", "state, code") == [("failed", "resource_limit")]
 
 
+@pytest.mark.slow
 @with_ray
 def test_what_an_actor_lacks_ends_the_run(place, ray):
     ended = batch(place, "out", ray.address, "--workers", "1", FIGUREGROUND_DEVICE="npu9", **ray.environment)

@@ -377,6 +377,7 @@ def test_workers_that_cannot_begin_say_why(photos, tmp_path):
     assert "none.onnx" in end.err and end.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_watching_takes_pictures_that_come_later_and_moves_them_when_asked(photos, tmp_path):
     out, moved = tmp_path / "out", tmp_path / "moved"
     run = begin(photos, out, "--watch", "--settle", 1, "--workers", 1, "--move-inputs", moved)

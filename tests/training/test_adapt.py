@@ -150,6 +150,7 @@ def test_a_segformer_that_gained_nothing_says_that_its_file_takes_everything(qui
     assert (separate(red(200)[0]).mask >= 0.5).all()
 
 
+@pytest.mark.slow
 def test_deep_trains_the_decoder_and_nothing_else(quick, tmp_path):
     out = tmp_path / "deep.onnx"
     result = adapting.adapt(of(turned, range(20)), out, deep=True, settings=ONE, quiet=True)
