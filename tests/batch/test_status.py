@@ -30,3 +30,11 @@ def test_a_table_without_the_column_is_refused_before_anything_is_made(tmp_path)
     table.write_text("name,file\na,a.jpg\n")
     command("batch", "--engine", "inline", table, out, "--column", "nosuch").refused(2, "no column 'nosuch'")
     assert not out.exists()
+
+
+def test_a_folder_may_be_called_like_a_table(tmp_path):
+    folder = tmp_path / "photos.csv"
+    folder.mkdir()
+    (folder / "broken.png").write_bytes(b"no picture")
+    command("batch", "--engine", "inline", folder, tmp_path / "out")
+    assert "broken.png" in command("batch", "--failed", tmp_path / "out").out

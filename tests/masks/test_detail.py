@@ -76,6 +76,16 @@ def test_a_mask_changed_in_one_place_is_refined_there_alone(monkeypatch):
     assert windows[0] > 2 * windows[1] > 0 == windows[2] == windows[3]
 
 
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_only_so_many_answers_of_a_window_are_remembered(most):
+    answers, computed = detail.Answers(most), []
+    inputs = [np.full((2, 2), value, np.float32) for value in (0, 1, 2)]
+    for number in (0, 1, 2, 2, 1, 0):
+        answers.get((0,), (inputs[number],), lambda number=number: computed.append(number) or (inputs[number],))
+    assert computed == {0: [0, 1, 2, 2, 1, 0], 1: [0, 1, 2, 1, 0], 2: [0, 1, 2, 0]}[most]
+    assert len(answers.rows.get((0,), ())) == most
+
+
 def test_what_is_certain_stays():
     rgb, mask = photograph(FOLDER / "coffee.jpg"), brought_down(truth("coffee"), 96)
     result, band = refine_edges(rgb, mask), doubt_band(mask)

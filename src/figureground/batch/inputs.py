@@ -82,7 +82,7 @@ def check_input(source: str, options: InputOptions, watched: bool) -> None:
     if scheme(source):
         return
     if Path(source).exists():
-        if source.lower().endswith(".csv"):
+        if source.lower().endswith(".csv") and Path(source).is_file():
             _table(source, options.column)
         return
     if glob.has_magic(source) and not source.startswith("@"):

@@ -70,18 +70,22 @@ def refine_edges(rgb: Rgb, mask: Mask) -> Mask:
 class Answers:
     """What was computed for the windows of a picture: a correction changes few of them, and the others are not done again.
 
-    The last two answers of each window are remembered, so that a correction can be undone. It may be used from several threads.
+    The last `most` answers of each window are remembered, so that a correction can be undone. It may be used from several
+    threads.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 2) -> None:
+        self.most = most
         self.rows: dict[Key, tuple[Answer, ...]] = {}
 
     def get(self, key: Key, inputs: tuple[Mask, ...], compute: Callable[[], tuple[Mask, ...]]) -> tuple[Mask, ...]:
         """Return what `compute` returned for a window when its inputs were the same, else compute it."""
+        if not self.most:
+            return compute()
         known = self.rows.get(key, ())
         same = next((row for row in known if all(map(np.array_equal, row[0], inputs))), None)
         newest = same or (tuple(each.copy() for each in inputs), compute())
-        self.rows[key] = (newest, *[row for row in known if row is not same][:1])
+        self.rows[key] = (newest, *[row for row in known if row is not same][: self.most - 1])
         return newest[1]
 
 
@@ -111,14 +115,14 @@ def in_windows(rgb: Rgb, mask: Mask, alpha: Callable[[Rgb, Mask], Mask], answers
         return mask
     pixels = mask.size
     scale = min(1.0, (max(SMALL, min(SHARE * pixels, LARGE)) / pixels) ** 0.5)
-    answers = answers or Answers()
+    answers = answers or Answers(0)
     if scale == 1:
         return _changed(rgb, mask, alpha, answers)[0]
     size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
     small_rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
     small = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32)
     fine, band = _changed(small_rgb, small, alpha, answers)
-    return _enlarged(rgb, mask, small_rgb, fine, band, answers if pixels <= LARGE else Answers())
+    return _enlarged(rgb, mask, small_rgb, fine, band, answers if pixels <= LARGE else Answers(0))
 
 
 def _doubtful(mask: Mask) -> NDArray[np.uint8]:
