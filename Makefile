@@ -61,7 +61,7 @@ clean:
 	rm -rf .venv out dist build
 
 .venv/.base: pyproject.toml constraints.txt
-	@test -n '$(PYTHON)' || { echo 'figureground wants Python 3.11, 3.12 or 3.13, and found none; name one: make PYTHON=/path/to/python3.12' >&2; exit 1; }
+	@test -n '$(PYTHON)' || { echo 'figureground needs Python 3.11, 3.12 or 3.13, but none was found. Name one: make PYTHON=/path/to/python3.12' >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) --editable .
 	@touch $@

@@ -44,6 +44,23 @@ def test_every_kind_of_scene_has_foreground_background_and_soft_pixels(kind):
     assert (np.mean(shares, 0) > 0.005).all()
 
 
+@pytest.mark.parametrize("kind", list(scenes.KINDS), ids=lambda kind: kind.__name__)
+def test_a_centered_scene_shows_a_subject_in_the_middle(kind):
+    covers = []
+    for seed in range(12):
+        canvas, random = scenes.Canvas(96, centered=True), np.random.default_rng(seed)
+        kind(canvas, random)
+        covers.append(canvas.scene(random).alpha / 255)
+    cover = np.mean(covers, 0)
+    corners = np.mean([cover[:16, :16], cover[:16, -16:], cover[-16:, :16], cover[-16:, -16:]])
+    assert cover[24:72, 24:72].mean() > max(0.05, 3 * corners)
+
+
+def test_the_shares_of_the_kinds_are_whole():
+    for column in zip(*scenes.KINDS.values(), strict=True):
+        assert sum(column) == pytest.approx(1)
+
+
 def test_a_thin_strand_covers_its_share_of_a_pixel():
     canvas = scenes.Canvas(32)
     canvas.strands([np.array([[0.0, 16.0], [32.0, 16.0]])], np.array([0.25]), np.array([128.0]))

@@ -141,14 +141,18 @@ def fur(canvas: Canvas, random: Generator) -> None:
 def leaves(canvas: Canvas, random: Generator) -> None:
     """Draw twigs with leaves, between which the background shows."""
     size = canvas.size
-    for _ in range(int(random.integers(2, 7))):
+    root, reach = random.normal(0.5, 0.1, 2) * size, random.uniform(0.015, 0.04) if canvas.centered else 1 / 16
+    longest = random.uniform(16, 70) if canvas.centered else 32.0
+    for _ in range(int(random.integers(2, 12 if canvas.centered else 7))):
         start, angle = random.uniform(0, size, 2), random.uniform(0, 2 * np.pi)
+        if canvas.centered:
+            start = root + random.normal(0, 0.04, 2) * size
         twig = start + np.cumsum(
-            np.stack([np.cos(turn := angle + np.cumsum(random.normal(0, 0.15, 14))), np.sin(turn)], 1) * size / 16, 0
+            np.stack([np.cos(turn := angle + np.cumsum(random.normal(0, 0.15, 14))), np.sin(turn)], 1) * size * reach, 0
         )
         canvas.strands([twig], random.uniform(1, 5, 1), random.uniform(80, 140, 1))
         for place in random.integers(0, len(twig), int(random.integers(6, 30))):
-            long, heading = random.uniform(5, 32), random.uniform(0, 2 * np.pi)
+            long, heading = random.uniform(5, longest), random.uniform(0, 2 * np.pi)
             t = np.linspace(0, np.pi, 9)
             half = np.stack([np.linspace(0, long, 9), np.sin(t) * long * random.uniform(0.12, 0.35)], 1)
             leaf = np.vstack([half, half[::-1] * [1, -1]])
@@ -178,14 +182,15 @@ def ring(canvas: Canvas, random: Generator) -> None:
     """Draw bars, frames and rings, through which the background shows."""
     size = canvas.size
     for _ in range(int(random.integers(1, 4))):
-        middle = random.uniform(0.2, 0.8, 2) * size
-        outer = random.uniform(0.15, 0.5, 2) * size
+        middle, outer = random.uniform(0.2, 0.8, 2) * size, random.uniform(0.15, 0.5, 2) * size
+        if canvas.centered:
+            middle, outer = random.normal(0.5, 0.08, 2) * size, random.uniform(0.1, 0.4, 2) * size
         corners = int(random.choice([4, 4, 64]))
         around = np.linspace(0, 2 * np.pi, corners, endpoint=False) + random.uniform(0, np.pi)
         shape = np.stack([np.cos(around), np.sin(around)], 1)
         canvas.polygon(shape * outer + middle)
         canvas.polygon(shape * np.maximum(outer * random.uniform(0.5, 0.92), outer - 40) + middle, 0)
-    for _ in range(int(random.integers(0, 5))):
+    for _ in range(0 if canvas.centered else int(random.integers(0, 5))):
         ends = random.uniform(-0.2, 1.2, (2, 2)) * size
         canvas.strands([ends], random.uniform(1, 12, 1), random.uniform(90, 170, 1))
 
@@ -227,16 +232,19 @@ def shapes(canvas: Canvas, random: Generator) -> None:
         canvas.polygon(piece, int(random.choice([0, 255])))
 
 
-KINDS: dict[Callable[[Canvas, Generator], None], float] = {
-    hair: 0.3, fur: 0.2, leaves: 0.12, lace: 0.06, ring: 0.1, handles: 0.08, sign: 0.04, shapes: 0.1
+KINDS: dict[Callable[[Canvas, Generator], None], tuple[float, float]] = {
+    hair: (0.3, 0.1), fur: (0.2, 0.08), leaves: (0.12, 0.22), lace: (0.06, 0.08), ring: (0.1, 0.18), handles: (0.08, 0.18),
+    sign: (0.04, 0.1), shapes: (0.1, 0.06),
 }  # fmt: skip
-"""Each kind and its share of the scenes."""
+"""Each kind, its share of the scenes for windows, and of those with a centered body. Strands are too fine for a network that
+looks at the whole picture; holes and gaps are not."""
 
 
 def draw(size: int, random: Generator, *, centered: bool = False) -> Scene:
     """Return a scene of a random kind, (size, size)."""
     canvas = Canvas(size, centered=centered)
-    kind = list(KINDS)[int(random.choice(len(KINDS), p=list(KINDS.values())))]
+    shares = [share[centered] for share in KINDS.values()]
+    kind = list(KINDS)[int(random.choice(len(KINDS), p=shares))]
     kind(canvas, random)
     return canvas.scene(random)
 
