@@ -40,7 +40,20 @@ def error(estimate, mask, own):
 def test_a_pasted_photographs_edge_is_nearly_its_own(pasted):
     picture, mask, own = pasted
     assert error(picture, mask, own) > 16
-    assert error(cut_out(picture, mask)[..., :3], mask, own) < 8
+    assert error(cut_out(picture, mask)[..., :3], mask, own) < 6.5
+
+
+@pytest.mark.parametrize(("period", "share"), [(3, 0.38), (8, 0.3)])
+def test_a_textured_foreground_over_a_known_background_is_recovered(period, share):
+    """Stripes before a plain background: where alpha is known, most of what the background adds is taken away."""
+    random = np.random.default_rng(period)
+    alpha = np.clip((8 - np.abs(np.arange(120) - 60) + random.uniform(-4, 4, (90, 1))) / 6, 0, 1).astype(np.float32)
+    stripes = np.where(np.arange(90)[:, None] // period % 2, 190, 90) + random.normal(0, 6, (90, 120))
+    own = np.clip(np.stack([stripes, stripes * 0.7, stripes * 0.4], 2), 0, 255)
+    mixed = np.rint(alpha[..., None] * own + (1 - alpha[..., None]) * [40, 120, 220]).astype(np.uint8)
+    soft = (alpha > 0.1) & (alpha < 0.98)
+    off = np.abs(cut_out(mixed, alpha)[..., :3][soft] - own[soft]).mean()
+    assert off < share * np.abs(mixed[soft] - own[soft]).mean()
 
 
 def test_sixteen_bits_give_what_eight_do(pasted):

@@ -1,8 +1,9 @@
 """The subject cut out, with its own colors at its edge, where camera and lens have mixed them with what lies behind.
 
-Method: Forte, "Approximate Fast Foreground Colour Estimation" (ICIP 2021). Both of its passes average the colours around; that
-is done on small copies of the picture, the narrow pass only in the tiles that hold an edge, so that time and memory follow the
-edge and not the picture. The last step, which brings the detail back, looks at the picture itself.
+Method: the foreground's most likely color where alpha is known, as in Chuang et al., "A Bayesian Approach to Digital Matting"
+(CVPR 2001): a pixel is α F + (1 − α) B, and F and B have the means and variances of the nearly opaque and nearly clear pixels
+around it. Windows of three sizes are averaged, the narrowest first, as Forte does ("Approximate Fast Foreground Colour
+Estimation", ICIP 2021), on small copies of the picture and only in tiles that hold an edge: time and memory follow the edge.
 """
 
 from itertools import product
@@ -16,9 +17,11 @@ from figureground.io.color_modes import Pixels
 from figureground.types import Mask
 
 Floats = NDArray[np.float32]
-WIDE, NARROW = 90, 6  # pixels: the radii of the two passes in the paper
+WIDE, NEAR = 90, (4, 16)  # pixels: radii of the windows; a wider one counts where the narrower ones hold too little
 SHRINK_WIDE, SHRINK_NARROW = 8, 2  # how much smaller the copies are that they average
 TILE = 256
+LESS = (1.0, 0.3, 0.02)  # how much a pixel counts in the near windows, from narrow to wide, and the mean of the widest
+ALPHA_ERROR, NOISE = 0.07, 3 / 255  # what alpha and colors are expected to be wrong by, as standard deviations
 CLEAR = 0.02  # a mask this near to 0 or 1 is taken for it
 
 
@@ -84,24 +87,44 @@ def _mixed(mask: Mask) -> NDArray[np.bool_]:
 
 
 def _wide(picture: Pixels, mask: Mask) -> tuple[Floats, Floats]:
-    """Mean colors of foreground and background within `WIDE` pixels, each (H / 8, W / 8, 3) float32."""
+    """Foreground and background within `WIDE` pixels, each (H / 8, W / 8, 4) float32: mean color, and mean square."""
     import cv2
 
     height, width = mask.shape
     size = (max(1, width // SHRINK_WIDE), max(1, height // SHRINK_WIDE))
-    image = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)[..., :3]
+    image = _with_square(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
     alpha = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32)
-    side = 2 * (WIDE // SHRINK_WIDE) + 1
-    return _mean(image, alpha, side), _mean(image, 1 - alpha, side)
+    window = _side(WIDE // SHRINK_WIDE)
+    fore, back = (
+        cv2.blur(image * _four(weight), window) / _four(cv2.blur(weight, window) + np.float32(1e-5)) for weight in _pure(alpha)
+    )
+    return np.asarray(fore, np.float32), np.asarray(back, np.float32)
 
 
-def _mean(image: Floats, weight: Floats, side: int) -> Floats:
-    """Return the weighted mean of a (h, w, 3) image in a window of `side` pixels."""
+def _with_square(image: NDArray[Any]) -> Floats:
+    """(h, w, 3 or more) → (h, w, 4) float32: the colors, and the mean of their squares."""
     import cv2
 
-    above = cv2.blur(image * _three(weight), (side, side))
-    mean: Floats = above / _three(cv2.blur(weight, (side, side)) + np.float32(1e-5))
-    return mean
+    colors = np.asarray(image, np.float32)[..., :3]
+    return np.asarray(cv2.merge((*cv2.split(colors), _mean_square(colors))), np.float32)
+
+
+def _pure(alpha: Floats) -> tuple[Floats, Floats]:
+    """How much each pixel counts as foreground and as background, (h, w) each: α⁶ and (1 − α)⁶."""
+    cubes = (each * each * each for each in (alpha, 1 - alpha))
+    fore, back = (cube * cube for cube in cubes)
+    return fore, back
+
+
+def _side(radius: int) -> tuple[int, int]:
+    return (2 * radius + 1, 2 * radius + 1)
+
+
+def _four(plane: NDArray[Any]) -> Floats:
+    """(h, w) → (h, w, 4)."""
+    import cv2
+
+    return np.asarray(cv2.merge((plane, plane, plane, plane)), np.float32)
 
 
 def _three(plane: NDArray[Any]) -> Floats:
@@ -113,15 +136,37 @@ def _three(plane: NDArray[Any]) -> Floats:
 
 def _estimate(picture: Pixels, mask: Mask, wide: tuple[Floats, Floats], top: int, left: int) -> Pixels:
     """Return the colors of one tile, (h, w, 3); where the mask is 0 or 1, the picture's own."""
-    part, colors = _tile(mask, top, left), _tile(picture, top, left)[..., :3]
+    import cv2
+
+    part, colors = _tile(mask, top, left), np.ascontiguousarray(_tile(picture, top, left)[..., :3])
     rows, columns = _window(top, mask.shape[0]), _window(left, mask.shape[1])
     around = _around(picture[rows, columns, :3], mask[rows, columns], _sampled(wide, rows, columns, mask.shape))
     place = np.s_[top - rows.start :, left - columns.start :]
-    fore, back = (_grown(plane)[place][: part.shape[0], : part.shape[1]] for plane in around)
-    alpha = np.where(_mixed(part), part, np.float32(1))
-    image = colors.astype(np.float32)
-    estimate: Pixels = np.rint(_unmix(image, _three(alpha), fore, back, _most(picture))).astype(picture.dtype)  # type: ignore[assignment]
-    return estimate
+    fore, back, spread = (_grown(plane)[place][: part.shape[0], : part.shape[1]] for plane in around)
+    likely = _likely(colors.astype(np.float32), part, fore, back, spread)
+    likely = np.clip(np.rint(likely, out=likely), 0, _most(picture), out=likely)
+    mixed: Pixels = cv2.copyTo(likely.astype(picture.dtype), _mixed(part).view(np.uint8), colors.copy())  # type: ignore[assignment]
+    return mixed
+
+
+def _likely(image: Floats, alpha: Mask, fore: Floats, back: Floats, spread: Floats) -> Floats:
+    """Return the most likely foreground, (h, w, 3): its mean, and its share of what the means do not explain.
+
+    fore, back : (h, w, 3), mean colors. spread : (h, w, 3), variances of foreground and background, and of the noise.
+    """
+    import cv2
+
+    fore_variance, back_variance, noise = cv2.split(spread)
+    clear = 1 - alpha
+    gain = fore_variance * alpha
+    gain /= gain * alpha + back_variance * clear * clear + noise
+    missing = fore - back
+    missing *= -_three(alpha)
+    missing += image
+    missing -= back
+    missing *= _three(gain)
+    missing += fore
+    return missing
 
 
 def _grown(small: Floats) -> Floats:
@@ -133,7 +178,8 @@ def _grown(small: Floats) -> Floats:
 
 def _window(start: int, end: int) -> slice:
     """Return the tile from `start` with a margin, so that the borders of tiles are invisible."""
-    return slice(max(0, start - 2 * NARROW), min(end, start + TILE + 2 * NARROW))
+    margin = NEAR[-1] + 2 * SHRINK_NARROW
+    return slice(max(0, start - margin), min(end, start + TILE + margin))
 
 
 def _sampled(wide: tuple[Floats, Floats], rows: slice, columns: slice, shape: tuple[int, ...]) -> tuple[Floats, Floats]:
@@ -150,8 +196,8 @@ def _sampled(wide: tuple[Floats, Floats], rows: slice, columns: slice, shape: tu
     return np.asarray(near, np.float32), np.asarray(back, np.float32)
 
 
-def _around(colors: Pixels, alpha: Mask, wide: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    """Mean colors of foreground and background within `NARROW` pixels, on a window's small copy, (h / 2, w / 2, 3) float32."""
+def _around(colors: Pixels, alpha: Mask, wide: tuple[Floats, Floats]) -> tuple[Floats, Floats, Floats]:
+    """Return mean foreground, mean background and spread within `NEAR` pixels, as `_likely` takes them, at half the size."""
     import cv2
 
     def shrunk(array: NDArray[Any]) -> Floats:
@@ -160,21 +206,30 @@ def _around(colors: Pixels, alpha: Mask, wide: tuple[Floats, Floats]) -> tuple[F
         size = (even.shape[1] // SHRINK_NARROW, even.shape[0] // SHRINK_NARROW)
         return np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), np.float32)
 
-    image, weight = shrunk(np.ascontiguousarray(colors)), shrunk(alpha)
-    side = 2 * (NARROW // SHRINK_NARROW) + 1
-    fore = _unmix(image, _three(weight), *wide, _most(colors))
-    return _mean(fore, weight, side), _mean(wide[1], 1 - weight, side)
+    def mean(weight: Floats, guess: Floats) -> Floats:
+        total, weights = guess * np.float32(LESS[-1]), np.full(weight.shape, LESS[-1], np.float32)
+        weighted = image * _four(weight)
+        for radius, share in zip(NEAR, LESS[:-1], strict=True):
+            window = _side(radius // SHRINK_NARROW)
+            total += cv2.blur(weighted, window) * np.float32(share)
+            weights += cv2.blur(weight, window) * np.float32(share)
+        total /= _four(weights)
+        return total
+
+    image = _with_square(shrunk(np.ascontiguousarray(colors)))
+    fore, back = (mean(*each) for each in zip(_pure(shrunk(alpha)), wide, strict=True))
+    floor = np.float32(NOISE * _most(colors)) ** 2
+    variances = [np.maximum(each[..., 3] - _mean_square(each[..., :3]), 0) + floor for each in (fore, back)]
+    noise = np.float32(ALPHA_ERROR**2) * _mean_square(fore[..., :3] - back[..., :3]) + floor
+    spread = np.asarray(cv2.merge((*variances, noise)), np.float32)
+    return np.ascontiguousarray(fore[..., :3]), np.ascontiguousarray(back[..., :3]), spread
 
 
-def _unmix(image: Floats, alpha: Floats, fore: Floats, back: Floats, most: np.float32) -> Floats:
-    """F + α (I − α F − (1 − α) B), in [0, most]: the guess, corrected by what it fails to explain of the picture."""
-    missing = fore - back
-    missing *= -alpha
-    missing += image
-    missing -= back
-    missing *= alpha
-    missing += fore
-    return np.clip(missing, 0, most, out=missing)
+def _mean_square(colors: Floats) -> Floats:
+    """(h, w, 3) → (h, w)."""
+    import cv2
+
+    return np.asarray(cv2.transform(colors * colors, np.full((1, 3), 1 / 3)), np.float32)
 
 
 def _most(picture: Pixels) -> np.float32:

@@ -141,14 +141,14 @@ def fur(canvas: Canvas, random: Generator) -> None:
 def leaves(canvas: Canvas, random: Generator) -> None:
     """Draw twigs with leaves, between which the background shows."""
     size = canvas.size
-    root, reach = random.normal(0.5, 0.1, 2) * size, random.uniform(0.015, 0.04) if canvas.centered else 1 / 16
+    root, step = random.normal(0.5, 0.1, 2) * size, random.uniform(0.015, 0.04) if canvas.centered else 1 / 16
     longest = random.uniform(16, 70) if canvas.centered else 32.0
     for _ in range(int(random.integers(2, 12 if canvas.centered else 7))):
         start, angle = random.uniform(0, size, 2), random.uniform(0, 2 * np.pi)
         if canvas.centered:
             start = root + random.normal(0, 0.04, 2) * size
         twig = start + np.cumsum(
-            np.stack([np.cos(turn := angle + np.cumsum(random.normal(0, 0.15, 14))), np.sin(turn)], 1) * size * reach, 0
+            np.stack([np.cos(turn := angle + np.cumsum(random.normal(0, 0.15, 14))), np.sin(turn)], 1) * size * step, 0
         )
         canvas.strands([twig], random.uniform(1, 5, 1), random.uniform(80, 140, 1))
         for place in random.integers(0, len(twig), int(random.integers(6, 30))):
