@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 WIDE, NEAR = 90, (4, 16)  # pixels: radii of the windows; a wider one counts where the narrower ones hold too little
 SHRINK_WIDE, SHRINK_NARROW = 8, 2  # how much smaller the copies are that they average
 TILE = 256
-LESS = (1.0, 0.3, 0.02)  # how much a pixel counts in the near windows, from narrow to wide, and the mean of the widest
+SHARES = (1.0, 0.3, 0.02)  # how much a pixel counts in the near windows, from narrow to wide, and the mean of the widest
 ALPHA_ERROR, NOISE = 0.07, 3 / 255  # what alpha and colors are expected to be wrong by, as standard deviations
 CLEAR = 0.02  # a mask this near to 0 or 1 is taken for it
 
@@ -96,7 +96,8 @@ def _wide(picture: Pixels, mask: Mask) -> tuple[Floats, Floats]:
     alpha = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32)
     window = _side(WIDE // SHRINK_WIDE)
     fore, back = (
-        cv2.blur(image * _four(weight), window) / _four(cv2.blur(weight, window) + np.float32(1e-5)) for weight in _pure(alpha)
+        cv2.blur(image * _channels(weight, 4), window) / _channels(cv2.blur(weight, window) + np.float32(1e-5), 4)
+        for weight in _pure(alpha)
     )
     return np.asarray(fore, np.float32), np.asarray(back, np.float32)
 
@@ -120,18 +121,11 @@ def _side(radius: int) -> tuple[int, int]:
     return (2 * radius + 1, 2 * radius + 1)
 
 
-def _four(plane: NDArray[Any]) -> Floats:
-    """(h, w) → (h, w, 4)."""
+def _channels(plane: NDArray[Any], count: int) -> Floats:
+    """(h, w) → (h, w, count): numpy multiplies equal shapes many times faster than it stretches a last axis of one."""
     import cv2
 
-    return np.asarray(cv2.merge((plane, plane, plane, plane)), np.float32)
-
-
-def _three(plane: NDArray[Any]) -> Floats:
-    """(h, w) → (h, w, 3): numpy multiplies equal shapes many times faster than it stretches a last axis of one."""
-    import cv2
-
-    return np.asarray(cv2.merge((plane, plane, plane)), np.float32)
+    return np.asarray(cv2.merge((plane,) * count), np.float32)
 
 
 def _estimate(picture: Pixels, mask: Mask, wide: tuple[Floats, Floats], top: int, left: int) -> Pixels:
@@ -161,10 +155,10 @@ def _likely(image: Floats, alpha: Mask, fore: Floats, back: Floats, spread: Floa
     gain = fore_variance * alpha
     gain /= gain * alpha + back_variance * clear * clear + noise
     missing = fore - back
-    missing *= -_three(alpha)
+    missing *= -_channels(alpha, 3)
     missing += image
     missing -= back
-    missing *= _three(gain)
+    missing *= _channels(gain, 3)
     missing += fore
     return missing
 
@@ -207,13 +201,13 @@ def _around(colors: Pixels, alpha: Mask, wide: tuple[Floats, Floats]) -> tuple[F
         return np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), np.float32)
 
     def mean(weight: Floats, guess: Floats) -> Floats:
-        total, weights = guess * np.float32(LESS[-1]), np.full(weight.shape, LESS[-1], np.float32)
-        weighted = image * _four(weight)
-        for radius, share in zip(NEAR, LESS[:-1], strict=True):
+        total, weights = guess * np.float32(SHARES[-1]), np.full(weight.shape, SHARES[-1], np.float32)
+        weighted = image * _channels(weight, 4)
+        for radius, share in zip(NEAR, SHARES[:-1], strict=True):
             window = _side(radius // SHRINK_NARROW)
             total += cv2.blur(weighted, window) * np.float32(share)
             weights += cv2.blur(weight, window) * np.float32(share)
-        total /= _four(weights)
+        total /= _channels(weights, 4)
         return total
 
     image = _with_square(shrunk(np.ascontiguousarray(colors)))
