@@ -20,9 +20,11 @@ torch = pytest.importorskip("torch", reason="the extra 'train' is not installed"
 
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from figureground import models  # noqa: E402
 from figureground.errors import BadData, UsageError, WeightsError  # noqa: E402
 from figureground.evaluation.dataset import labeled_images  # noqa: E402
 from figureground.inference.session import session  # noqa: E402
+from figureground.settings import Settings  # noqa: E402
 from figureground.training import augmentation, trainer  # noqa: E402
 from figureground.training.calibration import BIAS, calibrate, fit  # noqa: E402
 from figureground.training.config import Recipe  # noqa: E402
@@ -32,6 +34,7 @@ from figureground.training.export import Probability, difference, drawn_picture,
 from figureground.training.losses import boundary_loss, total_loss  # noqa: E402
 from figureground.training.networks import NETWORKS, means  # noqa: E402
 from figureground.training.optimizer import Optimizer, lr_scales  # noqa: E402
+from figureground.training.soft_targets import soft_targets  # noqa: E402
 from figureground.training.weights import load, metadata, read_recipe  # noqa: E402
 
 TINY = Recipe(epochs=2, size=64, batch=4, threads=1, precision="fp32", warmup=0.1, ema_decay=0.9, lr=2e-3, network="scratch")
@@ -374,6 +377,40 @@ def test_a_share_of_the_samples_is_drawn(data, val, tmp_path, monkeypatch):
     assert json.loads((tmp_path / "recipe.json").read_text())["synthetic"] == 0.5
 
 
+def test_targets_are_warped_as_their_masks_are():
+    """The mask decides the crop and what is pasted; the target is what is learned."""
+    drawn = [pair(number, 96) for number in range(8)]
+    for number in range(40):
+        plain, aside = (
+            augmentation.sample(drawn, number % 8, 64, np.random.default_rng(number), target)
+            for target in (None, 255 - drawn[number % 8][1])
+        )
+        assert np.array_equal(plain[0], aside[0])
+        assert np.abs(255 - plain[1].astype(int) - aside[1]).max() <= 1
+
+
+def test_soft_targets_lie_between_mask_and_answer():
+    rgb, mask = pair(1, 128)
+    answer = models.load("saliency", Settings(threads=1))(rgb).values * 255
+    (full,) = soft_targets([(rgb, mask)], 1, 1, True)
+    assert full.dtype == np.uint8 and np.abs(full - answer).max() <= 1
+    (part,) = soft_targets([(rgb, mask)], 0.25, 1, True)
+    assert np.abs(part - (0.75 * mask + 0.25 * answer)).max() <= 1
+
+
+def test_a_run_learns_from_soft_targets(data, val, tmp_path, monkeypatch):
+    """A teacher that answers the opposite with half of the weight leaves nothing to learn: 0.5 everywhere."""
+    monkeypatch.setattr(trainer, "soft_targets", lambda pictures, *_: [np.full_like(mask, 128) for _, mask in pictures])
+    learned = []
+    step = trainer.TrainingRun.step
+    monkeypatch.setattr(
+        trainer.TrainingRun, "step", lambda run, images, masks, lr: learned.append(masks) or step(run, images, masks, lr)
+    )
+    recipe = replace(TINY, epochs=1, soft_targets=0.5)
+    trainer.train(labeled_images([data]), labeled_images([val]), tmp_path, recipe, quiet=True)
+    assert torch.cat(learned)[:, 0].sub(128 / 255).abs().max() < 1e-6
+
+
 @pytest.fixture(scope="module")
 def commanded(data, val, tmp_path_factory):
     """The folder of a run of the command, which exports what it trained: that of the default network, for every size."""
@@ -465,6 +502,7 @@ def test_mistakes_in_training(data, tmp_path):
     command("train", data, *words, "--freeze", "-1").refused(2, "freeze")
     command("train", data, *words, "--unfreeze-at", "2").refused(2, "unfreeze_at")
     command("train", data, *words, "--synthetic", "1").refused(2, "synthetic")
+    command("train", data, *words, "--soft-targets", "1.5").refused(2, "soft_targets")
     command("train", f"{data}=much", *words).refused(2, "DATA=SHARE", "much")
     command("train", f"{data}=0.5", *words).refused(2, "share")
     command("train", data, *words, "--device", "quantum").refused(2, "quantum")

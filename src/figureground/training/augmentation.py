@@ -4,6 +4,7 @@ Everything works on uint8 pictures of the size that the network gets, so that a 
 warp, one color matrix, and now and then a table, a blur or a JPEG.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -19,19 +20,27 @@ CLOSE_MIN_SIDE = 96  # pixels of each side of a foreground's box, below which a 
 LUMA = np.array([0.299, 0.587, 0.114])  # of Rec. 601
 
 
-def sample(pairs: list[Sample], index: int, size: int, random: Generator) -> Sample:
-    """Return picture `index` as (size, size, 3) and its mask as (size, size): cropped, flipped, recolored, at times pasted."""
-    rgb, mask = _window(*pairs[index], size, random)
+Warp = Callable[[Image8], Image8]
+
+
+def sample(pairs: list[Sample], index: int, size: int, random: Generator, target: Image8 | None = None) -> Sample:
+    """Return picture `index` as (size, size, 3) and its mask as (size, size): cropped, flipped, recolored, at times pasted.
+
+    target : what is returned instead of the mask, (H, W); the mask still says what is foreground.
+    """
+    rgb, mask = pairs[index]
+    warp = _window(mask, size, random)
+    rgb, mask, target = warp(rgb), warp(mask), None if target is None else warp(target)
     if random.random() < 0.2:
         rgb = _paste(rgb, mask, pairs[int(random.integers(len(pairs)))], random)
     if random.random() < 0.06:
         rgb = _backlight(rgb, mask, random)
     rgb = _recolor(rgb, random)
-    return _degrade(rgb, random), mask
+    return _degrade(rgb, random), mask if target is None else target
 
 
-def _window(rgb: Image8, mask: Image8, size: int, random: Generator) -> Sample:
-    """Crop, mirror half of the samples, rotate a fifth by up to 15°, and scale to (size, size), all in one warp."""
+def _window(mask: Image8, size: int, random: Generator) -> Warp:
+    """Return the warp that crops, mirrors half of the samples, rotates a fifth by up to 15°, and scales to (size, size)."""
     x, y, w, h = _close_crop(mask, random) if random.random() < 0.2 else _crop(mask, random)
     angle = np.deg2rad(random.uniform(-15, 15)) if random.random() < 0.2 else 0.0
     flip = -1.0 if random.random() < 0.5 else 1.0
@@ -46,7 +55,7 @@ def _window(rgb: Image8, mask: Image8, size: int, random: Generator) -> Sample:
         warped = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
         return warped.astype(np.uint8, copy=False)
 
-    return warp(rgb), warp(mask)
+    return warp
 
 
 def _crop(mask: Image8, random: Generator) -> Box:

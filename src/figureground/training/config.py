@@ -37,6 +37,7 @@ class Recipe:
     warmup: Annotated[float, "Share of the run in which the learning rate rises."] = 0.03
     boundary: Annotated[float, "Weight of the boundary term in the loss."] = 0.0
     synthetic: Annotated[float, "Share of the samples that are drawn: hair, fur, leaves, lace, rings, handles, signs."] = 0.0
+    soft_targets: Annotated[float, "Weight of the packaged network's answers in the targets; the masks have the rest."] = 0.0
     ema_decay: Annotated[float, "How much of the averaged weights each step keeps."] = 0.999
     seed: Annotated[int, "Seed of the first weights, the order and the augmentation."] = 0
     threads: Annotated[int | None, "Processor threads; as many as torch chooses without it."] = None
@@ -66,7 +67,7 @@ class Recipe:
         for name in ("freeze", "boundary", "weight_decay"):
             if not getattr(self, name) >= 0:
                 raise UsageError(f"{name} must be at least 0, but is {getattr(self, name)}")
-        for name in ("warmup", "ema_decay", "synthetic"):
+        for name in ("warmup", "ema_decay", "synthetic", "soft_targets"):
             if not 0 <= getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 0 and below 1, but is {getattr(self, name)}")
         if not 0 <= self.unfreeze_at <= 1:

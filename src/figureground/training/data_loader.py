@@ -102,10 +102,13 @@ def batches(
 
 
 def augmented(
-    pictures: list[Sample], size: int, index: int, random: np.random.Generator
+    pictures: list[Sample], size: int, index: int, random: np.random.Generator, target: NDArray[np.uint8] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return an augmented picture (3, size, size) in [0, 1]; and its mask (2, size, size): truth, and weight of its edges."""
-    return as_input(*sample(pictures, index, size, random))
+    """Return an augmented picture (3, size, size) in [0, 1]; and its mask (2, size, size): truth, and weight of its edges.
+
+    target : what the network learns instead of the mask, (H, W) uint8.
+    """
+    return as_input(*sample(pictures, index, size, random, target))
 
 
 def as_input(rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

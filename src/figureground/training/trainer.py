@@ -27,7 +27,7 @@ from figureground.errors import BadData, UsageError
 from figureground.evaluation.dataset import LabeledImage, shows, warn_single_class
 from figureground.evaluation.metrics import Counts, Floats, max_f, mean_absolute_error, precision_recall
 from figureground.evaluation.plots import plot_log
-from figureground.training.augmentation import Sample
+from figureground.training.augmentation import Image8, Sample
 from figureground.training.calibration import calibrate
 from figureground.training.config import Recipe
 from figureground.training.data_loader import as_input, augmented, batches, decode, epoch_order
@@ -38,6 +38,7 @@ from figureground.training.encoder import EfficientNetLite, load_imagenet
 from figureground.training.losses import total_loss
 from figureground.training.networks import SaliencyNetwork
 from figureground.training.optimizer import Optimizer
+from figureground.training.soft_targets import soft_targets
 from figureground.training.weights import build, load, save
 
 SCENES = 1000  # drawn foregrounds; each is seen in other places, colors and lights every time
@@ -102,6 +103,8 @@ def train(
     pictures, held = decode(data, quiet), decode(val, quiet)
     for part, samples in ((data, pictures), (val, held)):
         warn_single_class([pair.name for pair in part], [shows(mask) for _, mask in samples], to_learn=True)
+    if recipe.soft_targets:
+        run.targets = soft_targets(pictures, recipe.soft_targets, recipe.threads, quiet)
     run.train(pictures, held, weights, quiet)
     calibrate(run.best, run.average.cpu(), held, recipe.last_size or recipe.size)
     return run.best
@@ -135,6 +138,7 @@ class TrainingRun:
         self.model, self.average = network, copy.deepcopy(network)
         self.optimizer = Optimizer(self.model, recipe)
         self.scenes: list[Scene] = []
+        self.targets: list[Image8] = []
 
     def train(self, pictures: list[Sample], held: Any, weights: NDArray[np.float64] | None, quiet: bool) -> None:
         """Train to the end, validating after each epoch. held : what `figures` takes. weights : as of the function `train`."""
@@ -223,7 +227,7 @@ class TrainingRun:
         """Return what the network gets of a picture, and what its answer is compared with."""
         if self.scenes and random.random() < self.recipe.synthetic:
             return as_input(*whole(self.scenes, pictures, size, random))
-        return augmented(pictures, size, index, random)
+        return augmented(pictures, size, index, random, self.targets[index] if self.targets else None)
 
     def loss(self, images: Tensor, masks: Tensor) -> Tensor:
         """Return the loss of a batch, a scalar."""

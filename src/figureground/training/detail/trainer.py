@@ -42,7 +42,7 @@ HELD = 96
 UNCERTAIN = (0.03, 0.97)
 FAR = 0.1
 """Weight of the pixels where the coarse mask is certain and right."""
-FIXED = ("encoder_lr", "layer_decay", "freeze", "unfreeze_at", "boundary", "synthetic", "last_size")
+FIXED = ("encoder_lr", "layer_decay", "freeze", "unfreeze_at", "boundary", "synthetic", "soft_targets", "last_size")
 """Fields of a recipe that this network has no use for."""
 
 
