@@ -9,10 +9,12 @@ import hashlib
 import http.server
 import json
 import threading
+import types
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -145,14 +147,17 @@ def _discussion(model: str, number: int, author: str) -> dict[str, object]:
 
 @contextlib.contextmanager
 def serving(hub: Hub) -> Iterator[Hub]:
-    """The hub at `hub.url` for as long as the block lasts."""
+    """The hub at `hub.url` for as long as the block lasts. Its client does not wait before it tries again."""
+    from huggingface_hub import file_download
+
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, hub))
     server.daemon_threads, server.block_on_close = True, False
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield hub
+        with mock.patch.object(file_download, "time", types.SimpleNamespace(sleep=lambda seconds: None)):
+            yield hub
     finally:
         hub.stopped.set()
         server.shutdown()
