@@ -174,10 +174,14 @@ class App:
 
 
 class Clients:
-    """Clients that ask one request after the other until they are told to stop; keeps every outcome."""
+    """Clients that ask one request after the other until they are told to stop; keeps every outcome.
 
-    def __init__(self, address, picture, fields, count):
+    rate : the requests a second of all together; None: each asks again as soon as it was answered, 0.05 s after a refusal.
+    """
+
+    def __init__(self, address, picture, fields, count, rate=None):
         self.address, self.picture, self.fields = address, picture, fields
+        self.gap = count / rate if rate else 0.0
         self.stop, self.outcomes = threading.Event(), []
         self.prefix = f"c{secrets.token_hex(4)}"
         self.pool = ThreadPoolExecutor(count)
@@ -199,7 +203,9 @@ class Clients:
                 self.outcomes.append((outcome, time.monotonic() - began))
                 if outcome == "closed":
                     return
-                if outcome != 200:
+                if self.gap:
+                    self.stop.wait(max(0.0, began + self.gap - time.monotonic()))
+                elif outcome != 200:
                     self.stop.wait(0.05)
 
     def answered(self, server):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -136,8 +137,14 @@ def form_values(model: type[BaseModel], pairs: Sequence[tuple[str, str]]) -> dic
     for name, text in pairs:
         if text != "":
             values.setdefault(name, []).append(text)
-    several = {name for name, each in model.model_fields.items() if "list[" in str(each.annotation)}
-    return {name: texts if name in several or len(texts) > 1 else texts[0] for name, texts in values.items()}
+    lists = _list_fields(model)
+    return {name: texts if name in lists or len(texts) > 1 else texts[0] for name, texts in values.items()}
+
+
+@cache
+def _list_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Return the fields that may hold several values; cached, since the text of a type takes long to make."""
+    return frozenset(name for name, each in model.model_fields.items() if "list[" in str(each.annotation))
 
 
 def build_spec(options: Options, methods: Sequence[str], settings: Settings) -> JobSpec:
