@@ -38,14 +38,14 @@ def mirrored(run: Run, sides: Sides, rgb: Rgb) -> Mask:
 def closer(run: Run, sides: Sides, rgb: Rgb) -> Mask:
     """The mirror image in another size; then, where the subject is small, a window around it at both."""
     first = tta.two_scale_tta(run, sides, rgb)
-    small = np.asarray(cv2.resize(first, (sides[-1], sides[-1]), interpolation=cv2.INTER_AREA), np.float32)
+    small = np.asarray(cv2.resize(first, (sides[2], sides[2]), interpolation=cv2.INTER_AREA), np.float32)
     window = tta.subject(small, rgb.shape)
-    return first if window is None else tta.zoom_tta(run, sides[-1], rgb, small, window)
+    return first if window is None else tta.zoom_tta(run, sides[2], rgb, small, window)
 
 
 def sizes(run: Run, sides: Sides, rgb: Rgb) -> Mask:
     """The mirror image too, and both in every size, whatever the subject's."""
-    return tta.upsample(tta.multiscale_tta(run, sides[1:], rgb, tta.flip_tta(run, sides[0], rgb)), rgb.shape)
+    return tta.upsample(tta.multiscale_tta(run, sides[1:3], rgb, tta.flip_tta(run, sides[0], rgb)), rgb.shape)
 
 
 TRIED: dict[str, Callable[[Run, Sides, Rgb], Mask]] = {

@@ -14,6 +14,7 @@ from photographs import FOLDER
 
 SIDE = 32
 SIDES = (32, 24, 40)
+WITH_DETAILS = (32, 24, 40, 128)
 
 
 def brightness(x):
@@ -173,6 +174,14 @@ def test_a_window_at_the_pictures_border_does_not_fade_there():
                 "best": ([32, 32, 24, 24, 40, 40, 40, 40], [32, 32, 24, 24, 40, 40]),
             },
         ),
+        (
+            WITH_DETAILS,
+            {
+                "fast": ([32], [32]),
+                "balanced": ([40, 24, 128], [40, 24, 128]),
+                "best": ([32, 32, 24, 24, 40, 40, 128, 128, 40, 40], [32, 32, 24, 24, 40, 40, 128, 128]),
+            },
+        ),
         ((32,), {"fast": ([32], [32]), "balanced": ([32] * 2, [32] * 2), "best": ([32] * 4, [32] * 2)}),
     ],
 )
@@ -188,8 +197,38 @@ def test_looks_of_each_quality(sides, wanted):
 
 
 def test_sizes_are_the_graph_s_own_where_it_has_one():
-    assert tta.sides((1, 3, -1, -1)) == (320, 256, 352)
+    assert tta.sides((1, 3, -1, -1)) == (320, 256, 352, 512)
     assert tta.sides((1, 3, 96, 96)) == (96,)
+
+
+def test_details_are_those_of_the_large_pass():
+    """A comb is gray in the small passes; the large one shows its teeth, and its level elsewhere does not count."""
+    picture = drawn(256, 256, slice(64, 192), slice(64, 192))
+    picture[:, 64:192:8] = picture[:, 65:192:8] = picture[:, 66:192:8] = picture[:, 67:192:8] = 0
+
+    def network(x):
+        answer = np.asarray(x[:, :1] * 0.6 + 0.2)
+        return answer if x.shape[-1] == 128 else np.full_like(answer, 0.5)
+
+    mask = tta.two_scale_tta(network, WITH_DETAILS, picture)
+    inside = mask[100:156, 96:160].mean(0).reshape(-1, 8)
+    assert inside[:, 1:3].max() < 0.4
+    assert inside[:, 5:7].min() > 0.6
+    assert mask[:40].max() == pytest.approx(0.5, abs=0.02) == mask[:40].min()
+    plain = tta.two_scale_tta(network, SIDES, picture)
+    assert np.ptp(plain) < 1e-3
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_details_do_not_overrule_what_is_certain(level):
+    """A spot that the large pass alone is sure of stays out, and one that it alone denies stays in."""
+    picture = drawn(128, 128, slice(60, 68), slice(60, 68))
+
+    def network(x):
+        return np.abs(level - x[:, :1]) if x.shape[-1] == 128 else np.full((1, 1, *x.shape[2:]), level, np.float32)
+
+    mask = tta.two_scale_tta(network, WITH_DETAILS, picture)
+    assert np.abs(mask - level).max() < 1e-3
 
 
 def test_looks_in_other_sizes_count_alike():

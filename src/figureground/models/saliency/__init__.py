@@ -30,7 +30,7 @@ CARD = Card(
 
 Quality = Annotated[
     Literal["fast", "balanced", "best"],
-    "Passes of the network: one; two, of the picture and its mirror image; or many, in three sizes and enlarged.",
+    "Passes of the network: one; three, small, larger and mirrored, and large for details; or many, also enlarged.",
 ]
 
 

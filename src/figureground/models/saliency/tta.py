@@ -17,11 +17,14 @@ from figureground.types import Mask, Rgb
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """(1, 3, S, S) float32 in [0, 1] → (1, 1, S, S) float32 in [0, 1]."""
 Sides = tuple[int, ...]
-"""The network's own S, and where its graph takes others too, a smaller and a larger one."""
+"""The network's own S, and where its graph takes others too, a smaller one, a larger one, and one for details."""
 Window = tuple[slice, slice]
 """Rows and columns of a picture."""
 
-SIDES: Sides = (320, 256, 352)  # of a graph that takes any: seen small a large subject is whole, seen large a thin one is there
+SIDES: Sides = (320, 256, 352, 512)  # of a graph that takes any: at 256² a large subject is whole, at 352² a thin one is there
+DETAIL = 1 / 64  # of the side: the sigma of the Gaussian that parts details from the rest
+FINE = 3  # the place of the side for details
+MOST = 4.0  # by how much details change log odds at most: what is certain stays
 THRESHOLD_FIRST = 0.3  # what the first look gives at least this is the subject, for a second look
 TAIL = 0.01  # of the subject's mass that may lie outside each side of its box: a stray spot does not widen it
 MIN_PIXELS = 16  # pixels of the first answer that a subject has at least: fewer are noise
@@ -43,21 +46,23 @@ def single(run: Run, sides: Sides, rgb: Rgb) -> Mask:
 
 
 def two_scale_tta(run: Run, sides: Sides, rgb: Rgb) -> Mask:
-    """Run the network on the picture in the smaller size and its mirror image in the larger; average the logits.
+    """Run the network on the picture in the smaller size and its mirror image in the larger; average the logits, add details.
 
-    Two different views for the time of two passes: seen small a large subject is whole, seen large a thin part is there.
+    Different views instead of more passes: seen small a large subject is whole, seen large a thin part is there.
     """
-    small, large = sides[1 % len(sides)], sides[-1]
+    small, large = _small_and_large(sides)
     mirror = logit(_mirror(run, preprocess(rgb, large)), SURE)  # (L, L)
     plain = cv2.resize(logit(whole(run, small, rgb), SURE), (large, large), interpolation=cv2.INTER_LINEAR)
-    return upsample(sigmoid((mirror + plain) * np.float32(0.5)), rgb.shape)
+    joined = sigmoid((mirror + plain) * np.float32(0.5))
+    return upsample(with_details(run, sides, rgb, joined, whole), rgb.shape)
 
 
 def multiscale_zoom_tta(run: Run, sides: Sides, rgb: Rgb) -> Mask:
-    """Run both in every size, then on a window around the subject if it is clearly smaller than the picture."""
+    """Run both in every size, add details, then run on a window around the subject if that is small in the picture."""
     first = flip_tta(run, sides[0], rgb)
-    window, joined = subject(first, rgb.shape), multiscale_tta(run, sides[1:], rgb, first)
-    return upsample(joined, rgb.shape) if window is None else zoom_tta(run, sides[-1], rgb, joined, window)
+    window = subject(first, rgb.shape)
+    joined = with_details(run, sides, rgb, multiscale_tta(run, sides[1:3], rgb, first), flip_tta)
+    return upsample(joined, rgb.shape) if window is None else zoom_tta(run, _small_and_large(sides)[1], rgb, joined, window)
 
 
 TTA: Mapping[str, Callable[[Run, Sides, Rgb], Mask]] = {"fast": single, "balanced": two_scale_tta, "best": multiscale_zoom_tta}
@@ -91,6 +96,21 @@ def multiscale_tta(run: Run, sides: Sides, rgb: Rgb, first: Mask) -> Mask:
     return sigmoid(total / np.float32(1 + len(sides)))
 
 
+def with_details(run: Run, sides: Sides, rgb: Rgb, joined: Mask, look: Callable[[Run, int, Rgb], Mask]) -> Mask:
+    """Return an answer, (S, S), with the details that `look` gives at the last of four sides, (F, F).
+
+    The coarse parts of the logits stay those of `joined`, and what is finer is the large pass's: two bands of a Laplacian
+    pyramid (Burt and Adelson, "A Multiresolution Spline", 1983). Where there is no fourth side, the answer stays as it is.
+    """
+    if len(sides) <= FINE:
+        return joined
+    side = sides[FINE]
+    coarse = cv2.resize(logit(joined, SURE), (side, side), interpolation=cv2.INTER_LINEAR)
+    change = logit(look(run, side, rgb), SURE) - coarse
+    change -= cv2.GaussianBlur(change, (0, 0), side * DETAIL)
+    return sigmoid(coarse + np.clip(change, -MOST, MOST, out=change))
+
+
 def subject(answer: Mask, shape: tuple[int, ...]) -> Window | None:
     """Return a window of the picture, `shape` (H, W, …), around what the answer (S, S) shows, as square as the picture allows.
 
@@ -117,6 +137,11 @@ def zoom_tta(run: Run, side: int, rgb: Rgb, first: Mask, window: Window) -> Mask
     second *= _weight(columns, window[1], rgb.shape[1])
     place += second
     return full
+
+
+def _small_and_large(sides: Sides) -> tuple[int, int]:
+    """Return the smaller and the larger of the sides; both are the only one of a graph that takes no other."""
+    return (sides[1], sides[2]) if len(sides) > 1 else (sides[0], sides[0])
 
 
 def preprocess(rgb: Rgb, side: int) -> NDArray[np.float32]:
