@@ -19,7 +19,7 @@ from figureground.types import Mask
 Floats = NDArray[np.float32]
 WIDE, NEAR = 90, (4, 16)  # pixels: radii of the windows; a wider one counts where the narrower ones hold too little
 SHRINK_WIDE, SHRINK_NARROW = 8, 2  # how much smaller the copies are that they average
-TILE = 256
+TILE = 384
 SHARES = (1.0, 0.3, 0.02)  # how much a pixel counts in the near windows, from narrow to wide, and the mean of the widest
 ALPHA_ERROR, NOISE = 0.07, 3 / 255  # what alpha and colors are expected to be wrong by, as standard deviations
 CLEAR = 0.02  # a mask this near to 0 or 1 is taken for it
@@ -52,14 +52,16 @@ def cut_out(picture: Pixels, mask: Mask, opaque: Mask | None = None) -> Pixels:
     """
     result: Pixels = np.empty((*mask.shape, 4), picture.dtype)
     corners = list(product(range(0, mask.shape[0], TILE), range(0, mask.shape[1], TILE)))
-    wide = _wide(picture, mask) if any(_mixed(_tile(mask, *corner)).any() for corner in corners) else None
+    edges = {corner: _edge(_tile(mask, *corner), *corner) for corner in corners}
+    wide = _wide(picture, mask) if any(edges.values()) else None
 
     def fill(corner: tuple[int, int]) -> None:
         import cv2
 
-        part, colors = _tile(mask, *corner), np.ascontiguousarray(_tile(picture, *corner)[..., :3])
-        if wide is not None and _mixed(part).any():
-            colors = _estimate(picture, mask, wide, *corner)
+        part, colors, edge = _tile(mask, *corner), np.array(_tile(picture, *corner)[..., :3], order="C"), edges[corner]
+        if wide is not None and edge is not None:
+            rows, columns = (slice(each.start - start, each.stop - start) for each, start in zip(edge, corner, strict=True))
+            colors[rows, columns] = _estimate(picture, mask, wide, edge)
         alpha = part if opaque is None else part * _tile(opaque, *corner)
         alpha = np.rint(alpha * _most(picture)).astype(picture.dtype)
         place = _tile(result, *corner)
@@ -128,19 +130,30 @@ def _channels(plane: NDArray[Any], count: int) -> Floats:
     return np.asarray(cv2.merge((plane,) * count), np.float32)
 
 
-def _estimate(picture: Pixels, mask: Mask, wide: tuple[Floats, Floats], top: int, left: int) -> Pixels:
-    """Return the colors of one tile, (h, w, 3); where the mask is 0 or 1, the picture's own."""
+def _estimate(picture: Pixels, mask: Mask, wide: tuple[Floats, Floats], place: tuple[slice, slice]) -> Pixels:
+    """Return the colors of a place of the picture, (h, w, 3); where the mask is 0 or 1, the picture's own."""
     import cv2
 
-    part, colors = _tile(mask, top, left), np.ascontiguousarray(_tile(picture, top, left)[..., :3])
-    rows, columns = _window(top, mask.shape[0]), _window(left, mask.shape[1])
+    part, colors = mask[place], picture[place][..., :3].copy()
+    rows, columns = (_window(each, length) for each, length in zip(place, mask.shape, strict=True))
     around = _around(picture[rows, columns, :3], mask[rows, columns], _sampled(wide, rows, columns, mask.shape))
-    place = np.s_[top - rows.start :, left - columns.start :]
-    fore, back, spread = (_grown(plane)[place][: part.shape[0], : part.shape[1]] for plane in around)
+    inside = np.s_[place[0].start - rows.start :, place[1].start - columns.start :]
+    fore, back, spread = (_grown(plane)[inside][: part.shape[0], : part.shape[1]] for plane in around)
     likely = _likely(colors.astype(np.float32), part, fore, back, spread)
     likely = np.clip(np.rint(likely, out=likely), 0, _most(picture), out=likely)
-    mixed: Pixels = cv2.copyTo(likely.astype(picture.dtype), _mixed(part).view(np.uint8), colors.copy())  # type: ignore[assignment]
+    mixed: Pixels = cv2.copyTo(likely.astype(picture.dtype), _mixed(part).view(np.uint8), colors)  # type: ignore[assignment]
     return mixed
+
+
+def _edge(part: Mask, top: int, left: int) -> tuple[slice, slice] | None:
+    """Return the place in the picture that holds all mixed pixels of a tile, from even rows and columns on; None for none."""
+    import cv2
+
+    x, y, width, height = cv2.boundingRect(_mixed(part).view(np.uint8))
+    if not width:
+        return None
+    x, width, y, height = x - x % SHRINK_NARROW, width + x % SHRINK_NARROW, y - y % SHRINK_NARROW, height + y % SHRINK_NARROW
+    return slice(top + y, top + y + height), slice(left + x, left + x + width)
 
 
 def _likely(image: Floats, alpha: Mask, fore: Floats, back: Floats, spread: Floats) -> Floats:
@@ -170,10 +183,10 @@ def _grown(small: Floats) -> Floats:
     return np.asarray(cv2.resize(small, None, fx=SHRINK_NARROW, fy=SHRINK_NARROW), np.float32)
 
 
-def _window(start: int, end: int) -> slice:
-    """Return the tile from `start` with a margin, so that the borders of tiles are invisible."""
+def _window(part: slice, end: int) -> slice:
+    """Return rows or columns with a margin, so that the borders of tiles are invisible."""
     margin = NEAR[-1] + 2 * SHRINK_NARROW
-    return slice(max(0, start - margin), min(end, start + TILE + margin))
+    return slice(max(0, part.start - margin), min(end, part.stop + margin))
 
 
 def _sampled(wide: tuple[Floats, Floats], rows: slice, columns: slice, shape: tuple[int, ...]) -> tuple[Floats, Floats]:

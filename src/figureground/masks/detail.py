@@ -27,13 +27,13 @@ CERTAIN = 0.05
 """A mask at most this far from 0 or 1 is certain."""
 CELLS = 336
 """Pixels of the longer side that a mask is taken to have been found at: one of them is a cell."""
-REACH = 5
+REACH = 4
 """Cells around the doubtful pixels that may change too: strands of hair that the mask misses."""
 CLEAR, BETWEEN = 0.1, 6
 """How far from 0 or 1 a mask is clear, and within how many cells of both there must be clear pixels for one to change."""
 TILE, GROUP, MARGIN, MULTIPLE = 64, 4, 16, 16
 """Pixels of a tile's side; tiles in a window at most; pixels of its margin, and what the network's sides are multiples of."""
-SMALL, SHARE, LARGE = 1_100_000, 0.15, 4_000_000
+SMALL, SHARE, LARGE = 850_000, 0.15, 4_000_000
 """Pixels up to which a picture is looked at as it is; the share of a larger one's pixels that is looked at, and at most."""
 BANDED = 672
 """Pixels of the longer side at which the band is computed: two of a cell."""
