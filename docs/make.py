@@ -111,6 +111,18 @@ def guide_hair() -> Image.Image:
     return Image.fromarray(np.vstack([sheet[0], np.full((8, *sheet[0].shape[1:]), 255, np.uint8), sheet[1]]))
 
 
+def refiners() -> Image.Image:
+    """Each row a detail of a photograph, every pixel doubled, then its cut-out on blue with each refiner of `SHOWN`."""
+    rows = []
+    for name, (top, left, side) in DETAILS.items():
+        window = (slice(top, top + side), slice(left, left + side))
+        done = [Separator(refiner=refiner)(PHOTOGRAPHS / f"{name}.jpg") for refiner in SHOWN]
+        panels = [done[0].picture.rgb, *(np.asarray(each.to_pil(background="#27408b")) for each in done)]
+        rows.append(np.asarray(side_by_side([panel[window].repeat(2, 0).repeat(2, 1) for panel in panels], 2 * side)))
+    width = min(row.shape[1] for row in rows)
+    return Image.fromarray(np.vstack([row[:, :width] for row in rows]))
+
+
 def guide_batch() -> Image.Image:
     """The four photographs beside their cut-outs."""
     separate = Separator()
@@ -178,6 +190,7 @@ def results() -> str:
 
 
 DETAILS = {"astronaut": (10, 110, 150), "rocket": (90, 130, 150)}  # top, left and side of what shows the refiners
+SHOWN = ("none", "clean", "guided", "auto", "matting")  # refiners
 COARSE, CELL = 40, 14  # cells of a side of the drawing of label maps, and pixels of one
 NAMES = ("chelsea", "astronaut", "coffee", "rocket")
 LABEL_RULES = ("stuff", "most-common", "most-common-hull")
@@ -217,6 +230,7 @@ PICTURES = (
         "guide-portrait.jpg": guide_portrait,
         "guide-hair.jpg": guide_hair,
         "guide-batch.jpg": guide_batch,
+        "refiners.jpg": refiners,
         "rewrite-labels.png": cells,
     }
 )
