@@ -23,6 +23,7 @@ Window = tuple[slice, slice]
 
 SIDES: Sides = (320, 256, 352, 512)  # of a graph that takes any: at 256² a large subject is whole, at 352² a thin one is there
 DETAIL = 1 / 64  # of the side: the sigma of the Gaussian that parts details from the rest
+LESS = np.float32(0.35)  # how much it counts that the large pass finds less
 FINE = 3  # the place of the side for details
 MOST = 4.0  # by how much details change log odds at most: what is certain stays
 THRESHOLD_FIRST = 0.3  # what the first look gives at least this is the subject, for a second look
@@ -100,15 +101,16 @@ def with_details(run: Run, sides: Sides, rgb: Rgb, joined: Mask, look: Callable[
     """Return an answer, (S, S), with the details that `look` gives at the last of four sides, (F, F).
 
     The coarse parts of the logits stay those of `joined`, and what is finer is the large pass's: two bands of a Laplacian
-    pyramid (Burt and Adelson, "A Multiresolution Spline", 1983). Where there is no fourth side, the answer stays as it is.
+    pyramid (Burt and Adelson, "A Multiresolution Spline", 1983). Where the large pass finds less in the coarse parts too, a
+    share of that counts: it sees gaps and holes. Where there is no fourth side, the answer stays as it is.
     """
     if len(sides) <= FINE:
         return joined
     side = sides[FINE]
     coarse = cv2.resize(logit(joined, SURE), (side, side), interpolation=cv2.INTER_LINEAR)
     change = logit(look(run, side, rgb), SURE) - coarse
-    change -= cv2.GaussianBlur(change, (0, 0), side * DETAIL)
-    return sigmoid(coarse + np.clip(change, -MOST, MOST, out=change))
+    low = cv2.GaussianBlur(change, (0, 0), side * DETAIL)
+    return sigmoid(coarse + np.clip(change - low, -MOST, MOST) + LESS * np.minimum(low, 0))
 
 
 def subject(answer: Mask, shape: tuple[int, ...]) -> Window | None:
