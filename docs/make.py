@@ -209,7 +209,7 @@ TABLE
   `subject` keeps suit and helmet, and a corner of the flag.
 * **coffee** (hard): the most common thing is the table. With `--background-classes table`, `stuff` is right, and `most-common` keeps the cup
   without its saucer. `subject` keeps both.
-* **rocket** (hard): a slim subject. The class list happens to make the towers stuff. `subject` also keeps two lamps and part of a tower; its certainty is .45.
+* **rocket** (hard): a slim subject. The class list happens to make the towers stuff. `subject` also keeps the tops of two towers; its certainty is .45.
 
 ![chelsea](pictures/rules-chelsea.jpg)
 ![astronaut](pictures/rules-astronaut.jpg)
