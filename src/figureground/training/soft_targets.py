@@ -23,7 +23,7 @@ def soft_targets(pictures: Sequence[Sample], share: float, threads: int | None, 
     pictures
         Pictures (H, W, 3) and masks (H, W), uint8.
     share
-        Weight of the answers, in [0, 1]. They are those of `--quality balanced`: two sizes, one of them mirrored.
+        Weight of the answers, in [0, 1]. They are those of `--quality balanced`: two sizes, one of them mirrored, and details.
     threads
         Processor threads; None: as many as there are processors.
     quiet
