@@ -120,7 +120,8 @@ def test_a_command_runs(words, folder, monkeypatch, tmp_path):
 @pytest.mark.parametrize("words", [words for words in COMMANDS if words not in RUN and "COMMAND" not in words])
 def test_the_options_of_a_command_that_is_not_run_exist(words, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    for name in ("wherever.onnx", "my.onnx", "stitched.safetensors", *re.findall(r"[\w./-]+\.(?:zip|txt)", words)):
+    files = ("wherever.onnx", "my.onnx", "stitched.safetensors", "saliency.safetensors")
+    for name in (*files, *re.findall(r"[\w./-]+\.(?:zip|txt)", words)):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
     for name in ("masks", "inbox", "done", "in"):

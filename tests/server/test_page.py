@@ -417,6 +417,23 @@ def test_a_brush_event_on_twelve_megapixels_leaves_the_page_quick(page, tmp_path
 
 
 @in_browser
+def test_a_picture_that_is_chosen_before_the_settings_have_arrived_waits_for_them(browser, address):
+    page = browser.new_page()
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/page/settings.json", hold)
+    page.goto(address)
+    page.set_input_files("#files", FOLDER / "coffee.jpg")
+    expect(page.locator("#queue li")).to_have_count(1)
+    held[0].continue_()
+    expect(page.locator("#queue .done")).to_have_count(1, timeout=60_000)
+    page.close()
+
+
+@in_browser
 def test_a_telephone_shows_everything_without_scrolling_sideways(browser, address):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     page = context.new_page()

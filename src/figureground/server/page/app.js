@@ -3,7 +3,7 @@ import * as api from "./api.js";
 import { CROPS, download, downloadAll, refresh } from "./finish.js";
 import { icon } from "./icons.js";
 import { KEYS, help, onKey, onKeyUp } from "./keys.js";
-import { addAddress, addFiles, again } from "./pictures.js";
+import { addAddress, addFiles, again, work } from "./pictures.js";
 import { drawDots, say, update } from "./show.js";
 import { compare, drag, hover, lift, press, setTool, step } from "./stage.js";
 import { $, app, view } from "./state.js";
@@ -158,6 +158,7 @@ async function start() {
   document.querySelector(".key").hidden = !app.server.key;
   if (app.server.watch) new EventSource("/open");
   translate();
+  work();
   requestIdleCallback(samples);
 }
 

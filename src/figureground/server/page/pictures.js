@@ -49,6 +49,7 @@ async function preview(item) {
 
 /** Process what waits, a few at a time, the picture that is shown first. */
 export function work() {
+  if (!app.server) return; // `start` calls it again when the settings have arrived
   while (items.filter(item => ["uploading", "working"].includes(item.state)).length < AT_ONCE) {
     const next = (app.current?.state === "waiting" && app.current) || items.find(item => item.state === "waiting");
     if (!next) return;
