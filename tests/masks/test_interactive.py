@@ -137,7 +137,7 @@ def test_any_picture_and_places_give_a_mask_that_obeys(height, width, seed, spot
     pixels = {(int(x * width), int(y * height)): (x * width, y * height) for x, y in spots}
     chosen = tuple(pixels.values())
     box = (0.0, 0.0, float(width), height / 2) if boxed else None
-    points = tuple(spot for spot in chosen[::2] if box is None or spot[1] <= height / 2)
+    points = tuple(spot for spot in chosen[::2] if box is None or spot[1] < height / 2)
     mask = steer(rgb, values, Places(points, chosen[1::2], box))
     assert mask.shape == (height, width) and mask.dtype == np.float32
     assert np.isfinite(mask).all() and 0 <= mask.min() and mask.max() <= 1
