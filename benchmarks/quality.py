@@ -36,7 +36,7 @@ def mirrored(run: Run, sides: Sides, rgb: Rgb) -> Mask:
 
 
 def closer(run: Run, sides: Sides, rgb: Rgb) -> Mask:
-    """The mirror image in another size; then, where the subject is small, a window around it at both."""
+    """The passes of `balanced`; then, where the subject is small, a window around it at both."""
     first = tta.two_scale_tta(run, sides, rgb)
     small = np.asarray(cv2.resize(first, (sides[2], sides[2]), interpolation=cv2.INTER_AREA), np.float32)
     window = tta.subject(small, rgb.shape)
@@ -50,7 +50,7 @@ def sizes(run: Run, sides: Sides, rgb: Rgb) -> Mask:
 
 TRIED: dict[str, Callable[[Run, Sides, Rgb], Mask]] = {
     "mirror image in the same size": mirrored,
-    "two sizes, and closer at small subjects": closer,
+    "`balanced`, and closer at small subjects": closer,
     "mirror image in three sizes": sizes,
 }
 

@@ -206,7 +206,7 @@ TABLE
 
 * **chelsea** (easy): one thing before stuff. Every rule is right. `subject` also keeps part of the blanket.
 * **astronaut** (ordinary): the subject consists of several classes. `stuff` also keeps flag, table and shuttle, and `most-common` loses the helmet.
-  `subject` keeps suit and helmet, and a corner of the flag.
+  `subject` keeps suit and helmet, and a corner of the flag; it takes a white reflection in the helmet for a hole.
 * **coffee** (hard): the most common thing is the table. With `--background-classes table`, `stuff` is right, and `most-common` keeps the cup
   without its saucer. `subject` keeps both.
 * **rocket** (hard): a slim subject. The class list happens to make the towers stuff. `subject` also keeps the tops of two towers; its certainty is .45.

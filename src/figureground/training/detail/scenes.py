@@ -236,8 +236,8 @@ KINDS: dict[Callable[[Canvas, Generator], None], tuple[float, float]] = {
     hair: (0.3, 0.18), fur: (0.2, 0.08), leaves: (0.12, 0.22), lace: (0.06, 0.06), ring: (0.1, 0.16), handles: (0.08, 0.16),
     sign: (0.04, 0.08), shapes: (0.1, 0.06),
 }  # fmt: skip
-"""Each kind, its share of the scenes for windows, and of those with a centered body. Strands are too fine for a network that
-looks at the whole picture; holes and gaps are not."""
+"""Each kind, its share of the scenes for windows, and of those with a centered body. Single strands are too fine for a network
+that looks at the whole picture; holes and gaps are not."""
 
 
 def draw(size: int, random: Generator, *, centered: bool = False) -> Scene:
